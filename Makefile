@@ -1,0 +1,53 @@
+# make demo    the quickstart on the embedded cluster      make test     everything that takes minutes at most
+# make check   lint, format, types, import layers           make lock     rewrite the locked requirements
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := .stamp
+# Pods of the sandbox are processes here: one thread each keeps two cores fair.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test test-slow check bench clean lock install web
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+install: $(STAMP)/install web
+
+$(STAMP)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit("nni-kubeflow needs Python 3.11 or newer; this is %s (set PYTHON=python3.11)" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/install: requirements/dev.txt pyproject.toml src/nni/_version.py | $(STAMP)/venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install
+	$(BIN)/nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- $(BIN)/python examples/quickstart/main.py
+
+check: $(STAMP)/install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --verbose --no-cache 2>&1 | tail -n 40
+	$(BIN)/vermin --quiet --no-tips --violations --eval-annotations --target=3.8- src/nni/__init__.py src/nni/_version.py src/nni/errors.py src/nni/trial.py src/nni/utils.py src/nni/wire src/nni/runtime
+
+test: install check
+	$(BIN)/pytest
+
+test-slow: install
+	$(BIN)/pytest --slow
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP)/install
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	  --python-version 3.11 --constraint requirements/constraints.in --group dev pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) $(STAMP) dist web/node_modules src/nni/server/static .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,218 @@
+"""Everything that can happen to an experiment, and everything that can be due.
+
+An **event** is a fact: folded into the state, written to the records. An **action** is a wish: performed through a
+port, its result comes back as an event. ``Began`` is the event that says an action is on its way; it is durable before
+the action is performed, so that a restart knows what may have happened.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from nni.core import model
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The experiment began, or went on after a restart of its manager."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One set of parameters from the tuner, under the trial id that it will have."""
+
+    trial: model.TrialId
+    parameter_id: int
+    parameters: model.Parameters
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """The tuner answered: fewer proposals than asked for means that it has no more."""
+
+    asked: int
+    proposals: tuple[Proposal, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TunerFailed:
+    """The tuner cannot go on; no trial can be added any more."""
+
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobCreated:
+    """The platform has the job."""
+
+    attempt: model.AttemptKey
+    job: str
+    """What users find it under: the Kubernetes name, or the process id."""
+    location: str
+    """URL of the trial's directory on the volume."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobRefused:
+    """The platform or the volume refused the job."""
+
+    attempt: model.AttemptKey
+    message: str
+    retry_after: float | None = None
+    """Seconds after which the same may pass; None when it never will."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobObserved:
+    """The platform saw a change of the job."""
+
+    attempt: model.AttemptKey
+    observation: model.Observation
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobRemoved:
+    """The job was deleted, by our own wish."""
+
+    attempt: model.AttemptKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaReported:
+    """A replica sent metrics, or its exit, or only a sign of life."""
+
+    attempt: model.AttemptKey
+    replica: model.Replica
+    metrics: tuple[model.Metric, ...] = ()
+    exit: model.ReplicaExit | None = None
+    by_volume: bool = False
+    """Whether this was read from the journal on the volume, not received by the intake."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Harvested:
+    """The volume was searched for what the chief replica had not sent; nothing more will come."""
+
+    attempt: model.AttemptKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TunerTold:
+    """The tuner knows how these trials ended."""
+
+    trials: tuple[model.TrialId, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested:
+    """Somebody asked for the experiment to stop."""
+
+    by: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KillRequested:
+    """Somebody asked for a trial to stop."""
+
+    trial: model.TrialId
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChanged:
+    """Somebody changed the limits of the running experiment."""
+
+    trial_concurrency: int
+    max_trial_number: int | None
+    max_experiment_seconds: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked:
+    """A timer is due."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The manager cannot go on with this experiment."""
+
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CleanedUp:
+    """Nothing of the experiment is left on the platform."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Ask the tuner for parameters of new trials."""
+
+    parameter_ids: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Tell the tuner how trials ended."""
+
+    outcomes: Mapping[model.TrialId, model.Outcome]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Put the attempt's files on the volume and create its job."""
+
+    order: model.JobOrder
+    parameter_id: int
+    parameters: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Delete the attempt's job."""
+
+    attempt: model.AttemptKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Harvest:
+    """Read from the volume what the chief replica has not sent."""
+
+    attempt: model.AttemptKey
+    final: bool
+    """Whether the job has ended: then ``Harvested`` follows. Otherwise the silent pod's journal is peeked at."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CleanUp:
+    """Remove whatever is left of the experiment on the platform."""
+
+
+Action = Ask | Tell | Submit | Remove | Harvest | CleanUp
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """An action is being performed."""
+
+    action: Action
+
+
+Event = (
+    Began
+    | CleanedUp
+    | Failed
+    | Harvested
+    | JobCreated
+    | JobObserved
+    | JobRefused
+    | JobRemoved
+    | KillRequested
+    | LimitsChanged
+    | Proposed
+    | ReplicaReported
+    | Started
+    | StopRequested
+    | Ticked
+    | TunerFailed
+    | TunerTold
+)

@@ -1,0 +1,197 @@
+"""What the manager needs of the outside world.
+
+Every call may be repeated: the same call twice has the effect of one. Each port has a contract suite in
+``nni.testing`` that runs over its fake and over the real thing.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from nni.core import event, model
+
+Emit = Callable[[event.Event], None]
+"""Takes an event into the loop; to be called on the loop's thread."""
+
+
+class Clock(Protocol):
+    """The time, and nothing else."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        ...
+
+
+class Platform(Protocol):
+    """Where jobs run."""
+
+    async def open(self, emit: Emit) -> None:
+        """Connect and start to observe; from here on ``JobObserved`` events are emitted.
+
+        Jobs of this experiment that exist already are observed too.
+
+        Raises:
+            PlatformError: The platform cannot be used; the message says why.
+        """
+        ...
+
+    async def create(self, order: model.JobOrder) -> str:
+        """Create the job of an attempt and return the name that users find it under.
+
+        A job that exists already for the attempt is adopted.
+
+        Raises:
+            PlatformError: The job is refused for good.
+            PlatformUnavailableError: The same call may pass later.
+        """
+        ...
+
+    async def remove(self, attempt: model.AttemptKey) -> None:
+        """Stop the attempt's pods (SIGTERM, grace period, SIGKILL) and delete its job, if there is one.
+
+        Raises:
+            PlatformUnavailableError: The same call may pass later.
+        """
+        ...
+
+    async def clean_up(self) -> None:
+        """Remove everything of this experiment and wait until it is gone.
+
+        Raises:
+            PlatformUnavailableError: The same call may pass later.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop observing and disconnect; jobs go on. Takes under a second."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """What a volume knows of a name."""
+
+    is_directory: bool
+    size: int
+    """Bytes; 0 for a directory."""
+    modified_at: float
+
+
+class Volume(Protocol):
+    """The manager's side of the storage that it shares with pods.
+
+    Paths are relative to the volume's root, with ``/`` between names, and never leave it: an absolute path or one with
+    ``..`` raises VolumeError, as does every operation that fails.
+    """
+
+    async def put(self, path: str, content: bytes) -> None:
+        """Write a whole file, atomically (temporary name, then rename), making missing parents."""
+        ...
+
+    async def make(self, path: str) -> None:
+        """Make a directory and its missing parents; the directory is writable by every pod."""
+        ...
+
+    async def list(self, path: str) -> Sequence[str]:
+        """Return the sorted names in a directory; none when it does not exist."""
+        ...
+
+    async def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
+        """Return up to ``limit`` bytes from ``offset``; nothing past the end. The file may be growing."""
+        ...
+
+    async def stat(self, path: str) -> Stat | None:
+        """Return what is known of a path, None when it does not exist."""
+        ...
+
+    async def rename(self, source: str, target: str) -> None:
+        """Move a file, over an existing one too."""
+        ...
+
+    async def delete(self, path: str) -> None:
+        """Remove a file, or a directory with all that is in it; nothing happens when it does not exist."""
+        ...
+
+    async def usage(self, path: str) -> int:
+        """Return the bytes that files below a path take."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An event with the moment at which the loop took it in."""
+
+    at: float
+    event: event.Event
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """A metric with all that says whose it is."""
+
+    attempt: model.AttemptKey
+    replica: model.Replica
+    metric: model.Metric
+    received_at: float
+
+
+class Records(Protocol):
+    """The experiment's database."""
+
+    async def append(self, entries: Sequence[Entry]) -> None:
+        """Write events in order, all or none; durable on return.
+
+        A metric whose replica, attempt and number are there already is left out.
+
+        Raises:
+            RecordsError: They could not be written.
+        """
+        ...
+
+    async def replay(self) -> Sequence[Entry]:
+        """Return all events in the order in which they were written, metrics in their places."""
+        ...
+
+    async def metrics(
+        self, trial: model.TrialId | None = None, kind: model.MetricType | None = None
+    ) -> Sequence[MetricRow]:
+        """Return metrics in the order in which they were received, of one trial or of all."""
+        ...
+
+    async def close(self) -> None:
+        """Close the database."""
+        ...
+
+
+class TunerPort(Protocol):
+    """The tuner, in a process of its own."""
+
+    async def open(self) -> None:
+        """Start the tuner.
+
+        Raises:
+            TunerError: It cannot start with its arguments or its search space.
+        """
+        ...
+
+    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
+        """Return one set of parameters for each id, in order; fewer when there are no more.
+
+        An id that was answered before gets the same answer again.
+
+        Raises:
+            TunerError: The tuner failed; it will not answer any more.
+        """
+        ...
+
+    async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
+        """Tell how trials ended; an outcome told before is passed over.
+
+        Raises:
+            TunerError: The tuner failed; it will not answer any more.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the tuner's process."""
+        ...

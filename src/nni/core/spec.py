@@ -1,0 +1,101 @@
+"""A configuration that has been checked: what ``nni.config`` freezes and everything else reads."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AlgorithmSpec:
+    """A tuner or an assessor: built in (``name``) or the user's own (``class_name``, ``code_directory``)."""
+
+    name: str | None = None
+    class_name: str | None = None
+    code_directory: str | None = None
+    class_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSpec:
+    """One role of a job."""
+
+    name: str
+    """master, worker, ps, chief, evaluator; ``worker`` on the local platform."""
+    replicas: int
+    command: str
+    """Run by ``/bin/sh -c`` exactly as written."""
+    code_directory: str
+    """Absolute."""
+    image: str = ""
+    cpus: float | None = None
+    memory_mib: int | None = None
+    gpus: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NfsSpec:
+    """An NFS export that manager and pods share."""
+
+    server: str
+    path: str
+    mount_path: str | None = None
+    """Where this machine has it mounted already; None to look for it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KubeflowSpec:
+    """Trials as Kubeflow jobs."""
+
+    operator: str
+    api_version: str
+    """As the user wrote it; the platform falls forward to a served version."""
+    namespace: str
+    roles: tuple[RoleSpec, ...]
+    storage: NfsSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSpec:
+    """Trials as processes of this machine."""
+
+    roles: tuple[RoleSpec, ...]
+    """Exactly one, of one replica."""
+
+
+PlatformSpec = KubeflowSpec | LocalSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentSpec:
+    """A whole experiment, checked."""
+
+    name: str | None
+    search_space: Mapping[str, Any]
+    tuner: AlgorithmSpec
+    platform: PlatformSpec
+    trial_concurrency: int
+    working_directory: str
+    """Absolute; the experiment's own directory is made in it."""
+    assessor: AlgorithmSpec | None = None
+    max_trial_number: int | None = None
+    max_experiment_seconds: int | None = None
+    max_trial_seconds: int | None = None
+    manager_address: str | None = None
+    """Where pods call back (nni_manager_ip); None to find it out."""
+    log_level: str = "info"
+    canonical: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """The configuration in NNI's canonical JSON, for REST and the records."""
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a larger default metric is better: the tuner's ``optimize_mode``, NNI's default being minimize."""
+        return self.tuner.class_args.get("optimize_mode", "minimize") == "maximize"
+
+    @property
+    def chief(self) -> tuple[str, int]:
+        """Role and index of the replica whose metrics count."""
+        names = [role.name for role in self.platform.roles]
+        for name in ("chief", "master", "worker"):
+            if name in names:
+                return (name, 0)
+        return (names[0], 0)

@@ -1,0 +1,1 @@
+"""What users import to describe, start and read experiments."""

@@ -1,0 +1,1 @@
+"""Where trials run: each module or package fills the ``Platform`` port."""

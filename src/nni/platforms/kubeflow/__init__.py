@@ -1,0 +1,1 @@
+"""Trials as Kubeflow jobs; everything the project says to a Kubernetes API server."""

@@ -1,0 +1,1 @@
+"""The experiment's database, and the list of this machine's experiments."""

@@ -1,0 +1,1 @@
+"""What runs in the pod as its first process: files, the command, signals, the journal, the push."""

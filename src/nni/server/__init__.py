@@ -1,0 +1,1 @@
+"""The two ports: the portal for people and the intake for trials."""

@@ -1,0 +1,1 @@
+"""The manager's side of volumes, the pod's side as pure functions, and the bundle."""

@@ -1,0 +1,1 @@
+"""Algorithms and the process that they run in; Optuna is imported nowhere else."""

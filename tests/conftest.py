@@ -1,0 +1,76 @@
+"""What every test gets: programs that may be absent, and no leaks."""
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib import util as importlib_util
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+PROGRAMS: dict[str, tuple[Callable[[], bool], str]] = {
+    "browser": (
+        lambda: Path("/usr/bin/chromium").exists() or shutil.which("chromium") is not None,
+        "no Chromium here (apt-get install chromium)",
+    ),
+    "kubectl": (lambda: shutil.which("kubectl") is not None, "no kubectl on the PATH"),
+    "nfs": (lambda: shutil.which("ganesha.nfsd") is not None, "no ganesha.nfsd on the PATH"),
+    "torch": (
+        lambda: importlib_util.find_spec("torch") is not None,
+        "no PyTorch (pip install -r requirements/torch.txt)",
+    ),
+    "python3.8": (lambda: shutil.which("python3.8") is not None, "no python3.8 on the PATH"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order = {"unit": 0, "contract": 1, "compat": 2, "typing": 3, "e2e": 4, "browser": 5}
+    items.sort(key=lambda item: order.get(item.nodeid.split("/")[1], 9))
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    required = os.environ.get("NNI_TEST_REQUIRE", "").split(",")
+    for marker in item.iter_markers("requires"):
+        for program in marker.args:
+            is_here, reason = PROGRAMS[program]
+            if is_here():
+                continue
+            if program in required:
+                pytest.fail(f"NNI_TEST_REQUIRE names {program}, but: {reason}", pytrace=False)
+            pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test that leaves a thread of its own behind."""
+    before = set(threading.enumerate())
+    yield
+    left = [
+        thread
+        for thread in set(threading.enumerate()) - before
+        if thread.is_alive() and not thread.daemon and not thread.name.startswith("asyncio_")
+    ]
+    for thread in left:
+        thread.join(timeout=5)
+    assert not [thread for thread in left if thread.is_alive()]
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Fail a test that leaves an asyncio task running."""
+    before = asyncio.all_tasks()
+    yield
+    await asyncio.sleep(0)
+    left = [task for task in asyncio.all_tasks() - before if not task.done()]
+    assert not left, f"tasks left behind: {left}"
