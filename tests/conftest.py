@@ -66,11 +66,18 @@ def no_leaked_threads() -> Iterator[None]:
     assert not [thread for thread in left if thread.is_alive()]
 
 
-@pytest_asyncio.fixture(autouse=True)
+@pytest_asyncio.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail a test that leaves an asyncio task running."""
     before = asyncio.all_tasks()
     yield
     await asyncio.sleep(0)
-    left = [task for task in asyncio.all_tasks() - before if not task.done()]
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest) -> None:
+    """Watch the tasks of asynchronous tests; the others have none."""
+    if asyncio.iscoroutinefunction(request.function):
+        request.getfixturevalue("no_leaked_tasks")

@@ -171,6 +171,8 @@ class Remove:
     """Delete the attempt's job."""
 
     attempt: model.AttemptKey
+    ending: model.TrialStatus
+    """How the trial ends by it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

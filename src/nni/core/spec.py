@@ -89,7 +89,7 @@ class ExperimentSpec:
     @property
     def maximize(self) -> bool:
         """Whether a larger default metric is better: the tuner's ``optimize_mode``, NNI's default being minimize."""
-        return self.tuner.class_args.get("optimize_mode", "minimize") == "maximize"
+        return bool(self.tuner.class_args.get("optimize_mode", "minimize") == "maximize")
 
     @property
     def chief(self) -> tuple[str, int]:

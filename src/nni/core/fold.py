@@ -1,0 +1,327 @@
+"""How each event changes the state.
+
+``fold`` is the only thing that writes to a ``State``. Each kind of event has one function; none costs more with more
+trials.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+
+from nni.core import event, model
+from nni.core import trial as trials
+from nni.core.state import State
+from nni.core.trial import Step, Trial
+
+SILENCE_SECONDS = 15.0
+"""A running trial that was not heard of for so long has its journal read from the volume."""
+PEEK_SECONDS = 10.0
+
+
+def fold(state: State, happened: event.Event, at: float) -> None:
+    """Change the state by one event.
+
+    Args:
+        state: Changed in place.
+        happened: What happened. An event that does not fit any more (of an attempt that is over, say) changes nothing.
+        at: When, in seconds since the epoch.
+    """
+    state.revision += 1
+    _fold(happened, state, at)
+
+
+@functools.singledispatch
+def _fold(happened: event.Event, state: State, at: float) -> None:
+    raise TypeError(f"no way to fold {type(happened).__name__}")
+
+
+@_fold.register
+def _started(happened: event.Started, state: State, at: float) -> None:
+    """Begin, or take up after a restart what was on its way: every action may be repeated."""
+    state.ended_at = None
+    if state.started_at is None:
+        state.started_at = at
+    state.asked = state.telling = 0
+    state.cleaning = state.cleaned_up = state.stop_requested = False
+    for trial_id in state.live:
+        state.todo[trial_id] = None
+    if state.limits.max_experiment_seconds is not None:
+        state.set_timer(state.started_at + state.limits.max_experiment_seconds, "experiment")
+
+
+@_fold.register
+def _proposed(happened: event.Proposed, state: State, at: float) -> None:
+    state.asked -= happened.asked
+    state.exhausted = state.exhausted or len(happened.proposals) < happened.asked
+    for proposal in happened.proposals:
+        trial = Trial(
+            id=proposal.trial,
+            sequence=len(state.trials),
+            parameter_id=proposal.parameter_id,
+            parameters=proposal.parameters,
+            created_at=at,
+        )
+        state.put(trial)
+        state.todo[trial.id] = None
+        if state.stop_requested:
+            state.stop(trial, model.TrialStatus.SYS_CANCELED, _stopped_by("the experiment's stop", at), at)
+
+
+@_fold.register
+def _tuner_failed(happened: event.TunerFailed, state: State, at: float) -> None:
+    state.asked = state.telling = 0
+    state.untold.clear()
+    _broken(event.Failed(message=happened.message), state, at)
+
+
+@_fold.register
+def _broken(happened: event.Failed, state: State, at: float) -> None:
+    state.broken = True
+    state.errors.append(happened.message)
+
+
+@_fold.register
+def _began(happened: event.Began, state: State, at: float) -> None:
+    _BEGAN[type(happened.action)](happened.action, state, at)
+
+
+def _began_ask(action: event.Ask, state: State, at: float) -> None:
+    state.asked += len(action.parameter_ids)
+    state.next_parameter_id = max(state.next_parameter_id, action.parameter_ids[-1] + 1)
+
+
+def _began_tell(action: event.Tell, state: State, at: float) -> None:
+    state.telling += 1
+    for trial_id in action.outcomes:
+        state.untold.pop(trial_id, None)
+
+
+def _began_submit(action: event.Submit, state: State, at: float) -> None:
+    order = action.order
+    state.next_slot = max(state.next_slot, order.slot + 1)
+    state.todo.pop(order.attempt.trial, None)
+    if (trial := state.current(order.attempt)) is not None and not trial.is_over:
+        state.put(dataclasses.replace(trial, step=Step.SUBMITTING, slot=order.slot))
+
+
+def _began_remove(action: event.Remove, state: State, at: float) -> None:
+    state.todo.pop(action.attempt.trial, None)
+    if (trial := state.current(action.attempt)) is not None and not trial.is_over:
+        state.put(dataclasses.replace(trial, step=Step.REMOVING, ending=action.ending))
+
+
+def _began_harvest(action: event.Harvest, state: State, at: float) -> None:
+    state.todo.pop(action.attempt.trial, None)
+    state.peek.pop(action.attempt.trial, None)
+
+
+def _began_clean_up(action: event.CleanUp, state: State, at: float) -> None:
+    state.cleaning = True
+
+
+_BEGAN: Mapping[type, Callable[..., None]] = {
+    event.Ask: _began_ask,
+    event.Tell: _began_tell,
+    event.Submit: _began_submit,
+    event.Remove: _began_remove,
+    event.Harvest: _began_harvest,
+    event.CleanUp: _began_clean_up,
+}
+
+
+@_fold.register
+def _job_created(happened: event.JobCreated, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is None or trial.is_over:
+        return
+    step = Step.LIVE if trial.step is Step.SUBMITTING else trial.step
+    reason = trial.reason if trial.ending else None
+    state.put(dataclasses.replace(trial, step=step, job=happened.job, location=happened.location, reason=reason))
+    if trial.ending is not None:
+        state.todo[trial.id] = None
+
+
+@_fold.register
+def _job_refused(happened: event.JobRefused, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is None or trial.step is not Step.SUBMITTING:
+        return
+    if trial.ending is not None:
+        state.finish(trial, at)
+        return
+    again = happened.retry_after
+    kind = model.ReasonClass.CONFIG if again is None else model.ReasonClass.INFRASTRUCTURE
+    reason = model.Reason(kind=kind, sentence=happened.message, since=trial.reason.since if trial.reason else at)
+    trial = dataclasses.replace(trial, reason=reason)
+    if again is None:
+        state.finish(dataclasses.replace(trial, ending=model.TrialStatus.FAILED), at)
+    else:
+        state.put(dataclasses.replace(trial, step=Step.PROPOSED))
+        state.set_timer(at + again, "submit", trial.key)
+
+
+@_fold.register
+def _job_observed(happened: event.JobObserved, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is None or trial.step not in (Step.SUBMITTING, Step.LIVE, Step.REMOVING):
+        return
+    seen = happened.observation
+    trial = dataclasses.replace(trial, observation=seen)
+    if seen.phase is model.JobPhase.RUNNING and trial.status is model.TrialStatus.WAITING:
+        trial = _run(state, trial, seen.started_at or at, at)
+    if trial.ending is None:
+        trial = dataclasses.replace(trial, reason=seen.reason)
+    state.put(trial)
+    if seen.phase.is_final and trial.step is not Step.REMOVING and trial.ending is None:
+        succeeded = seen.phase is model.JobPhase.SUCCEEDED
+        ending = model.TrialStatus.SUCCEEDED if succeeded else model.TrialStatus.FAILED
+        started_at = trial.started_at or seen.started_at or at
+        _end(state, dataclasses.replace(trial, ending=ending, started_at=started_at), at)
+
+
+def _run(state: State, trial: Trial, started_at: float, at: float) -> Trial:
+    """Return the trial as running, with the timers that a running trial has."""
+    state.set_timer(at + SILENCE_SECONDS, "silence", trial.key)
+    if state.limits.max_trial_seconds is not None:
+        state.set_timer(started_at + state.limits.max_trial_seconds, "trial", trial.key)
+    return dataclasses.replace(trial, status=model.TrialStatus.RUNNING, started_at=started_at)
+
+
+def _end(state: State, trial: Trial, at: float) -> None:
+    """End a trial whose job is over, as soon as nothing that it reported is missing."""
+    chief = trial.replicas.get(state.chief)
+    if chief is not None and chief.is_complete:
+        state.finish(trial, at)
+    else:
+        state.put(dataclasses.replace(trial, step=Step.HARVESTING))
+        state.todo[trial.id] = None
+
+
+@_fold.register
+def _job_removed(happened: event.JobRemoved, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is None or trial.step is not Step.REMOVING:
+        return
+    if trial.observation is not None and trial.observation.phase is model.JobPhase.SUCCEEDED:
+        trial = dataclasses.replace(trial, ending=model.TrialStatus.SUCCEEDED)
+    _end(state, trial, at)
+
+
+@_fold.register
+def _replica_reported(happened: event.ReplicaReported, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is None:
+        return
+    known = trial.replicas.get(happened.replica, trials.ReplicaRecord())
+    new = tuple(metric for metric in happened.metrics if metric.number > known.received)
+    known = trials.ReplicaRecord(
+        received=new[-1].number if new else known.received,
+        exit=happened.exit or known.exit,
+        heard_at=known.heard_at if happened.by_volume else at,
+    )
+    trial = dataclasses.replace(trial, replicas={**trial.replicas, happened.replica: known})
+    if new:
+        trial = dataclasses.replace(trial, metric_path="volume" if happened.by_volume else "intake")
+    if happened.replica == state.chief and not trial.is_over:
+        trial = trials.take_metrics(trial, new)
+        if trial.status is model.TrialStatus.WAITING and trial.step is Step.LIVE:
+            trial = _run(state, trial, at, at)
+    state.put(trial)
+    if trial.step is Step.HARVESTING and happened.replica == state.chief and known.is_complete:
+        state.finish(trial, at)
+
+
+@_fold.register
+def _harvested(happened: event.Harvested, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is not None and trial.step is Step.HARVESTING:
+        state.finish(trial, at)
+
+
+@_fold.register
+def _tuner_told(happened: event.TunerTold, state: State, at: float) -> None:
+    state.telling -= 1
+
+
+@_fold.register
+def _stop_requested(happened: event.StopRequested, state: State, at: float) -> None:
+    state.stop_requested = True
+    for trial_id in list(state.live):
+        trial = state.trials[trial_id]
+        state.stop(trial, model.TrialStatus.SYS_CANCELED, _stopped_by(happened.by, at), at)
+
+
+@_fold.register
+def _kill_requested(happened: event.KillRequested, state: State, at: float) -> None:
+    trial = state.trials.get(happened.trial)
+    if trial is not None:
+        state.stop(trial, model.TrialStatus.USER_CANCELED, _stopped_by("the user", at), at)
+
+
+def _stopped_by(who: str, at: float) -> model.Reason:
+    return model.Reason(kind=model.ReasonClass.USER, sentence=f"It was stopped by {who}.", since=at)
+
+
+@_fold.register
+def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> None:
+    state.limits = dataclasses.replace(
+        state.limits,
+        trial_concurrency=happened.trial_concurrency,
+        max_trial_number=happened.max_trial_number,
+        max_experiment_seconds=happened.max_experiment_seconds,
+    )
+    state.time_is_up = False
+    if happened.max_experiment_seconds is not None and state.started_at is not None:
+        state.set_timer(state.started_at + happened.max_experiment_seconds, "experiment")
+
+
+@_fold.register
+def _cleaned_up(happened: event.CleanedUp, state: State, at: float) -> None:
+    state.cleaning = False
+    state.cleaned_up = True
+    state.ended_at = at
+
+
+@_fold.register
+def _ticked(happened: event.Ticked, state: State, at: float) -> None:
+    for timer in state.due_timers(at):
+        if timer.attempt is None:
+            _experiment_timer(state, at)
+        elif (trial := state.current(timer.attempt)) is not None and not trial.is_over:
+            _TIMERS[timer.kind](state, trial, at)
+
+
+def _experiment_timer(state: State, at: float) -> None:
+    seconds = state.limits.max_experiment_seconds
+    if seconds is not None and state.started_at is not None and at >= state.started_at + seconds:
+        state.time_is_up = True
+
+
+def _submit_timer(state: State, trial: Trial, at: float) -> None:
+    state.todo[trial.id] = None
+
+
+def _trial_timer(state: State, trial: Trial, at: float) -> None:
+    sentence = f"It was stopped after max_trial_duration ({state.limits.max_trial_seconds} s)."
+    reason = model.Reason(kind=model.ReasonClass.CONFIG, sentence=sentence, since=at)
+    state.stop(trial, model.TrialStatus.EARLY_STOPPED, reason, at)
+
+
+def _silence_timer(state: State, trial: Trial, at: float) -> None:
+    """Read the journal of a trial that does not get through to the intake."""
+    if trial.step is not Step.LIVE:
+        return
+    chief = trial.replicas.get(state.chief)
+    heard_at = (chief.heard_at if chief else None) or trial.started_at or at
+    if at - heard_at >= SILENCE_SECONDS:
+        state.peek[trial.id] = None
+        state.set_timer(at + PEEK_SECONDS, "silence", trial.key)
+    else:
+        state.set_timer(heard_at + SILENCE_SECONDS, "silence", trial.key)
+
+
+_TIMERS: Mapping[str, Callable[[State, Trial, float], None]] = {
+    "submit": _submit_timer,
+    "trial": _trial_timer,
+    "silence": _silence_timer,
+}

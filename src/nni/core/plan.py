@@ -1,0 +1,65 @@
+"""What is due next."""
+
+from nni.core import event, model
+from nni.core.state import State
+from nni.core.trial import Step, Trial
+
+
+def plan(state: State) -> tuple[event.Action, ...]:
+    """Return the actions that are due, in the order in which to begin them.
+
+    The caller folds ``Began`` for each of them before it performs any, so that no action is planned twice. The cost
+    does not grow with the number of trials: only those that an event has marked are looked at.
+    """
+    if state.started_at is None or state.cleaned_up:
+        return ()
+    actions: list[event.Action] = []
+    if state.untold and not state.broken:
+        actions.append(event.Tell(outcomes={key: _outcome(state.trials[key]) for key in state.untold}))
+    slot = state.next_slot
+    for trial_id in state.todo:
+        action = _due(state.trials[trial_id], slot)
+        if isinstance(action, event.Submit) and action.order.slot == slot:
+            slot += 1
+        if action is not None:
+            actions.append(action)
+    actions.extend(event.Harvest(attempt=state.trials[key].key, final=False) for key in state.peek)
+    actions.extend(_ask_or_end(state))
+    return tuple(actions)
+
+
+def _due(trial: Trial, next_slot: int) -> event.Action | None:
+    """Return what is due for a trial that an event has marked."""
+    if trial.step is Step.HARVESTING:
+        return event.Harvest(attempt=trial.key, final=True)
+    if trial.ending is not None:
+        return None if trial.step is Step.SUBMITTING else event.Remove(attempt=trial.key, ending=trial.ending)
+    if trial.step in (Step.PROPOSED, Step.SUBMITTING):
+        slot = next_slot if trial.slot is None else trial.slot
+        order = model.JobOrder(attempt=trial.key, sequence=trial.sequence, slot=slot)
+        return event.Submit(order=order, parameter_id=trial.parameter_id, parameters=trial.parameters)
+    return None
+
+
+def _ask_or_end(state: State) -> tuple[event.Action, ...]:
+    if state.stop_requested:
+        return () if state.live or state.cleaning else (event.CleanUp(),)
+    if state.broken or state.exhausted or state.is_full:
+        return ()
+    count = state.limits.trial_concurrency - len(state.live) - state.asked
+    if state.limits.max_trial_number is not None:
+        count = min(count, state.limits.max_trial_number - len(state.trials) - state.asked)
+    if count <= 0:
+        return ()
+    first = state.next_parameter_id
+    return (event.Ask(parameter_ids=tuple(range(first, first + count))),)
+
+
+def _outcome(trial: Trial) -> model.Outcome:
+    return model.Outcome(
+        parameter_id=trial.parameter_id,
+        parameters=trial.parameters,
+        value=trial.final_value,
+        metric=trial.final,
+        succeeded=trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None,
+    )

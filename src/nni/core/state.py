@@ -1,0 +1,188 @@
+"""The state of an experiment: its trials, and the indexes that make every step cheap.
+
+A change replaces the trial that it touches and keeps the indexes; nothing here scans or copies all trials.
+"""
+
+import dataclasses
+import heapq
+from collections.abc import Iterator
+
+from nni.core import model
+from nni.core import spec as specs
+from nni.core import trial as trials
+from nni.core.trial import Step, Trial
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What bounds the experiment; may be changed while it runs."""
+
+    trial_concurrency: int
+    max_trial_number: int | None = None
+    max_experiment_seconds: int | None = None
+    max_trial_seconds: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class Timer:
+    """When to look at something again."""
+
+    at: float
+    kind: str
+    attempt: model.AttemptKey | None = None
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class State:
+    """An experiment at one moment. Read it freely; ``nni.core.fold`` alone changes it."""
+
+    experiment_id: model.ExperimentId
+    spec: specs.ExperimentSpec
+    limits: Limits
+    chief: model.Replica
+    """The replica whose metrics count."""
+    revision: int = 0
+    """Grows with every event."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    errors: list[str] = dataclasses.field(default_factory=list)
+    trials: dict[model.TrialId, Trial] = dataclasses.field(default_factory=dict)
+    live: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
+    """Trials that are not over, in order."""
+    todo: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
+    """Live trials for which an action may be due."""
+    untold: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
+    """Ended trials of which the tuner does not know."""
+    peek: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
+    """Silent trials whose journal is due to be read from the volume."""
+    counts: dict[model.TrialStatus, int] = dataclasses.field(
+        default_factory=lambda: dict.fromkeys(model.TrialStatus, 0)
+    )
+    best: model.TrialId | None = None
+    asked: int = 0
+    """Proposals on their way from the tuner."""
+    telling: int = 0
+    """Outcomes on their way to the tuner, in messages."""
+    next_parameter_id: int = 0
+    next_slot: int = 0
+    exhausted: bool = False
+    """The tuner has no more to suggest."""
+    time_is_up: bool = False
+    broken: bool = False
+    stop_requested: bool = False
+    cleaning: bool = False
+    cleaned_up: bool = False
+    timers: list[Timer] = dataclasses.field(default_factory=list)
+    """A heap."""
+    changes: dict[model.TrialId, int] = dataclasses.field(default_factory=dict)
+    """The revision at which each trial changed last, the latest change at the end."""
+
+    @classmethod
+    def new(cls, *, experiment_id: model.ExperimentId, spec: specs.ExperimentSpec) -> "State":
+        """Return the state of an experiment to which nothing has happened yet."""
+        limits = Limits(
+            trial_concurrency=spec.trial_concurrency,
+            max_trial_number=spec.max_trial_number,
+            max_experiment_seconds=spec.max_experiment_seconds,
+            max_trial_seconds=spec.max_trial_seconds,
+        )
+        chief = model.Replica(*spec.chief)
+        return cls(experiment_id=experiment_id, spec=spec, limits=limits, chief=chief)
+
+    @property
+    def status(self) -> model.ExperimentStatus:
+        """What users see."""
+        if self.started_at is None:
+            return model.ExperimentStatus.INITIALIZED
+        if self.cleaned_up:
+            return model.ExperimentStatus.STOPPED
+        if self.stop_requested:
+            return model.ExperimentStatus.STOPPING
+        if self.broken:
+            return model.ExperimentStatus.ERROR
+        if not (self.exhausted or self.is_full):
+            return model.ExperimentStatus.RUNNING
+        if not self.live and not self.asked:
+            return model.ExperimentStatus.DONE
+        if self.exhausted:
+            return model.ExperimentStatus.TUNER_NO_MORE_TRIAL
+        return model.ExperimentStatus.NO_MORE_TRIAL
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no trial may be added, by number or by time."""
+        most = self.limits.max_trial_number
+        return self.time_is_up or (most is not None and len(self.trials) >= most)
+
+    @property
+    def next_timer(self) -> float | None:
+        """When ``Ticked`` is due, None when nothing waits for its time."""
+        return self.timers[0].at if self.timers else None
+
+    def changed_since(self, revision: int) -> Iterator[Trial]:
+        """Yield the trials that changed after a revision, the latest first."""
+        for trial_id, at in reversed(self.changes.items()):
+            if at <= revision:
+                return
+            yield self.trials[trial_id]
+
+    def put(self, trial: Trial) -> None:
+        """Replace a trial and keep every index right."""
+        before = self.trials.get(trial.id)
+        if before is not None:
+            self.counts[before.status] -= 1
+        self.counts[trial.status] += 1
+        self.trials[trial.id] = trial
+        self.changes.pop(trial.id, None)
+        self.changes[trial.id] = self.revision
+        if trial.is_over:
+            self.live.pop(trial.id, None)
+            self.todo.pop(trial.id, None)
+            self.peek.pop(trial.id, None)
+        else:
+            self.live[trial.id] = None
+
+    def due_timers(self, at: float) -> Iterator[Timer]:
+        """Take out the timers that are due, in their order; one that is set meanwhile may come too."""
+        while self.timers and self.timers[0].at <= at:
+            yield heapq.heappop(self.timers)
+
+    def set_timer(self, at: float, kind: str, attempt: model.AttemptKey | None = None) -> None:
+        """Have ``Ticked`` look at something again."""
+        heapq.heappush(self.timers, Timer(at, kind, attempt))
+
+    def current(self, key: model.AttemptKey) -> Trial | None:
+        """Return the trial of an attempt, None unless it is its current one."""
+        trial = self.trials.get(key.trial)
+        return trial if trial is not None and trial.attempt == key.number else None
+
+    def finish(self, trial: Trial, at: float) -> None:
+        """End a trial as its ``ending`` says."""
+        seen = trial.observation
+        failed = trial.failed_replica if trial.ending is model.TrialStatus.FAILED else None
+        trial = dataclasses.replace(
+            trial,
+            step=Step.ENDED,
+            status=trial.ending or model.TrialStatus.FAILED,
+            ended_at=(seen.ended_at if seen else None) or at,
+            reason=trials.explain(trial, at),
+            exit_code=failed[1].code if failed else (seen.exit_code if seen else None),
+            last_lines=failed[1].lines if failed else (),
+        )
+        self.put(trial)
+        self.untold[trial.id] = None
+        if trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None:
+            best = self.trials[self.best].final_value if self.best else None
+            if best is None or (trial.final_value > best if self.spec.maximize else trial.final_value < best):
+                self.best = trial.id
+
+    def stop(self, trial: Trial, ending: model.TrialStatus, reason: model.Reason, at: float) -> None:
+        """Bring a trial to an end that it did not come to itself."""
+        if trial.is_over or trial.ending is not None:
+            return
+        trial = dataclasses.replace(trial, ending=ending, reason=reason)
+        if trial.step is Step.PROPOSED:
+            self.finish(trial, at)
+        else:
+            self.put(trial)
+            self.todo[trial.id] = None

@@ -1,0 +1,156 @@
+"""A trial as the manager keeps it, and what its reports mean."""
+
+import dataclasses
+import enum
+import json
+import math
+from collections.abc import Mapping
+
+from nni.core import model
+
+
+class Step(enum.StrEnum):
+    """What the manager is doing about a trial."""
+
+    PROPOSED = "proposed"
+    """It has parameters; the platform does not know of it."""
+    SUBMITTING = "submitting"
+    """Its job is being created."""
+    LIVE = "live"
+    """The platform has its job."""
+    REMOVING = "removing"
+    """Its job is being deleted."""
+    HARVESTING = "harvesting"
+    """Its job has ended; what it had not sent is read from the volume."""
+    ENDED = "ended"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaRecord:
+    """What is known of one replica of the current attempt."""
+
+    received: int = 0
+    """Metrics are known up to this number of its journal."""
+    exit: model.ReplicaExit | None = None
+    heard_at: float | None = None
+    """When the intake last had a sign of life."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing of what it had to say."""
+        return self.exit is not None and self.received >= self.exit.metrics
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One set of parameters and all that became of it."""
+
+    id: model.TrialId
+    sequence: int
+    """Counted from 0 in the order of the experiment."""
+    parameter_id: int
+    parameters: model.Parameters
+    created_at: float
+    step: Step = Step.PROPOSED
+    status: model.TrialStatus = model.TrialStatus.WAITING
+    attempt: int = 1
+    slot: int | None = None
+    """Number of the current attempt in the experiment; None before its job was ordered."""
+    job: str | None = None
+    location: str = ""
+    """URL of the trial's directory on the volume."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    ending: model.TrialStatus | None = None
+    """How it will end, once it has been stopped or harvested."""
+    observation: model.Observation | None = None
+    reason: model.Reason | None = None
+    exit_code: int | None = None
+    last_lines: tuple[str, ...] = ()
+    replicas: Mapping[model.Replica, ReplicaRecord] = dataclasses.field(default_factory=dict)
+    intermediate_count: int = 0
+    last_value: float | None = None
+    final: str | None = None
+    """The final metric as JSON text."""
+    final_value: float | None = None
+    metric_path: str | None = None
+    """How the last metric came: ``intake`` or ``volume``."""
+
+    @property
+    def key(self) -> model.AttemptKey:
+        """The current attempt."""
+        return model.AttemptKey(self.id, self.attempt)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.step is Step.ENDED
+
+    @property
+    def failed_replica(self) -> tuple[model.Replica, model.ReplicaExit] | None:
+        """The first replica that ended badly by itself, else the first that ended badly."""
+        bad = [(who, known.exit) for who, known in self.replicas.items() if known.exit and known.exit.code != 0]
+        return min(bad, key=lambda item: item[1].stopped, default=None)
+
+
+def scalar(value: str) -> float | None:
+    """Return the number that a metric stands for: itself, or its ``default`` where it is a dictionary.
+
+    Args:
+        value: The metric as JSON text.
+
+    Returns:
+        A finite number, or None where there is none (NaN, infinity, text, no ``default``).
+    """
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return None
+    if isinstance(decoded, dict):
+        decoded = decoded.get("default")
+    if isinstance(decoded, (int, float)) and math.isfinite(decoded):
+        return float(decoded)
+    return None
+
+
+def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...]) -> Trial:
+    """Return the trial with metrics of its chief replica counted; the numbers are known to be new."""
+    for metric in metrics:
+        number = scalar(metric.value)
+        if metric.type is model.MetricType.FINAL:
+            trial = dataclasses.replace(trial, final=metric.value, final_value=number)
+        else:
+            trial = dataclasses.replace(
+                trial,
+                intermediate_count=trial.intermediate_count + 1,
+                last_value=trial.last_value if number is None else number,
+            )
+    return trial
+
+
+def explain(trial: Trial, at: float) -> model.Reason | None:
+    """Return why an ended trial ended as it did, None where there is nothing to explain."""
+    if trial.ending is model.TrialStatus.SUCCEEDED:
+        if trial.final is not None:
+            return None
+        return model.Reason(
+            kind=model.ReasonClass.USER,
+            sentence="It ended without a final result; call nni.report_final_result() once at the end.",
+            since=at,
+        )
+    if trial.ending is not model.TrialStatus.FAILED:
+        return trial.reason
+    seen = trial.observation.reason if trial.observation else None
+    failed = trial.failed_replica
+    if seen is not None and (failed is None or seen.kind is not model.ReasonClass.USER):
+        return seen
+    if failed is None:
+        return trial.reason
+    who, its_exit = failed
+    last = f": {its_exit.lines[-1]}" if its_exit.lines else ""
+    return model.Reason(
+        kind=model.ReasonClass.USER,
+        sentence=f"The command of {who} ended with exit code {its_exit.code}{last}",
+        evidence=seen.evidence if seen else "",
+        since=at,
+    )
