@@ -1,6 +1,7 @@
 """What every test gets: programs that may be absent, and no leaks."""
 
 import asyncio
+import inspect
 import os
 import shutil
 import threading
@@ -79,5 +80,5 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest) -> None:
     """Watch the tasks of asynchronous tests; the others have none."""
-    if asyncio.iscoroutinefunction(request.function):
+    if inspect.iscoroutinefunction(request.function):
         request.getfixturevalue("no_leaked_tasks")

@@ -1,0 +1,105 @@
+"""Speaks to the manager of one experiment, over HTTP; blocking, with the standard library."""
+
+import contextlib
+import http.client
+import json
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nni import errors
+
+TIMEOUT_SECONDS = 20.0
+STREAM_TIMEOUT_SECONDS = 60.0
+"""The event stream carries a sign of life more often than this."""
+
+
+class Client:
+    """The manager behind one portal address."""
+
+    def __init__(self, *, url: str, token: str) -> None:
+        """Take the address; no connection is made.
+
+        Args:
+            url: The portal's address with its prefix: ``http://127.0.0.1:8080``.
+            token: The experiment's token.
+        """
+        parts = urllib.parse.urlsplit(url)
+        self.url = url.rstrip("/")
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 80
+        self._base = parts.path.rstrip("/") + "/api/v1/nni"
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 whatever JSON the manager answers
+        """Return the decoded answer to a GET of a path below the API's root.
+
+        Raises:
+            ManagerUnreachableError: Nobody answers.
+            RequestRefusedError: The manager answered with an error.
+        """
+        return self._request("GET", path)
+
+    def put(self, path: str, body: object) -> Any:  # noqa: ANN401 see get
+        """Send a PUT; see ``get``."""
+        return self._request("PUT", path, body)
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 see get
+        """Send a POST; see ``get``."""
+        return self._request("POST", path, body)
+
+    def delete(self, path: str) -> Any:  # noqa: ANN401 see get
+        """Send a DELETE; see ``get``."""
+        return self._request("DELETE", path)
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the data of each event of the manager's stream, until it ends.
+
+        Raises:
+            ManagerUnreachableError: Nobody answers, or the connection broke.
+        """
+        with self._connected(STREAM_TIMEOUT_SECONDS) as connection:
+            connection.request("GET", self._base + "/events", headers={**self._headers, "Accept": "text/event-stream"})
+            answer = connection.getresponse()
+            if answer.status != http.HTTPStatus.OK:
+                raise _refused(answer)
+            for line in answer:
+                if line.startswith(b"data:"):
+                    yield json.loads(line[5:])
+
+    def _request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 see get
+        headers = dict(self._headers)
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        with self._connected(TIMEOUT_SECONDS) as connection:
+            connection.request(method, f"{self._base}/{path.lstrip('/')}", content, headers)
+            answer = connection.getresponse()
+            if answer.status >= http.HTTPStatus.BAD_REQUEST:
+                raise _refused(answer)
+            text = answer.read()
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text.decode()
+
+    @contextlib.contextmanager
+    def _connected(self, timeout: float) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        try:
+            yield connection
+        except (OSError, http.client.HTTPException) as error:
+            message = f"No manager answers at {self.url} ({error}); see nnictl experiment list."
+            raise errors.ManagerUnreachableError(message) from error
+        finally:
+            connection.close()
+
+
+def _refused(answer: http.client.HTTPResponse) -> errors.RequestRefusedError:
+    text = answer.read().decode(errors="replace")
+    with contextlib.suppress(ValueError, AttributeError):
+        text = json.loads(text).get("error", text)
+    return errors.RequestRefusedError(text or f"HTTP {answer.status}", answer.status)
