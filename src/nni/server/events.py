@@ -1,0 +1,133 @@
+"""The stream of changes that the portal's page lives on: server-sent events, one for all that changed meanwhile.
+
+An event's id names the portal's run and the state's revision. A page that reconnects with it gets what changed since;
+with the id of an earlier run, whose revisions may have been other ones, it gets everything.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from nni.core import state as states
+from nni.core import trial as trials
+from nni.server import views
+
+HEARTBEAT_SECONDS = 15.0
+"""A comment is sent after so long a silence, so that both sides notice a dead connection."""
+PAUSE_SECONDS = 0.05
+"""What changes within this time comes in one event."""
+BATCH = 250
+"""Trials in one event at the most: the loop has other work between two."""
+
+
+class Revisions:
+    """Tells any number of listeners that the state has moved on. Belongs to one event loop."""
+
+    def __init__(self, revision: int = 0) -> None:
+        self._revision = revision
+        self._moved = asyncio.Event()
+
+    def publish(self, revision: int) -> None:
+        """Wake every listener that waits for a revision up to this one."""
+        self._revision = revision
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def after(self, revision: int) -> int:
+        """Return the published revision as soon as it is above this one."""
+        while self._revision <= revision:
+            await self._moved.wait()
+        return self._revision
+
+
+async def stream(
+    state: states.State, about: views.About, revisions: Revisions, *, run: str, last_id: str | None
+) -> AsyncIterator[str]:
+    """Yield the text of server-sent events, without end.
+
+    Args:
+        state: The experiment; read between two awaits only.
+        about: What stays the same.
+        revisions: Says when there is something new.
+        run: Names this run of the portal.
+        last_id: What the listener saw last (its ``Last-Event-ID``), None for nothing.
+    """
+    seen = _seen(last_id, run, state.revision)
+    yield "retry: 1000\n\n"
+    while True:
+        now = state.revision
+        changed = list(state.changed_since(seen))
+        changed.reverse()
+        for batch, is_last in _batches(changed):
+            yield _event(state, about, batch, f"{run}-{now}" if is_last else None, is_reset=seen < 0)
+            await asyncio.sleep(0)
+            seen = max(seen, 0)
+        seen = now
+        await asyncio.sleep(PAUSE_SECONDS)
+        while not await _moves(revisions, seen):
+            yield ": still here\n\n"
+
+
+def _seen(last_id: str | None, run: str, revision: int) -> int:
+    """Return the revision that the listener has, -1 for none."""
+    its_run, _, number = (last_id or "").rpartition("-")
+    if its_run == run and number.isdecimal() and int(number) <= revision:
+        return int(number)
+    return -1
+
+
+def _batches(changed: Sequence[trials.Trial]) -> Iterator[tuple[Sequence[trials.Trial], bool]]:
+    """Yield the trials in pieces, one empty piece when there are none, each with whether it is the last."""
+    for start in itertools.count(0, BATCH):
+        is_last = start + BATCH >= len(changed)
+        yield changed[start : start + BATCH], is_last
+        if is_last:
+            return
+
+
+async def _moves(revisions: Revisions, seen: int) -> bool:
+    """Wait for a revision above the one that was seen; return False when that takes too long."""
+    try:
+        async with asyncio.timeout(HEARTBEAT_SECONDS):
+            await revisions.after(seen)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _event(
+    state: states.State, about: views.About, changed: Sequence[trials.Trial], event_id: str | None, *, is_reset: bool
+) -> str:
+    data: views.Json = {
+        "reset": is_reset,
+        "revision": state.revision,
+        "experiment": summary(state, about),
+        "counts": {status.value: number for status, number in state.counts.items()},
+        "best": state.best,
+        "trials": [views.row(trial) for trial in changed],
+    }
+    head = f"id: {event_id}\n" if event_id else ""
+    return f"{head}event: change\ndata: {views.compact(data)}\n\n"
+
+
+def summary(state: states.State, about: views.About) -> views.Json:
+    """Return what the head of every page shows."""
+    tuner = state.spec.tuner
+    limits = state.limits
+    return {
+        "id": state.experiment_id,
+        "name": state.spec.name,
+        "status": state.status.value,
+        "isOver": state.status.is_over,
+        "errors": list(state.errors),
+        "startTime": None if state.started_at is None else views.milliseconds(state.started_at),
+        "endTime": None if state.ended_at is None else views.milliseconds(state.ended_at),
+        "platform": about.platform,
+        "version": about.version,
+        "tuner": tuner.name or tuner.class_name,
+        "maximize": state.spec.maximize,
+        "trialNumber": len(state.trials),
+        "trialConcurrency": limits.trial_concurrency,
+        "maxTrialNumber": limits.max_trial_number,
+        "maxExperimentSeconds": limits.max_experiment_seconds,
+    }

@@ -1,0 +1,87 @@
+"""The port that trials talk to: takes batches of metrics and says how much of them is durable.
+
+The contract is on the page "Between pod and manager". What a batch means is decided by whoever accepts it; here it is
+let in, or refused with one sentence.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from nni import errors
+from nni.core import event, model
+from nni.server import answers, auth, payload
+
+MAX_BODY = 4 * 1024 * 1024
+BODY_SECONDS = 30.0
+"""A batch that takes longer to arrive is given up; the runtime sends it again."""
+
+_ROLE = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+Verify = Callable[[model.AttemptKey, str], bool | None]
+"""Whether a token is the attempt's; None when there is no such attempt."""
+Accept = Callable[[event.ReplicaReported], Awaitable[int]]
+"""Takes in a report and returns, once it is durable, up to which number the replica's metrics are known."""
+
+
+def make_app(*, experiment_id: model.ExperimentId, verify: Verify, accept: Accept) -> web.Application:
+    """Return the intake of one experiment, to be served on the port beside the portal's."""
+    intake = Intake(experiment_id, verify, accept)
+    app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_post(r"/api/v1/intake/{experiment}/{trial}/{attempt:\d{1,6}}/{role}/{index:\d{1,6}}", intake.take)
+    app.router.add_route("*", "/{path:.*}", _unknown)
+    return app
+
+
+class Intake:
+    """The handler."""
+
+    def __init__(self, experiment_id: model.ExperimentId, verify: Verify, accept: Accept) -> None:
+        self._experiment_id = experiment_id
+        self._verify = verify
+        self._accept = accept
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        """Let a batch in, whoever sends it being right, and answer what is known by then."""
+        attempt, replica = self._sender(request)
+        try:
+            metrics, its_exit = payload.decode(await _read(request))
+        except ValueError as error:
+            raise answers.refuse(web.HTTPBadRequest, str(error)) from None
+        report = event.ReplicaReported(attempt=attempt, replica=replica, metrics=metrics, exit=its_exit)
+        try:
+            acknowledged = await self._accept(report)
+        except errors.RecordsError as error:
+            raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
+        return answers.json({"acknowledged": acknowledged})
+
+    def _sender(self, request: web.Request) -> tuple[model.AttemptKey, model.Replica]:
+        """Return who sends, known by its token before a byte of its body is read."""
+        path = request.match_info
+        attempt = model.AttemptKey(model.TrialId(path["trial"]), int(path["attempt"]))
+        token = auth.bearer(request.headers.get("Authorization"))
+        is_right = self._verify(attempt, token or "") if path["experiment"] == self._experiment_id else None
+        if is_right is None or not _ROLE.fullmatch(path["role"]):
+            raise answers.refuse(web.HTTPNotFound, f"No replica {request.path} is known here.")
+        if token is None or not is_right:
+            raise answers.refuse(web.HTTPUnauthorized, f"The token is not the one of attempt {attempt}.")
+        return attempt, model.Replica(path["role"], int(path["index"]))
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise answers.refuse(web.HTTPRequestTimeout, f"The body took longer than {BODY_SECONDS:.0f} s.") from None
+    except web.HTTPRequestEntityTooLarge:
+        sentence = f"The body is over {MAX_BODY // 1024 // 1024} MiB; send fewer metrics at once."
+        raise answers.refuse_size(sentence, MAX_BODY) from None
+
+
+async def _unknown(request: web.Request) -> web.StreamResponse:
+    raise answers.refuse(
+        web.HTTPNotFound, f"There is no {request.method} {request.path} here; this is the trials' intake."
+    )

@@ -1,0 +1,71 @@
+"""What a request to change a running experiment's limits asks for."""
+
+import math
+import re
+from typing import Any
+
+from nni.core import event
+from nni.core import state as states
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.IGNORECASE)
+
+
+def parse(update_type: str | None, profile: object, current: states.Limits) -> event.LimitsChanged:
+    """Return the change that ``PUT experiment?update_type=...`` asks for.
+
+    Args:
+        update_type: ``TRIAL_CONCURRENCY``, ``MAX_TRIAL_NUM`` or ``MAX_EXEC_DURATION``.
+        profile: The experiment's profile as ``GET experiment`` gives it; only the field that is to change is read.
+        current: The limits now.
+
+    Raises:
+        ValueError: The request makes no sense; the message is one sentence for the user.
+    """
+    params = _params(profile)
+    wanted: dict[str, Any] = {
+        "trial_concurrency": current.trial_concurrency,
+        "max_trial_number": current.max_trial_number,
+        "max_experiment_seconds": current.max_experiment_seconds,
+    }
+    match update_type:
+        case "TRIAL_CONCURRENCY":
+            wanted["trial_concurrency"] = _count("trialConcurrency", params.get("trialConcurrency"))
+        case "MAX_TRIAL_NUM":
+            wanted["max_trial_number"] = _optional_count("maxTrialNumber", params.get("maxTrialNumber"))
+        case "MAX_EXEC_DURATION":
+            wanted["max_experiment_seconds"] = _seconds("maxExperimentDuration", params.get("maxExperimentDuration"))
+        case _:
+            raise ValueError(
+                f"update_type={update_type} cannot be changed while the experiment runs; "
+                "TRIAL_CONCURRENCY, MAX_TRIAL_NUM and MAX_EXEC_DURATION can."
+            )
+    return event.LimitsChanged(**wanted)
+
+
+def _params(profile: object) -> dict[str, Any]:
+    params = profile.get("params") if isinstance(profile, dict) else None
+    if isinstance(params, dict):
+        return params
+    raise ValueError('The body has no "params"; send the profile that GET experiment gives, with the change in it.')
+
+
+def _count(name: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise ValueError(f"params.{name} must be a whole number above 0, not {value!r}.")
+
+
+def _optional_count(name: str, value: object) -> int | None:
+    return None if value is None else _count(name, value)
+
+
+def _seconds(name: str, value: object) -> int | None:
+    """Read a duration: a number of seconds, or text such as ``90m``, rounded up to whole seconds."""
+    if not isinstance(value, str):
+        return _optional_count(name, value)
+    found = _DURATION.fullmatch(value.strip())
+    seconds = math.ceil(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
+    if seconds < 1:
+        raise ValueError(f"params.{name} must be a duration such as 90m, 2h or 1d, not {value!r}.")
+    return seconds

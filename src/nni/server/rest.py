@@ -1,0 +1,206 @@
+"""The REST API under ``/api/v1/nni``, in NNI's shapes, with errors that say what is wrong.
+
+Where NNI answers 200 with nothing, or not at all, this answers with a status and ``{"error": <one sentence>}``.
+"""
+
+import asyncio
+import dataclasses
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from aiohttp import web
+
+from nni.core import event, model, ports
+from nni.core import state as states
+from nni.core import trial as trials
+from nni.server import answers, events, limits, views
+
+_Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
+
+Command = event.StopRequested | event.KillRequested | event.LimitsChanged
+
+
+class MetricSource(Protocol):
+    """The part of the records that is asked here."""
+
+    async def metrics(
+        self, trial: model.TrialId | None = None, kind: model.MetricType | None = None
+    ) -> Sequence[ports.MetricRow]:
+        """Return metrics in the order in which they were received, of one trial or of all."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where answers come from and where commands go."""
+
+    state: states.State
+    records: MetricSource
+    revisions: events.Revisions
+    request: Callable[[Command], Awaitable[None]]
+    """Takes a user's command into the loop; returns when it will not be lost."""
+    clock: ports.Clock
+
+
+class Rest:
+    """The handlers of one experiment's API."""
+
+    def __init__(self, sources: Sources, about: views.About) -> None:
+        self._sources = sources
+        self._state = sources.state
+        self._about = about
+        self._streaming: set[asyncio.Task[None] | None] = set()
+        self._run = f"{views.milliseconds(sources.clock.now()):x}"
+
+    def routes(self, base: str) -> list[web.RouteDef]:
+        """Return all routes below ``base``, an absolute path without a final slash."""
+        gets = {
+            "version": self._version,
+            "check-status": self._check_status,
+            "experiment": self._experiment,
+            "experiment-metadata": self._metadata,
+            "job-statistics": self._job_statistics,
+            "trial-jobs": self._trials,
+            "trial-jobs/{trial}": self._trial,
+            "metric-data": self._metrics,
+            "metric-data/{trial}": self._metrics,
+            "metric-data-latest": self._metrics_latest,
+            "metric-data-latest/": self._metrics_latest,
+            r"metric-data-range/{first:\d+}/{last:\d+}": self._metrics_range,
+            "export-data": self._export,
+            "events": self._events,
+        }
+        return [
+            *(web.get(f"{base}/{path}", handler) for path, handler in gets.items()),
+            web.put(f"{base}/experiment", self._change),
+            web.delete(f"{base}/experiment", self._stop),
+            web.delete(f"{base}/trial-jobs/{{trial}}", self._kill),
+        ]
+
+    async def _version(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text=self._about.version)
+
+    async def _check_status(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(views.check_status(self._state))
+
+    async def _experiment(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(views.profile(self._state, self._about, self._sources.clock.now()))
+
+    async def _metadata(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(views.metadata(self._state, self._about))
+
+    async def _job_statistics(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(views.job_statistics(self._state))
+
+    async def _trials(self, request: web.Request) -> web.StreamResponse:
+        status = _one_of(model.TrialStatus, request, "status")
+        wanted = [its for its in self._state.trials.values() if status is None or its.status is status]
+        return await answers.array(request, (views.trial(its, self._state.chief) for its in wanted))
+
+    async def _trial(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(views.trial(self._named(request), self._state.chief))
+
+    async def _export(self, request: web.Request) -> web.StreamResponse:
+        wanted = [
+            its
+            for its in self._state.trials.values()
+            if its.status is model.TrialStatus.SUCCEEDED and its.final is not None
+        ]
+        return await answers.array(request, (views.export(its) for its in wanted))
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        trial = self._named(request).id if "trial" in request.match_info else None
+        kind = _one_of(model.MetricType, request, "type")
+        return await self._rows(request, await self._sources.records.metrics(trial, kind))
+
+    async def _metrics_latest(self, request: web.Request) -> web.StreamResponse:
+        return await self._rows(request, views.latest(await self._sources.records.metrics()))
+
+    async def _metrics_range(self, request: web.Request) -> web.StreamResponse:
+        first, last = int(request.match_info["first"]), int(request.match_info["last"])
+        rows: list[ports.MetricRow] = []
+        for its in list(itertools.islice(self._state.trials, first, last + 1)):
+            rows += await self._sources.records.metrics(its)
+        return await self._rows(request, rows)
+
+    async def _rows(self, request: web.Request, rows: Iterable[ports.MetricRow]) -> web.StreamResponse:
+        """Answer with metrics: those that count, or with ``?replicas=all`` whatever any replica of any attempt said."""
+        is_all = request.query.get("replicas") == "all"
+        known = self._state.trials
+        return await answers.array(
+            request,
+            (
+                views.metric(row, known[row.attempt.trial].parameter_id, with_replica=is_all)
+                for row in (rows if is_all else views.counting(rows, self._state))
+                if row.attempt.trial in known
+            ),
+        )
+
+    async def _change(self, request: web.Request) -> web.StreamResponse:
+        try:
+            change = limits.parse(request.query.get("update_type"), await _body(request), self._state.limits)
+        except ValueError as error:
+            raise answers.refuse(web.HTTPBadRequest, str(error)) from None
+        await self._sources.request(change)
+        return web.Response()
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        await self._sources.request(event.StopRequested(by="the portal"))
+        return web.Response()
+
+    async def _kill(self, request: web.Request) -> web.StreamResponse:
+        await self._sources.request(event.KillRequested(trial=self._named(request).id))
+        return web.Response()
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        await response.prepare(request)
+        last_id = request.headers.get("Last-Event-ID")
+        stream = events.stream(self._state, self._about, self._sources.revisions, run=self._run, last_id=last_id)
+        self._streaming.add(task := asyncio.current_task())
+        try:
+            async for text in stream:
+                await response.write(text.encode())
+        except ConnectionResetError:
+            pass  # the page was closed
+        finally:
+            self._streaming.discard(task)
+        return response
+
+    async def end_streams(self, app: web.Application) -> None:
+        """End the streams that are open; they would hold up the server's shutdown."""
+        for task in self._streaming:
+            if task is not None:
+                task.cancel()
+
+    def _named(self, request: web.Request) -> trials.Trial:
+        trial_id = model.TrialId(request.match_info["trial"])
+        known = self._state.trials.get(trial_id)
+        if known is None:
+            sentence = f"Experiment {self._state.experiment_id} has no trial {trial_id}."
+            raise answers.refuse(web.HTTPNotFound, sentence)
+        return known
+
+
+def _json(value: object) -> web.Response:
+    return web.json_response(value, dumps=views.compact)
+
+
+def _one_of(kind: type[_Choice], request: web.Request, name: str) -> _Choice | None:
+    """Return what a query parameter names, None when it is absent."""
+    given = request.query.get(name)
+    if given is None:
+        return None
+    try:
+        return kind(given)
+    except ValueError:
+        sentence = f"{name}={given} is not one of {', '.join(kind)}."
+        raise answers.refuse(web.HTTPBadRequest, sentence) from None
+
+
+async def _body(request: web.Request) -> object:
+    try:
+        return await request.json()
+    except ValueError:
+        raise answers.refuse(web.HTTPBadRequest, "The request's body is not JSON.") from None

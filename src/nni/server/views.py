@@ -1,0 +1,236 @@
+"""The state as JSON, in the shapes that NNI's clients know.
+
+Pure functions: state and rows in, plain objects out. Times are milliseconds since the epoch, as NNI has them. What is
+the user's own (parameters, metrics) stays JSON text inside strings, so that a NaN in it never spoils an answer.
+
+Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines`` and ``metricPath``,
+and a metric, where it is asked for, ``role``, ``index`` and ``attempt``.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from nni.core import model, ports
+from nni.core import state as states
+from nni.core import trial as trials
+from nni.wire import layout
+
+Json = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What stays the same while a manager runs, for the answers that name it."""
+
+    port: int
+    """Of the portal."""
+    pid: int
+    platform: str
+    """``kubeflow`` or ``local``."""
+    log_directory: str
+    version: str
+    url_prefix: str = ""
+    """Without slashes at its ends; empty for none."""
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a time as NNI gives it."""
+    return int(seconds * 1000)
+
+
+def compact(value: object) -> str:
+    """Return JSON text without spaces, as it goes over the wire."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def check_status(state: states.State) -> Json:
+    """Return ``check-status``."""
+    return {"status": state.status.value, "errors": list(state.errors)}
+
+
+def profile(state: states.State, about: About, now: float) -> Json:
+    """Return ``experiment``: the configuration with the limits that are in force, and how far it is.
+
+    Args:
+        state: The experiment.
+        about: What stays the same.
+        now: Seconds since the epoch.
+    """
+    answer: Json = {
+        "params": _params(state),
+        "id": state.experiment_id,
+        "execDuration": 0 if state.started_at is None else int((state.ended_at or now) - state.started_at),
+        "logDir": about.log_directory,
+        "nextSequenceId": len(state.trials),
+        "revision": state.revision,
+    }
+    _put_times(answer, state.started_at, state.ended_at)
+    return answer
+
+
+def _params(state: states.State) -> Json:
+    params = dict(state.spec.canonical)
+    limits, spec = state.limits, state.spec
+    if limits.trial_concurrency != spec.trial_concurrency:
+        params["trialConcurrency"] = limits.trial_concurrency
+    if limits.max_trial_number != spec.max_trial_number:
+        params["maxTrialNumber"] = limits.max_trial_number
+    if limits.max_experiment_seconds != spec.max_experiment_seconds:
+        seconds = limits.max_experiment_seconds
+        params["maxExperimentDuration"] = None if seconds is None else f"{seconds}s"
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def metadata(state: states.State, about: About) -> Json:
+    """Return ``experiment-metadata``."""
+    return {
+        "id": state.experiment_id,
+        "port": about.port,
+        "startTime": "N/A" if state.started_at is None else milliseconds(state.started_at),
+        "endTime": "N/A" if state.ended_at is None else milliseconds(state.ended_at),
+        "status": state.status.value,
+        "platform": about.platform,
+        "experimentName": state.spec.name,
+        "tag": [],
+        "pid": about.pid,
+        "webuiUrl": [],
+        "logDir": about.log_directory,
+        "prefixUrl": about.url_prefix or None,
+    }
+
+
+def job_statistics(state: states.State) -> list[Json]:
+    """Return ``job-statistics``: how many trials are in each status that has any."""
+    return [
+        {"trialJobStatus": status.value, "trialJobNumber": number} for status, number in state.counts.items() if number
+    ]
+
+
+def trial(trial: trials.Trial, chief: model.Replica) -> Json:
+    """Return a trial as ``trial-jobs`` lists it.
+
+    Args:
+        trial: The trial.
+        chief: The replica whose metrics count; its streams are pointed to.
+    """
+    answer = row(trial)
+    if trial.reason is not None:
+        answer["message"] = trial.reason.sentence
+    if trial.status is model.TrialStatus.SUCCEEDED and trial.final is not None:
+        answer["finalMetricData"] = [_final(trial)]
+    if trial.status is model.TrialStatus.FAILED and trial.location:
+        who = trial.failed_replica[0] if trial.failed_replica else chief
+        answer["stderrPath"] = f"{trial.location}/{trial.attempt}/{who.role}-{who.index}/{layout.STDERR}"
+    return answer
+
+
+def row(trial: trials.Trial) -> Json:
+    """Return what a table shows of a trial."""
+    answer: Json = {
+        "trialJobId": trial.id,
+        "sequenceId": trial.sequence,
+        "status": trial.status.value,
+        "hyperParameters": [_hyper_parameters(trial)],
+        "submitTime": milliseconds(trial.created_at),
+        "attempt": trial.attempt,
+        "intermediateCount": trial.intermediate_count,
+    }
+    _put_times(answer, trial.started_at, trial.ended_at)
+    optional: Json = {
+        "logPath": trial.location or None,
+        "job": trial.job,
+        "exitCode": trial.exit_code,
+        "lastLines": list(trial.last_lines) or None,
+        "metricPath": trial.metric_path,
+        "finalValue": trial.final_value,
+        "lastValue": trial.last_value,
+        "reason": None if trial.reason is None else reason(trial.reason),
+    }
+    answer.update((name, value) for name, value in optional.items() if value is not None)
+    return answer
+
+
+def reason(reason: model.Reason) -> Json:
+    """Return why a trial is where it is."""
+    return {
+        "class": reason.kind.value,
+        "sentence": reason.sentence,
+        "evidence": reason.evidence,
+        "since": milliseconds(reason.since),
+    }
+
+
+def _hyper_parameters(trial: trials.Trial) -> str:
+    return compact(
+        {
+            "parameter_id": trial.parameter_id,
+            "parameter_source": "algorithm",
+            "parameters": trial.parameters,
+            "parameter_index": 0,
+        }
+    )
+
+
+def _final(trial: trials.Trial) -> Json:
+    """The trial keeps the value; its moment is close to the trial's end, and exact in ``metric-data``."""
+    return {
+        "timestamp": milliseconds(trial.ended_at or trial.created_at),
+        "trialJobId": trial.id,
+        "parameterId": str(trial.parameter_id),
+        "type": model.MetricType.FINAL.value,
+        "sequence": 0,
+        "data": json.dumps(trial.final),
+    }
+
+
+def _put_times(answer: Json, started_at: float | None, ended_at: float | None) -> None:
+    if started_at is not None:
+        answer["startTime"] = milliseconds(started_at)
+    if ended_at is not None:
+        answer["endTime"] = milliseconds(ended_at)
+
+
+def counting(rows: Iterable[ports.MetricRow], state: states.State) -> Iterator[ports.MetricRow]:
+    """Yield the metrics that count: the chief replica's, of each trial's current attempt."""
+    for its in rows:
+        known = state.trials.get(its.attempt.trial)
+        if known is not None and its.replica == state.chief and its.attempt.number == known.attempt:
+            yield its
+
+
+def latest(rows: Iterable[ports.MetricRow]) -> list[ports.MetricRow]:
+    """Return all final metrics and the last intermediate one of each trial, in the order of arrival."""
+    kept: dict[tuple[object, ...], ports.MetricRow] = {}
+    for its in rows:
+        key = (its.attempt, its.replica, its.metric.type)
+        kept.pop(key, None)
+        kept[key] = its
+    return list(kept.values())
+
+
+def metric(row: ports.MetricRow, parameter_id: int, *, with_replica: bool = False) -> Json:
+    """Return a metric as ``metric-data`` lists it; ``data`` is JSON text of JSON text, as NNI has it.
+
+    Args:
+        row: The metric.
+        parameter_id: Of its trial.
+        with_replica: Whether to say which replica of which attempt it is from.
+    """
+    answer: Json = {
+        "timestamp": milliseconds(row.metric.at),
+        "trialJobId": row.attempt.trial,
+        "parameterId": str(parameter_id),
+        "type": row.metric.type.value,
+        "sequence": row.metric.sequence,
+        "data": json.dumps(row.metric.value),
+    }
+    if with_replica:
+        answer |= {"role": row.replica.role, "index": row.replica.index, "attempt": row.attempt.number}
+    return answer
+
+
+def export(trial: trials.Trial) -> Json:
+    """Return a succeeded trial as ``export-data`` lists it."""
+    return {"parameter": trial.parameters, "value": trial.final, "trialJobId": trial.id}
