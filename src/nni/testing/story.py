@@ -1,0 +1,197 @@
+"""An experiment told event by event, and shown in a real portal: no manager, no platform, no tuner.
+
+For tests of what people see. The state is folded as the manager folds it; commands are kept and folded too.
+"""
+
+import contextlib
+import datetime as dt
+import os
+import pathlib
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from nni import _version
+from nni.core import event, fold, model, ports, spec
+from nni.core import state as states
+from nni.server import auth, events, listen, portal, rest, views
+
+CHIEF = model.Replica("master")
+
+
+class Story:
+    """An experiment of jobs with a master and a worker, whose clock stands until it is told to go on."""
+
+    def __init__(self, **changes: Any) -> None:
+        """Begin with an experiment to which nothing has happened.
+
+        Args:
+            changes: Fields of the experiment's specification that differ from the usual ones.
+        """
+        self.state = states.State.new(experiment_id=model.ExperimentId("story123"), spec=_spec(**changes))
+        self.revisions = events.Revisions()
+        self.token = secrets.token_urlsafe(16)
+        self.commands: list[rest.Command] = []
+        self._rows: list[ports.MetricRow] = []
+        self._now = 1_795_441_600.0
+
+    def now(self) -> float:
+        """Return the story's time, in seconds since the epoch."""
+        return self._now
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += seconds
+
+    def is_now(self) -> None:
+        """Set the story's clock to the real time."""
+        self._now = dt.datetime.now(dt.UTC).timestamp()
+
+    def happens(self, *happened: event.Event) -> None:
+        """Fold events and tell the listeners."""
+        for its in happened:
+            fold.fold(self.state, its, self._now)
+        self.revisions.publish(self.state.revision)
+
+    def proposes(self, *trials: str, **parameters: Any) -> None:
+        """Add trials, each with the given parameters and a ``number`` of its own."""
+        first = len(self.state.trials)
+        proposals = tuple(
+            event.Proposal(
+                trial=model.TrialId(trial),
+                parameter_id=first + place,
+                parameters={"number": first + place, **parameters},
+            )
+            for place, trial in enumerate(trials)
+        )
+        self.happens(event.Proposed(asked=len(trials), proposals=proposals))
+
+    def creates(self, *trials: str) -> None:
+        """Have the platform take the trials' jobs."""
+        for trial in trials:
+            order = model.JobOrder(
+                attempt=self.key(trial), sequence=self.state.trials[model.TrialId(trial)].sequence, slot=0
+            )
+            submit = event.Submit(order=order, parameter_id=0, parameters={})
+            location = f"nfs://10.20.30.40/mnt/nfs/nni/nni/{self.state.experiment_id}/{trial}"
+            job = f"nni-exp-{self.state.experiment_id}-trial-{trial}"
+            self.happens(
+                event.Began(action=submit), event.JobCreated(attempt=order.attempt, job=job, location=location)
+            )
+
+    def observes(self, trial: str, phase: model.JobPhase, reason: model.Reason | None = None) -> None:
+        """Have the platform see a trial's job in a phase."""
+        seen = model.Observation(phase=phase, reason=reason)
+        self.happens(event.JobObserved(attempt=self.key(trial), observation=seen))
+
+    def runs(self, *trials: str) -> None:
+        """Propose trials and have them run."""
+        self.proposes(*trials)
+        self.creates(*trials)
+        for trial in trials:
+            self.observes(trial, model.JobPhase.RUNNING)
+
+    def reports(self, trial: str, *values: str, final: str | None = None, who: model.Replica = CHIEF) -> None:
+        """Have a replica report intermediate values and a final one, all JSON text."""
+        attempt = self.key(trial)
+        said = [row.metric for row in self._rows if (row.attempt, row.replica) == (attempt, who)]
+        kinds = [(value, model.MetricType.PERIODICAL) for value in values]
+        kinds += [] if final is None else [(final, model.MetricType.FINAL)]
+        first = len(said) + 1
+        metrics = tuple(
+            model.Metric(
+                number=first + place,
+                at=self._now,
+                type=kind,
+                sequence=len(said) + place if kind is model.MetricType.PERIODICAL else 0,
+                value=value,
+            )
+            for place, (value, kind) in enumerate(kinds)
+        )
+        self._rows += [
+            ports.MetricRow(attempt=attempt, replica=who, metric=metric, received_at=self._now) for metric in metrics
+        ]
+        self.happens(event.ReplicaReported(attempt=attempt, replica=who, metrics=metrics))
+
+    def ends(self, trial: str, code: int = 0, lines: Sequence[str] = (), who: model.Replica = CHIEF) -> None:
+        """Have a replica end, and its job with it."""
+        known = self.state.trials[model.TrialId(trial)].replicas.get(who)
+        its_exit = model.ReplicaExit(code=code, metrics=known.received if known else 0, lines=tuple(lines))
+        phase = model.JobPhase.FAILED if code else model.JobPhase.SUCCEEDED
+        attempt = self.key(trial)
+        self.happens(
+            event.ReplicaReported(attempt=attempt, replica=who, exit=its_exit),
+            event.JobObserved(attempt=attempt, observation=model.Observation(phase=phase)),
+            event.Harvested(attempt=attempt),
+        )
+
+    def key(self, trial: str) -> model.AttemptKey:
+        """Return the trial's current attempt."""
+        return self.state.trials[model.TrialId(trial)].key
+
+    async def metrics(
+        self, trial: model.TrialId | None = None, kind: model.MetricType | None = None
+    ) -> Sequence[ports.MetricRow]:
+        """Return metrics as the records do."""
+        return [
+            row
+            for row in self._rows
+            if (trial is None or row.attempt.trial == trial) and (kind is None or row.metric.type is kind)
+        ]
+
+    async def request(self, command: rest.Command) -> None:
+        """Take a command as the loop does."""
+        self.commands.append(command)
+        self.happens(command)
+
+    @contextlib.asynccontextmanager
+    async def shown(self, static: pathlib.Path, *, url_prefix: str = "") -> AsyncIterator[str]:
+        """Serve the portal while the context is open, and yield its address without a final slash.
+
+        Args:
+            static: The directory with the built page.
+            url_prefix: Where the portal stands.
+        """
+        listener = listen.bind("127.0.0.1", 0)
+        port = listener.getsockname()[1]
+        app = portal.make_app(
+            sources=rest.Sources(
+                state=self.state, records=self, revisions=self.revisions, request=self.request, clock=self
+            ),
+            about=views.About(
+                port=port,
+                pid=os.getpid(),
+                platform="kubeflow",
+                log_directory="/experiments/story123/log",
+                version=_version.__version__,
+                url_prefix=url_prefix,
+            ),
+            guard=auth.Guard(self.state.experiment_id, self.token),
+            hosts=auth.Hosts.of("127.0.0.1"),
+            static=static,
+        )
+        async with listen.serve(app, listener):
+            yield f"http://127.0.0.1:{port}" + (f"/{url_prefix}" if url_prefix else "")
+
+
+def _spec(**changes: Any) -> spec.ExperimentSpec:
+    roles = tuple(
+        spec.RoleSpec(name=name, replicas=1, command="python3 model.py", code_directory="/code")
+        for name in ("master", "worker")
+    )
+    storage = spec.NfsSpec(server="10.20.30.40", path="/mnt/nfs/nni")
+    platform = spec.KubeflowSpec(
+        operator="pytorch-operator", api_version="v1", namespace="default", roles=roles, storage=storage
+    )
+    canonical: Mapping[str, Any] = {"trialConcurrency": 2, "maxTrialNumber": 6, "tuner": {"name": "TPE"}}
+    values: dict[str, Any] = {
+        "name": "story",
+        "search_space": {},
+        "tuner": spec.AlgorithmSpec(name="TPE", class_args={"optimize_mode": "maximize"}),
+        "platform": platform,
+        "trial_concurrency": 2,
+        "max_trial_number": 6,
+        "working_directory": "/experiments",
+        "canonical": canonical,
+    }
+    return spec.ExperimentSpec(**{**values, **changes})

@@ -1,0 +1,344 @@
+"""The portal over real HTTP: what NNI's clients ask, what browsers ask, what neither may."""
+
+import asyncio
+import contextlib
+import json
+import pathlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import yarl
+
+from nni import errors
+from nni.core import event, model
+from nni.server import events, listen
+from nni.testing import story
+
+API = "/api/v1/nni"
+INDEX = '<!doctype html><html><head><base href="./" /><title>page</title></head><body></body></html>'
+
+
+@pytest.fixture
+def static(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text(INDEX)
+    (tmp_path / "assets" / "page-a1b2.js").write_text("export {};")
+    (tmp_path / "secret.txt").write_text("not to be served")
+    return tmp_path
+
+
+@pytest.fixture
+def tale() -> story.Story:
+    """Two trials that ended, one that runs."""
+    tale = story.Story()
+    tale.happens(event.Started())
+    tale.runs("aaaaa", "bbbbb")
+    tale.reports("aaaaa", "0.1", "0.2", final="0.3")
+    tale.reports("aaaaa", "9", who=model.Replica("worker"))
+    tale.ends("aaaaa")
+    tale.ends("bbbbb", code=2, lines=["no such file"])
+    tale.runs("ccccc")
+    tale.reports("ccccc", '{"default": NaN}')
+    return tale
+
+
+class Caller:
+    """Asks a portal, with the token unless told otherwise."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, token: str) -> None:
+        self.http = http
+        self.url = url
+        self.token = token
+
+    async def ask(self, path: str, method: str = "GET", *, signed: bool = True, **more: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self.token}"} if signed else {}
+        headers |= more.pop("headers", {})
+        async with self.http.request(method, self.url + path, headers=headers, **more) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if answer.content_type == "application/json" else text
+
+    async def get(self, path: str) -> Any:
+        status, answer = await self.ask(API + path)
+        assert status == 200, answer
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def calling(tale: story.Story, static: pathlib.Path, url_prefix: str = "") -> AsyncIterator[Caller]:
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with tale.shown(static, url_prefix=url_prefix) as url, aiohttp.ClientSession(cookie_jar=jar) as http:
+        yield Caller(http, url, tale.token)
+
+
+async def test_what_clients_of_nni_ask(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        assert await portal.get("/check-status") == {"status": "RUNNING", "errors": []}
+        assert (await portal.get("/experiment"))["params"]["trialConcurrency"] == 2
+        assert (await portal.get("/experiment-metadata"))["id"] == "story123"
+        assert await portal.get("/job-statistics") == [
+            {"trialJobStatus": "RUNNING", "trialJobNumber": 1},
+            {"trialJobStatus": "SUCCEEDED", "trialJobNumber": 1},
+            {"trialJobStatus": "FAILED", "trialJobNumber": 1},
+        ]
+        assert [trial["trialJobId"] for trial in await portal.get("/trial-jobs")] == ["aaaaa", "bbbbb", "ccccc"]
+        assert [trial["trialJobId"] for trial in await portal.get("/trial-jobs?status=FAILED")] == ["bbbbb"]
+        assert (await portal.get("/trial-jobs/bbbbb"))["exitCode"] == 2
+        assert await portal.get("/export-data") == [{"parameter": {"number": 0}, "value": "0.3", "trialJobId": "aaaaa"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("", [("aaaaa", "0.1"), ("aaaaa", "0.2"), ("aaaaa", "0.3"), ("ccccc", '{"default": NaN}')]),
+        ("?type=FINAL", [("aaaaa", "0.3")]),
+        ("/aaaaa?type=PERIODICAL", [("aaaaa", "0.1"), ("aaaaa", "0.2")]),
+        ("/aaaaa?replicas=all&type=PERIODICAL", [("aaaaa", "0.1"), ("aaaaa", "0.2"), ("aaaaa", "9")]),
+        ("/bbbbb", []),
+        ("-latest", [("aaaaa", "0.2"), ("aaaaa", "0.3"), ("ccccc", '{"default": NaN}')]),
+        ("-latest/", [("aaaaa", "0.2"), ("aaaaa", "0.3"), ("ccccc", '{"default": NaN}')]),
+        ("-range/1/2", [("ccccc", '{"default": NaN}')]),
+        ("-range/0/0", [("aaaaa", "0.1"), ("aaaaa", "0.2"), ("aaaaa", "0.3")]),
+    ],
+)
+async def test_metrics(tale: story.Story, static: pathlib.Path, path: str, expected: list[tuple[str, str]]) -> None:
+    async with calling(tale, static) as portal:
+        answer = await portal.get(f"/metric-data{path}")
+    assert [(metric["trialJobId"], json.loads(metric["data"])) for metric in answer] == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "words"),
+    [
+        ("GET /nope", 404, "There is no GET /api/v1/nni/nope here."),
+        ("POST /version", 404, "There is no POST /api/v1/nni/version here."),
+        ("GET /trial-jobs/zzzzz", 404, "Experiment story123 has no trial zzzzz."),
+        ("DELETE /trial-jobs/zzzzz", 404, "Experiment story123 has no trial zzzzz."),
+        ("GET /metric-data/zzzzz", 404, "Experiment story123 has no trial zzzzz."),
+        ("GET /trial-jobs?status=BORED", 400, "status=BORED is not one of WAITING, RUNNING"),
+        ("GET /metric-data?type=", 400, "type= is not one of PERIODICAL, FINAL."),
+        ("PUT /experiment?update_type=TRIAL_CONCURRENCY", 400, "The request's body is not JSON."),
+    ],
+)
+async def test_mistakes_are_answered_with_a_sentence(
+    tale: story.Story, static: pathlib.Path, call: str, status: int, words: str
+) -> None:
+    async with calling(tale, static) as portal:
+        method, path = call.split()
+        actual, answer = await portal.ask(API + path, method)
+    assert (actual, words in answer["error"]) == (status, True), answer
+
+
+async def test_commands(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        profile = await portal.get("/experiment")
+        profile["params"]["trialConcurrency"] = 7
+        change = await portal.ask(f"{API}/experiment?update_type=TRIAL_CONCURRENCY", "PUT", json=profile)
+        kill = await portal.ask(f"{API}/trial-jobs/ccccc", "DELETE")
+        stop = await portal.ask(f"{API}/experiment", "DELETE")
+        assert (change[0], kill[0], stop[0]) == (200, 200, 200)
+        assert (await portal.get("/experiment"))["params"]["trialConcurrency"] == 7
+        assert await portal.get("/check-status") == {"status": "STOPPING", "errors": []}
+    assert tale.commands == [
+        event.LimitsChanged(trial_concurrency=7, max_trial_number=6, max_experiment_seconds=None),
+        event.KillRequested(trial=model.TrialId("ccccc")),
+        event.StopRequested(by="the portal"),
+    ]
+
+
+async def test_nothing_is_answered_without_the_token(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        for path in ("/version", "/trial-jobs", "/events", "/nope"):
+            status, answer = await portal.ask(API + path, signed=False)
+            assert (status, "nnictl webui url story123" in answer["error"]) == (401, True)
+        status, page = await portal.ask("/oview", signed=False)
+        assert status == 401
+        assert "nnictl webui url story123" in page
+        status, page = await portal.ask("/oview?token=wrong", signed=False)
+        assert (status, "old link" in page) == (401, True)
+        assert tale.token not in page
+
+
+async def test_the_link_signs_in_and_leaves_a_clean_address(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        login = f"{portal.url}/oview?token={tale.token}&tab=a%26b"
+        async with portal.http.get(login, allow_redirects=False) as answer:
+            assert answer.status == 303
+            assert answer.headers["Location"] == "oview?tab=a%26b"
+            cookie = answer.cookies["nni-story123"]
+            assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+        status, page = await portal.ask("/oview", signed=False)
+        assert (status, "<title>page</title>" in page) == (200, True)
+        assert (await portal.ask(f"{API}/version", signed=False))[0] == 200
+        foreign = {"Sec-Fetch-Site": "same-site"}
+        status, answer_ = await portal.ask(f"{API}/experiment", "DELETE", signed=False, headers=foreign)
+        assert (status, answer_) == (403, {"error": "A page of another origin may not change this experiment."})
+    assert tale.commands == []
+
+
+async def test_a_link_on_another_site_is_asked_for_again_from_here(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        _, page = await portal.ask("/oview", signed=False, headers={"Sec-Fetch-Site": "cross-site"})
+        assert 'http-equiv="refresh"' in page
+        _, page = await portal.ask("/oview", signed=False, headers={"Sec-Fetch-Site": "same-origin"})
+        assert 'http-equiv="refresh"' not in page
+
+
+async def test_a_name_that_is_not_ours_is_not_answered(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        for path in ("/oview", f"{API}/version", "/assets/page-a1b2.js"):
+            status, answer = await portal.ask(path, headers={"Host": "evil.example"})
+            assert (status, answer["error"]) == (403, "This portal does not answer under the name evil.example.")
+
+
+@pytest.mark.parametrize(
+    ("path", "base"), [("/oview", "./"), ("/detail", "./"), ("/trial/aaaaa", "../"), ("/trial/aaaaa/logs", "../../")]
+)
+@pytest.mark.parametrize("url_prefix", ["", "proxy/8080"])
+async def test_pages_find_everything_by_relative_addresses(
+    tale: story.Story, static: pathlib.Path, path: str, base: str, url_prefix: str
+) -> None:
+    async with calling(tale, static, url_prefix) as portal:
+        headers = {"Authorization": f"Bearer {tale.token}"}
+        async with portal.http.get(portal.url + path, headers=headers) as answer:
+            page = await answer.text()
+            assert f'<base href="{base}"' in page
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["Cache-Control"] == "no-store"
+        asset = yarl.URL(portal.url + path).join(yarl.URL(base)).join(yarl.URL("assets/page-a1b2.js"))
+        async with portal.http.get(asset) as answer:
+            assert (answer.status, answer.content_type.rpartition("/")[2]) == (200, "javascript")
+            assert "immutable" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/secret.txt", "/assets/../secret.txt", "/assets/%2e%2e%2fsecret.txt", "/assets/no.js"]
+)
+async def test_files_beside_the_assets_are_not_served(tale: story.Story, static: pathlib.Path, path: str) -> None:
+    async with calling(tale, static) as portal:
+        url = yarl.URL(portal.url + path, encoded=True)
+        async with portal.http.get(url, headers={"Authorization": f"Bearer {tale.token}"}) as answer:
+            assert (answer.status, "not to be served" in await answer.text()) == (404, False)
+
+
+@pytest.mark.parametrize(
+    ("url_prefix", "path", "expected"),
+    [("", "/", "/oview"), ("", "/?a=1", "/oview?a=1"), ("a/b", "", "/a/b/oview"), ("a/b", "/", "/a/b/oview")],
+)
+async def test_the_start_leads_to_the_overview(
+    tale: story.Story, static: pathlib.Path, url_prefix: str, path: str, expected: str
+) -> None:
+    async with calling(tale, static, url_prefix) as portal:
+        headers = {"Authorization": f"Bearer {tale.token}"}
+        async with portal.http.get(portal.url + path, headers=headers) as answer:
+            assert (answer.status, answer.url.path_qs) == (200, expected)
+
+
+async def test_without_the_built_page_it_says_how_to_build_it(tale: story.Story, tmp_path: pathlib.Path) -> None:
+    async with calling(tale, tmp_path / "absent") as portal:
+        _, page = await portal.ask("/oview")
+    assert "make web" in page
+
+
+class Listener:
+    """Reads a stream of server-sent events, one at a time."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def next(self) -> tuple[str | None, dict[str, Any]]:
+        """Return the next event's id and data; comments are passed over."""
+        async with asyncio.timeout(10):
+            while True:
+                fields = {}
+                while line := (await self._answer.content.readline()).decode().rstrip("\n"):
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                if "data" in fields:
+                    return fields.get("id"), json.loads(fields["data"], parse_constant=pytest.fail)
+
+    async def until(self, revision: int) -> list[dict[str, Any]]:
+        """Return the data of all events up to a revision."""
+        seen: list[dict[str, Any]] = []
+        while not seen or seen[-1]["revision"] < revision:
+            seen.append((await self.next())[1])
+        return seen
+
+
+@contextlib.asynccontextmanager
+async def listening(portal: Caller, last_id: str | None = None) -> AsyncIterator[Listener]:
+    headers = {"Authorization": f"Bearer {portal.token}"} | ({"Last-Event-ID": last_id} if last_id else {})
+    async with portal.http.get(portal.url + API + "/events", headers=headers) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        yield Listener(answer)
+
+
+async def test_the_stream_tells_what_changed(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal, listening(portal) as stream:
+        first_id, first = await stream.next()
+        assert first["reset"] is True
+        assert [trial["trialJobId"] for trial in first["trials"]] == ["aaaaa", "bbbbb", "ccccc"]
+        assert (first["best"], first["experiment"]["status"], first["counts"]["FAILED"]) == ("aaaaa", "RUNNING", 1)
+
+        tale.reports("ccccc", final="0.4")
+        tale.ends("ccccc")
+        later = await stream.until(tale.state.revision)
+        assert {trial["trialJobId"] for its in later for trial in its["trials"]} == {"ccccc"}
+        assert (later[-1]["best"], later[-1]["counts"]["SUCCEEDED"], later[-1]["reset"]) == ("ccccc", 2, False)
+
+        async with listening(portal, first_id) as resumed:
+            _, missed = await resumed.next()
+            assert ([trial["trialJobId"] for trial in missed["trials"]], missed["reset"]) == (["ccccc"], False)
+
+
+@pytest.mark.parametrize("last_id", ["", "other-3", "nonsense", "-1", f"{1_795_441_600_000:x}-999"])
+async def test_an_unknown_place_in_the_stream_gets_everything(
+    tale: story.Story, static: pathlib.Path, last_id: str
+) -> None:
+    async with calling(tale, static) as portal, listening(portal, last_id) as stream:
+        _, data = await stream.next()
+        assert (data["reset"], len(data["trials"])) == (True, 3)
+
+
+async def test_many_trials_come_in_several_events(static: pathlib.Path) -> None:
+    tale = story.Story()
+    tale.proposes(*(f"t{number:04}" for number in range(events.BATCH * 2 + 1)))
+    async with calling(tale, static) as portal, listening(portal) as stream:
+        got = [await stream.next() for _ in range(3)]
+    assert [len(data["trials"]) for _, data in got] == [events.BATCH, events.BATCH, 1]
+    assert [data["reset"] for _, data in got] == [True, False, False]
+    assert [event_id is not None for event_id, _ in got] == [False, False, True]
+
+
+async def test_silence_is_filled_with_signs_of_life(
+    tale: story.Story, static: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.01)
+    async with calling(tale, static) as portal:
+        headers = {"Authorization": f"Bearer {portal.token}"}
+        async with portal.http.get(portal.url + API + "/events", headers=headers) as answer, asyncio.timeout(10):
+            async for line in answer.content:
+                if line == b": still here\n":
+                    break
+
+
+async def test_stopping_the_server_ends_open_streams_at_once(tale: story.Story, static: pathlib.Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as http:
+        async with contextlib.AsyncExitStack() as stack:
+            url = await stack.enter_async_context(tale.shown(static))
+            answer = await stack.enter_async_context(
+                http.get(f"{url}{API}/events", headers={"Authorization": f"Bearer {tale.token}"})
+            )
+            await Listener(answer).next()
+            before = loop.time()
+            await stack.pop_all().__aexit__(None, None, None)
+        assert loop.time() - before < 0.9
+
+
+async def test_a_port_in_use_is_one_sentence() -> None:
+    with listen.bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(errors.PortInUseError, match=f"^Port {port} of 127.0.0.1 is in use by another program; .*"):
+            listen.bind("127.0.0.1", port)

@@ -1,0 +1,180 @@
+"""The state as JSON, in NNI's shapes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from nni.core import event, model
+from nni.core import state as states
+from nni.server import limits, views
+from nni.testing import story
+
+ABOUT = views.About(port=8080, pid=42, platform="kubeflow", log_directory="/log", version="1.2", url_prefix="a/b")
+WORKER = model.Replica("worker")
+
+
+def test_a_trial_that_waits() -> None:
+    tale = story.Story()
+    tale.happens(event.Started())
+    tale.proposes("aaaaa", name="it's")
+    assert views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF) == {
+        "trialJobId": "aaaaa",
+        "sequenceId": 0,
+        "status": "WAITING",
+        "hyperParameters": [
+            '{"parameter_id":0,"parameter_source":"algorithm",'
+            '"parameters":{"number":0,"name":"it\'s"},"parameter_index":0}'
+        ],
+        "submitTime": 1795441600000,
+        "attempt": 1,
+        "intermediateCount": 0,
+    }
+
+
+def test_a_trial_that_succeeded_carries_its_final_metric_twice_encoded() -> None:
+    tale = story.Story()
+    tale.runs("aaaaa")
+    tale.passes(10)
+    tale.reports("aaaaa", "0.25", final='{"default": 0.5, "loss": NaN}')
+    tale.ends("aaaaa")
+    answer = views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
+    assert {name: answer[name] for name in ("status", "startTime", "endTime", "finalValue", "lastValue")} == {
+        "status": "SUCCEEDED",
+        "startTime": 1795441600000,
+        "endTime": 1795441610000,
+        "finalValue": 0.5,
+        "lastValue": 0.25,
+    }
+    assert answer["finalMetricData"] == [
+        {
+            "timestamp": 1795441610000,
+            "trialJobId": "aaaaa",
+            "parameterId": "0",
+            "type": "FINAL",
+            "sequence": 0,
+            "data": '"{\\"default\\": 0.5, \\"loss\\": NaN}"',
+        }
+    ]
+    strict = json.loads(views.compact(answer), parse_constant=pytest.fail)
+    assert json.loads(strict["finalMetricData"][0]["data"]) == '{"default": 0.5, "loss": NaN}'
+
+
+def test_a_trial_that_failed_says_why_and_where_to_look() -> None:
+    tale = story.Story()
+    tale.runs("aaaaa")
+    tale.ends("aaaaa", code=3, lines=["Traceback", "ValueError: it's wrong"], who=WORKER)
+    answer = views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
+    assert answer["status"] == "FAILED"
+    assert answer["exitCode"] == 3
+    assert answer["lastLines"] == ["Traceback", "ValueError: it's wrong"]
+    assert answer["message"] == "The command of worker-0 ended with exit code 3: ValueError: it's wrong"
+    assert answer["reason"] == {
+        "class": "user",
+        "sentence": "The command of worker-0 ended with exit code 3: ValueError: it's wrong",
+        "evidence": "",
+        "since": 1795441600000,
+    }
+    assert answer["job"] == "nni-exp-story123-trial-aaaaa"
+    assert answer["logPath"] == "nfs://10.20.30.40/mnt/nfs/nni/nni/story123/aaaaa"
+    assert answer["stderrPath"] == "nfs://10.20.30.40/mnt/nfs/nni/nni/story123/aaaaa/1/worker-0/stderr"
+
+
+def test_the_profile_shows_the_limits_that_are_in_force() -> None:
+    tale = story.Story()
+    assert views.profile(tale.state, ABOUT, tale.now())["execDuration"] == 0
+    tale.happens(event.Started())
+    tale.happens(event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=7200))
+    tale.proposes("aaaaa")
+    tale.passes(61.9)
+    assert views.profile(tale.state, ABOUT, tale.now()) == {
+        "params": {"trialConcurrency": 5, "tuner": {"name": "TPE"}, "maxExperimentDuration": "7200s"},
+        "id": "story123",
+        "execDuration": 61,
+        "logDir": "/log",
+        "startTime": 1795441600000,
+        "nextSequenceId": 1,
+        "revision": 3,
+    }
+
+
+def test_metadata() -> None:
+    tale = story.Story()
+    tale.happens(event.Started())
+    assert views.metadata(tale.state, ABOUT) == {
+        "id": "story123",
+        "port": 8080,
+        "startTime": 1795441600000,
+        "endTime": "N/A",
+        "status": "RUNNING",
+        "platform": "kubeflow",
+        "experimentName": "story",
+        "tag": [],
+        "pid": 42,
+        "webuiUrl": [],
+        "logDir": "/log",
+        "prefixUrl": "a/b",
+    }
+
+
+async def test_only_the_chief_of_the_current_attempt_counts() -> None:
+    tale = story.Story()
+    tale.runs("aaaaa", "bbbbb")
+    tale.reports("aaaaa", "1", "2", final="3")
+    tale.reports("aaaaa", "100", who=WORKER)
+    tale.reports("bbbbb", "4")
+    rows = await tale.metrics()
+    assert [row.metric.value for row in views.counting(rows, tale.state)] == ["1", "2", "3", "4"]
+    assert [row.metric.value for row in views.latest(views.counting(rows, tale.state))] == ["2", "3", "4"]
+    assert views.metric(rows[3], 0, with_replica=True) == {
+        "timestamp": 1795441600000,
+        "trialJobId": "aaaaa",
+        "parameterId": "0",
+        "type": "PERIODICAL",
+        "sequence": 0,
+        "data": '"100"',
+        "role": "worker",
+        "index": 0,
+        "attempt": 1,
+    }
+
+
+CURRENT = states.Limits(trial_concurrency=2, max_trial_number=6, max_experiment_seconds=None)
+
+
+@pytest.mark.parametrize(
+    ("update_type", "params", "expected"),
+    [
+        ("TRIAL_CONCURRENCY", {"trialConcurrency": 4, "maxTrialNumber": 99}, (4, 6, None)),
+        ("MAX_TRIAL_NUM", {"maxTrialNumber": 10}, (2, 10, None)),
+        ("MAX_TRIAL_NUM", {}, (2, None, None)),
+        ("MAX_EXEC_DURATION", {"maxExperimentDuration": "1.5h"}, (2, 6, 5400)),
+        ("MAX_EXEC_DURATION", {"maxExperimentDuration": "90 M"}, (2, 6, 5400)),
+        ("MAX_EXEC_DURATION", {"maxExperimentDuration": 30}, (2, 6, 30)),
+        ("MAX_EXEC_DURATION", {}, (2, 6, None)),
+    ],
+)
+def test_limits_that_can_be_asked_for(
+    update_type: str, params: dict[str, Any], expected: tuple[int, int | None, int | None]
+) -> None:
+    change = limits.parse(update_type, {"params": params}, CURRENT)
+    assert (change.trial_concurrency, change.max_trial_number, change.max_experiment_seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("update_type", "profile", "words"),
+    [
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": 0}}, "params.trialConcurrency .* above 0, not 0"),
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": True}}, "above 0, not True"),
+        ("TRIAL_CONCURRENCY", {"params": {}}, "params.trialConcurrency"),
+        ("TRIAL_CONCURRENCY", [], 'has no "params"'),
+        ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 1.5}}, "params.maxTrialNumber"),
+        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": "1h30m"}}, "such as 90m"),
+        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": "0s"}}, "such as 90m"),
+        ("SEARCH_SPACE", {"params": {}}, "SEARCH_SPACE cannot be changed"),
+        (None, {"params": {}}, "TRIAL_CONCURRENCY, MAX_TRIAL_NUM and MAX_EXEC_DURATION can"),
+    ],
+)
+def test_limits_that_cannot(update_type: str | None, profile: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        limits.parse(update_type, profile, CURRENT)
