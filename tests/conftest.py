@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import shutil
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib import util as importlib_util
@@ -11,6 +12,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
+
+def _runs(*command: str) -> bool:
+    """Whether a command is there and works: a version manager may leave a name that does not."""
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
 
 PROGRAMS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (
@@ -23,7 +33,10 @@ PROGRAMS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: importlib_util.find_spec("torch") is not None,
         "no PyTorch (pip install -r requirements/torch.txt)",
     ),
-    "python3.8": (lambda: shutil.which("python3.8") is not None, "no python3.8 on the PATH"),
+    "python3.8": (
+        lambda: _runs("python3.8", "-c", ""),
+        "no python3.8 on the PATH",
+    ),
 }
 
 

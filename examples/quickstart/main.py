@@ -1,0 +1,71 @@
+"""The quickstart: tune a small network, each trial a PyTorchJob with a master and a worker.
+
+    nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- python examples/quickstart/main.py    no cluster needed
+    python examples/quickstart/main.py --platform local                                    as processes
+    python examples/quickstart/main.py --nfs SERVER:/EXPORT --image IMAGE                  on the cluster of your KUBECONFIG
+
+The image needs Python and scikit-learn, nothing of ours.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
+
+HERE = Path(__file__).parent
+
+SEARCH_SPACE = {
+    "hidden_units": {"_type": "choice", "_value": [16, 32, 64, 128]},
+    "activation": {"_type": "choice", "_value": ["relu", "tanh"]},
+    "learning_rate": {"_type": "loguniform", "_value": [0.0001, 0.1]},
+    "alpha": {"_type": "loguniform", "_value": [0.00001, 0.1]},
+    "batch_size": {"_type": "choice", "_value": [16, 32, 64, 128]},
+}
+
+
+def role(image: str) -> KubeflowRoleConfig:
+    """Return what the master and the worker have in common."""
+    return KubeflowRoleConfig(
+        replicas=1,
+        command="python3 train.py",
+        code_directory=HERE,
+        docker_image=image,
+        cpu_number=1,
+        memory_size="1Gi",
+    )
+
+
+def main() -> int:
+    """Run the experiment; 0 when it came to its end."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--platform", choices=["kubeflow", "local"], default="kubeflow")
+    parser.add_argument("--nfs", metavar="SERVER:PATH", default="10.20.30.40:/mnt/nfs/nni", help="export to ship code")
+    parser.add_argument("--image", default="python:3.11", help="container image with Python and scikit-learn")
+    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--concurrency", type=int, default=3, help="trials at a time")
+    parser.add_argument("--port", type=int, default=8080, help="the portal's; trials report to the next one")
+    arguments = parser.parse_args()
+
+    experiment = Experiment(arguments.platform)
+    experiment.config.experiment_name = "quickstart"
+    experiment.config.search_space = SEARCH_SPACE
+    experiment.config.tuner.name = "TPE"
+    experiment.config.tuner.class_args = {"optimize_mode": "maximize", "seed": 1}
+    experiment.config.max_trial_number = arguments.trials
+    experiment.config.trial_concurrency = arguments.concurrency
+    if arguments.platform == "local":
+        experiment.config.trial_command = "python3 train.py"
+        experiment.config.trial_code_directory = HERE
+    else:
+        server, _, path = arguments.nfs.partition(":")
+        experiment.config.training_service.operator = "pytorch-operator"
+        experiment.config.training_service.api_version = "v1"
+        experiment.config.training_service.storage = K8sNfsConfig(server=server, path=path)
+        experiment.config.training_service.master = role(arguments.image)
+        experiment.config.training_service.worker = role(arguments.image)
+    return 0 if experiment.run(arguments.port) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
