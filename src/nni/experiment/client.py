@@ -31,7 +31,7 @@ class Client:
         self._base = parts.path.rstrip("/") + "/api/v1/nni"
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 whatever JSON the manager answers
+    def get(self, path: str) -> Any:
         """Return the decoded answer to a GET of a path below the API's root.
 
         Raises:
@@ -40,15 +40,15 @@ class Client:
         """
         return self._request("GET", path)
 
-    def put(self, path: str, body: object) -> Any:  # noqa: ANN401 see get
+    def put(self, path: str, body: object) -> Any:
         """Send a PUT; see ``get``."""
         return self._request("PUT", path, body)
 
-    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 see get
+    def post(self, path: str, body: object) -> Any:
         """Send a POST; see ``get``."""
         return self._request("POST", path, body)
 
-    def delete(self, path: str) -> Any:  # noqa: ANN401 see get
+    def delete(self, path: str) -> Any:
         """Send a DELETE; see ``get``."""
         return self._request("DELETE", path)
 
@@ -67,7 +67,7 @@ class Client:
                 if line.startswith(b"data:"):
                     yield json.loads(line[5:])
 
-    def _request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 see get
+    def _request(self, method: str, path: str, body: object = None) -> Any:
         headers = dict(self._headers)
         content = None
         if body is not None:

@@ -8,7 +8,7 @@ is under way the next batch gathers, so that many small events cost few commits.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from nni import errors
 from nni.core import event, fold, plan, ports
@@ -29,6 +29,7 @@ class Loop:
         records: ports.Records,
         clock: ports.Clock,
         perform: Callable[[event.Action], Awaitable[None]],
+        announce: Callable[[int], None],
     ) -> None:
         """Take the finished parts; nothing happens before ``run``.
 
@@ -37,13 +38,14 @@ class Loop:
             records: Where events go before anything is done about them.
             clock: Stamps events.
             perform: Does what an action asks for and emits what came of it. Must not raise.
+            announce: Told the revision after each batch.
         """
         self.state = state
         self._records = records
         self._clock = clock
         self._perform = perform
         self._queue: asyncio.Queue[tuple[event.Event, asyncio.Future[None] | None]] = asyncio.Queue()
-        self._changed = asyncio.Event()
+        self._announce = announce
 
     def emit(self, happened: event.Event) -> None:
         """Take in an event; to be called on the loop's thread."""
@@ -54,17 +56,6 @@ class Loop:
         done = asyncio.get_running_loop().create_future()
         self._queue.put_nowait((happened, done))
         await done
-
-    async def changes(self) -> AsyncIterator[int]:
-        """Yield the revision now, and again each time that something has changed; several changes may come as one."""
-        seen = -1
-        while True:
-            changed = self._changed
-            if self.state.revision != seen:
-                seen = self.state.revision
-                yield seen
-            else:
-                await changed.wait()
 
     async def run(self) -> None:
         """Run until nothing of the experiment is left to do."""
@@ -110,8 +101,7 @@ class Loop:
         for _, done in batch:
             if done is not None and not done.done():
                 done.set_result(None)
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._announce(self.state.revision)
         return actions
 
     async def _record(self, entries: Sequence[ports.Entry]) -> None:

@@ -1,0 +1,52 @@
+"""``nnictl``: the verbs, and how an error ends."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from nni import errors
+from nni._version import __version__
+from nni.cli import create, experiments, sandbox, trials
+
+Verb = Callable[[argparse.Namespace], int]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="nnictl",
+        description="Tune models on Kubernetes: every trial a Kubeflow job on your own cluster.",
+    )
+    parser.add_argument("-v", "--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for room in (create, experiments, trials, sandbox):
+        room.add_parser(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: The words after ``nnictl``; those of the process when None.
+    """
+    chosen = build_parser().parse_args(arguments)
+    verb: Verb = chosen.verb
+    try:
+        return verb(chosen)
+    except errors.ConfigError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+    except (errors.NniError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (``| head``): nothing is wrong. Keep Python from trying again at exit.
+        sys.stderr.close()
+        return 141
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
