@@ -267,9 +267,10 @@ class Listener:
 
 
 @contextlib.asynccontextmanager
-async def listening(portal: Caller, last_id: str | None = None) -> AsyncIterator[Listener]:
+async def listening(portal: Caller, last_id: str | None = None, after: str | None = None) -> AsyncIterator[Listener]:
     headers = {"Authorization": f"Bearer {portal.token}"} | ({"Last-Event-ID": last_id} if last_id else {})
-    async with portal.http.get(portal.url + API + "/events", headers=headers) as answer:
+    params = {"after": after} if after else {}
+    async with portal.http.get(portal.url + API + "/events", headers=headers, params=params) as answer:
         assert (answer.status, answer.content_type) == (200, "text/event-stream")
         yield Listener(answer)
 
@@ -287,9 +288,10 @@ async def test_the_stream_tells_what_changed(tale: story.Story, static: pathlib.
         assert {trial["trialJobId"] for its in later for trial in its["trials"]} == {"ccccc"}
         assert (later[-1]["best"], later[-1]["counts"]["SUCCEEDED"], later[-1]["reset"]) == ("ccccc", 2, False)
 
-        async with listening(portal, first_id) as resumed:
-            _, missed = await resumed.next()
-            assert ([trial["trialJobId"] for trial in missed["trials"]], missed["reset"]) == (["ccccc"], False)
+        for again in (listening(portal, first_id), listening(portal, after=first_id)):
+            async with again as resumed:
+                _, missed = await resumed.next()
+                assert ([trial["trialJobId"] for trial in missed["trials"]], missed["reset"]) == (["ccccc"], False)
 
 
 @pytest.mark.parametrize("last_id", ["", "other-3", "nonsense", "-1", f"{1_795_441_600_000:x}-999"])

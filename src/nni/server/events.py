@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 
+from nni.core import ports
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.server import views
@@ -41,7 +42,13 @@ class Revisions:
 
 
 async def stream(
-    state: states.State, about: views.About, revisions: Revisions, *, run: str, last_id: str | None
+    state: states.State,
+    about: views.About,
+    revisions: Revisions,
+    *,
+    clock: ports.Clock,
+    run: str,
+    last_id: str | None,
 ) -> AsyncIterator[str]:
     """Yield the text of server-sent events, without end.
 
@@ -49,20 +56,22 @@ async def stream(
         state: The experiment; read between two awaits only.
         about: What stays the same.
         revisions: Says when there is something new.
+        clock: The listener learns how far its own clock is off.
         run: Names this run of the portal.
         last_id: What the listener saw last (its ``Last-Event-ID``), None for nothing.
     """
     seen = _seen(last_id, run, state.revision)
     yield "retry: 1000\n\n"
     while True:
-        now = state.revision
+        revision = state.revision
         changed = list(state.changed_since(seen))
         changed.reverse()
         for batch, is_last in _batches(changed):
-            yield _event(state, about, batch, f"{run}-{now}" if is_last else None, is_reset=seen < 0)
+            data = _change(state, about, batch) | {"reset": seen < 0, "now": views.milliseconds(clock.now())}
+            yield _event(data, f"{run}-{revision}" if is_last else None)
             await asyncio.sleep(0)
             seen = max(seen, 0)
-        seen = now
+        seen = revision
         await asyncio.sleep(PAUSE_SECONDS)
         while not await _moves(revisions, seen):
             yield ": still here\n\n"
@@ -95,17 +104,17 @@ async def _moves(revisions: Revisions, seen: int) -> bool:
     return True
 
 
-def _event(
-    state: states.State, about: views.About, changed: Sequence[trials.Trial], event_id: str | None, *, is_reset: bool
-) -> str:
-    data: views.Json = {
-        "reset": is_reset,
+def _change(state: states.State, about: views.About, changed: Sequence[trials.Trial]) -> views.Json:
+    return {
         "revision": state.revision,
         "experiment": summary(state, about),
         "counts": {status.value: number for status, number in state.counts.items()},
         "best": state.best,
         "trials": [views.row(trial) for trial in changed],
     }
+
+
+def _event(data: views.Json, event_id: str | None) -> str:
     head = f"id: {event_id}\n" if event_id else ""
     return f"{head}event: change\ndata: {views.compact(data)}\n\n"
 

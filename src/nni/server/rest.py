@@ -156,8 +156,14 @@ class Rest:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
-        last_id = request.headers.get("Last-Event-ID")
-        stream = events.stream(self._state, self._about, self._sources.revisions, run=self._run, last_id=last_id)
+        stream = events.stream(
+            self._state,
+            self._about,
+            self._sources.revisions,
+            clock=self._sources.clock,
+            run=self._run,
+            last_id=request.headers.get("Last-Event-ID") or request.query.get("after"),
+        )
         self._streaming.add(task := asyncio.current_task())
         try:
             async for text in stream:

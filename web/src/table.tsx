@@ -1,0 +1,79 @@
+// Trials in rows.
+
+import { absolute, ago, duration, metric, parameter } from "./format";
+import { parametersOf, shownValue, type Trial } from "./model";
+import { Status } from "./app";
+
+interface Props {
+  trials: Trial[];
+  best: string | undefined;
+  /** The manager's time. */
+  now: number;
+}
+
+export function Table({ trials, best, now }: Props) {
+  if (trials.length === 0) return null;
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th scope="col" class="number">
+            No.
+          </th>
+          <th scope="col">Trial</th>
+          <th scope="col">Status</th>
+          <th scope="col" class="number">
+            Metric
+          </th>
+          <th scope="col" class="number wide" title="Intermediate results">
+            Results
+          </th>
+          <th scope="col" class="number wide">
+            Took
+          </th>
+          <th scope="col" class="wide">
+            Started
+          </th>
+          <th scope="col" class="wide rest">
+            Parameters
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {trials.map((trial) => (
+          <Row key={trial.trialJobId} trial={trial} isBest={trial.trialJobId === best} now={now} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Row({ trial, isBest, now }: { trial: Trial; isBest: boolean; now: number }) {
+  const { startTime, endTime } = trial;
+  const isFinal = trial.finalValue !== undefined;
+  const parameters = parametersOf(trial)
+    .map(([name, value]) => `${name}=${parameter(value)}`)
+    .join("  ");
+  return (
+    <tr class={isBest ? "is-best" : ""}>
+      <td class="number">{trial.sequenceId}</td>
+      <td>
+        <code title={trial.job ?? ""}>{trial.trialJobId}</code>
+      </td>
+      <td title={trial.reason?.sentence ?? ""}>
+        <Status status={trial.status} />
+      </td>
+      <td class={isFinal ? "number" : "number so-far"} title={isFinal ? "final" : "last intermediate result"}>
+        {metric(shownValue(trial))}
+      </td>
+      <td class="number wide">{trial.intermediateCount}</td>
+      <td class="number wide">{startTime === undefined ? "–" : duration((endTime ?? now) - startTime)}</td>
+      <td class="wide" title={startTime === undefined ? "" : absolute(startTime)}>
+        {startTime === undefined ? "–" : ago(startTime, now)}
+      </td>
+      <td class="wide rest" title={parameters}>
+        {parameters}
+      </td>
+    </tr>
+  );
+}
