@@ -440,3 +440,12 @@ def test_trials_keep_their_parameters_whatever_happens() -> None:
 
     assert dataclasses.asdict(story.trial("aaaaa"))["parameters"] == {"x": 0}
     assert story.trial("aaaaa").step is Step.LIVE
+
+
+def test_metrics_after_a_gap_are_not_taken() -> None:
+    story = Story().running("aaaaa")
+
+    story.reports("aaaaa", step("0.1", 1), step("0.3", 3))
+
+    assert story.trial("aaaaa").replicas[MASTER].received == 1
+    assert story.trial("aaaaa").intermediate_count == 1

@@ -213,7 +213,7 @@ def _replica_reported(happened: event.ReplicaReported, state: State, at: float) 
     if trial is None:
         return
     known = trial.replicas.get(happened.replica, trials.ReplicaRecord())
-    new = tuple(metric for metric in happened.metrics if metric.number > known.received)
+    new = trials.next_metrics(happened.metrics, known.received)
     known = trials.ReplicaRecord(
         received=new[-1].number if new else known.received,
         exit=happened.exit or known.exit,

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nni.core import model
 
@@ -111,6 +111,15 @@ def scalar(value: str) -> float | None:
     if isinstance(decoded, (int, float)) and math.isfinite(decoded):
         return float(decoded)
     return None
+
+
+def next_metrics(metrics: Sequence[model.Metric], received: int) -> tuple[model.Metric, ...]:
+    """Return the metrics that follow on what was received, without a gap."""
+    new = []
+    for metric in metrics:
+        if metric.number == received + len(new) + 1:
+            new.append(metric)
+    return tuple(new)
 
 
 def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...]) -> Trial:
