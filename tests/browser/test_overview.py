@@ -81,7 +81,7 @@ async def test_an_experiment_from_its_first_minute_to_its_end() -> None:
         await visit.shows("The command of master-0 ended with exit code 3: ValueError: it's wrong")
         assert await visit.rows() == [["1", "bbbbb", "Failed", "\u2013"], ["0", "aaaaa", "Succeeded", "0.75"]]
         assert await visit.page.locator(".best .figure").inner_text() == "0.75"
-        assert await visit.page.locator(".best dl").inner_text() == "number\n0"
+        assert await visit.page.locator(".best dl").inner_text() == "x\n0"
         assert await visit.page.title() == "2/6 Running · story"
 
         tale.proposes("ccccc")

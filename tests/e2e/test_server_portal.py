@@ -85,7 +85,7 @@ async def test_what_clients_of_nni_ask(tale: story.Story, static: pathlib.Path) 
         assert [trial["trialJobId"] for trial in await portal.get("/trial-jobs")] == ["aaaaa", "bbbbb", "ccccc"]
         assert [trial["trialJobId"] for trial in await portal.get("/trial-jobs?status=FAILED")] == ["bbbbb"]
         assert (await portal.get("/trial-jobs/bbbbb"))["exitCode"] == 2
-        assert await portal.get("/export-data") == [{"parameter": {"number": 0}, "value": "0.3", "trialJobId": "aaaaa"}]
+        assert await portal.get("/export-data") == [{"parameter": {"x": 0}, "value": "0.3", "trialJobId": "aaaaa"}]
 
 
 @pytest.mark.parametrize(

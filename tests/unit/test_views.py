@@ -23,8 +23,7 @@ def test_a_trial_that_waits() -> None:
         "sequenceId": 0,
         "status": "WAITING",
         "hyperParameters": [
-            '{"parameter_id":0,"parameter_source":"algorithm",'
-            '"parameters":{"number":0,"name":"it\'s"},"parameter_index":0}'
+            '{"parameter_id":0,"parameter_source":"algorithm","parameters":{"x":0,"name":"it\'s"},"parameter_index":0}'
         ],
         "submitTime": 1795441600000,
         "attempt": 1,
@@ -94,7 +93,7 @@ def test_the_profile_shows_the_limits_that_are_in_force() -> None:
         "logDir": "/log",
         "startTime": 1795441600000,
         "nextSequenceId": 1,
-        "revision": 3,
+        "revision": 4,
     }
 
 

@@ -76,7 +76,7 @@ const WORDS: Record<string, string> = {
   SUCCEEDED: "Succeeded",
   FAILED: "Failed",
   USER_CANCELED: "Stopped by user",
-  SYS_CANCELED: "Stopped with experiment",
+  SYS_CANCELED: "Stopped by manager",
   EARLY_STOPPED: "Stopped early",
 };
 

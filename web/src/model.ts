@@ -107,12 +107,17 @@ export function shownValue(trial: Trial): number | undefined {
 
 /** Parameters by name, in the order in which the tuner gave them; none when they cannot be read. */
 export function parametersOf(trial: Trial): [string, unknown][] {
+  const text = trial.hyperParameters[0] ?? "";
+  const named = parse(text) ?? parse(text.replace(/([[:,])(NaN|-?Infinity)(?=[,}\]])/g, '$1"$2"'));
+  const parameters = (named as { parameters?: unknown } | null)?.parameters;
+  return typeof parameters === "object" && parameters !== null ? Object.entries(parameters) : [];
+}
+
+function parse(text: string): unknown {
   try {
-    const text = (trial.hyperParameters[0] ?? "").replace(/\b(NaN|-?Infinity)\b(?=[,}\]])/g, '"$1"');
-    const { parameters } = JSON.parse(text) as { parameters: unknown };
-    return typeof parameters === "object" && parameters !== null ? Object.entries(parameters) : [];
+    return JSON.parse(text);
   } catch {
-    return [];
+    return null;
   }
 }
 

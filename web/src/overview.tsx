@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { duration, metric, parameter, roughly, statusWord } from "./format";
-import { concerns, parametersOf, progress, shownTrials, type Model, type Order, type Status } from "./model";
+import { concerns, parametersOf, progress, shownTrials, type Concern, type Model, type Order, type Status } from "./model";
 import { Table } from "./table";
 
 const MOST_ROWS = 500;
@@ -40,22 +40,24 @@ export function Overview({ model, now }: Props) {
           <Counts model={model} chosen={statuses} toggle={toggle} />
         </section>
       </div>
-      <Concerns model={model} />
-      <section>
-        <div class="bar">
-          <h2>{statuses.size === 0 ? "All trials" : [...statuses].map(statusWord).join(", ")}</h2>
-          <div class="switch" role="group" aria-label="Order">
-            {(["newest", "best"] as const).map((one) => (
-              <button type="button" key={one} aria-pressed={order === one} onClick={() => setOrder(one)}>
-                {one === "newest" ? "Newest first" : "Best first"}
-              </button>
-            ))}
+      <div class="columns">
+        <Concerns model={model} />
+        <section>
+          <div class="bar">
+            <h2>{statuses.size === 0 ? "All trials" : [...statuses].map(statusWord).join(", ")}</h2>
+            <div class="switch" role="group" aria-label="Order">
+              {(["newest", "best"] as const).map((one) => (
+                <button type="button" key={one} aria-pressed={order === one} onClick={() => setOrder(one)}>
+                  {one === "newest" ? "Newest first" : "Best first"}
+                </button>
+              ))}
+            </div>
           </div>
-        </div>
-        <Table trials={trials} best={model.best?.trialJobId} now={now + model.ahead} />
-        {trials.length === 0 && <p class="empty">{nothing(model, statuses.size > 0, order)}</p>}
-        {trials.length === MOST_ROWS && <p class="hint">The first {MOST_ROWS} are shown.</p>}
-      </section>
+          <Table trials={trials} best={model.best?.trialJobId} now={now + model.ahead} />
+          {trials.length === 0 && <p class="empty">{nothing(model, statuses.size > 0, order)}</p>}
+          {trials.length === MOST_ROWS && <p class="hint">The first {MOST_ROWS} are shown.</p>}
+        </section>
+      </div>
     </>
   );
 }
@@ -125,7 +127,7 @@ function Done({ model, now }: Props) {
       </div>
       <dl class="facts">
         <div>
-          <dt>Running for</dt>
+          <dt>{experiment.isOver ? "Ran for" : "Running for"}</dt>
           <dd>
             {elapsed === null ? "–" : duration(elapsed)}
             {experiment.maxExperimentSeconds !== null && ` of ${duration(experiment.maxExperimentSeconds * 1000)}`}
@@ -136,7 +138,7 @@ function Done({ model, now }: Props) {
           <dd>{left === null ? "–" : roughly(left)}</dd>
         </div>
         <div>
-          <dt>At once</dt>
+          <dt>Trials at once</dt>
           <dd>{experiment.trialConcurrency}</dd>
         </div>
       </dl>
@@ -159,28 +161,13 @@ function Counts({ model, chosen, toggle }: { model: Model; chosen: ReadonlySet<S
 
 function Concerns({ model }: { model: Model }) {
   const all = concerns(model);
-  if (all.length === 0) return null;
   return (
     <section>
       <h2>Needs a look</h2>
+      {all.length === 0 && <p class="hint">Nothing: no trial has failed, none is held up.</p>}
       <ul class="concerns">
-        {all.slice(0, MOST_CONCERNS).map(({ kind, sentence, trial, count }) => (
-          <li key={kind + sentence} class={kind}>
-            <p>
-              <Badge kind={kind} /> {sentence}
-            </p>
-            <p class="hint">
-              trial <code>{trial.trialJobId}</code>
-              {count > 1 && ` and ${count - 1} more`}
-              {trial.reason?.evidence && <> · {trial.reason.evidence}</>}
-            </p>
-            {trial.lastLines && trial.lastLines.length > 0 && (
-              <details>
-                <summary>Last lines</summary>
-                <pre>{trial.lastLines.join("\n")}</pre>
-              </details>
-            )}
-          </li>
+        {all.slice(0, MOST_CONCERNS).map((concern) => (
+          <Look key={concern.kind + concern.sentence} concern={concern} />
         ))}
       </ul>
       {all.length > MOST_CONCERNS && <p class="hint">and {all.length - MOST_CONCERNS} other reasons</p>}
@@ -188,10 +175,24 @@ function Concerns({ model }: { model: Model }) {
   );
 }
 
-function Badge({ kind }: { kind: "failed" | "waiting" }) {
-  return kind === "failed" ? (
-    <span class="status FAILED">Failed</span>
-  ) : (
-    <span class="status WAITING">Held up</span>
+function Look({ concern: { kind, sentence, trial, count } }: { concern: Concern }) {
+  return (
+    <li class={kind}>
+      <p class="hint">
+        <span class={`status ${kind === "failed" ? "FAILED" : "WAITING"}`}>
+          {kind === "failed" ? "Failed" : "Held up"}
+        </span>{" "}
+        · trial <code>{trial.trialJobId}</code>
+        {count > 1 && ` and ${count - 1} more`}
+      </p>
+      <p>{sentence}</p>
+      {trial.reason?.evidence && <p class="hint">{trial.reason.evidence}</p>}
+      {trial.lastLines && trial.lastLines.length > 0 && (
+        <details>
+          <summary>Last lines</summary>
+          <pre>{trial.lastLines.join("\n")}</pre>
+        </details>
+      )}
+    </li>
   );
 }

@@ -54,17 +54,18 @@ class Story:
         self.revisions.publish(self.state.revision)
 
     def proposes(self, *trials: str, **parameters: Any) -> None:
-        """Add trials, each with the given parameters and a ``number`` of its own."""
+        """Add trials, each with the given parameters and an ``x`` of its own."""
         first = len(self.state.trials)
         proposals = tuple(
             event.Proposal(
                 trial=model.TrialId(trial),
                 parameter_id=first + place,
-                parameters={"number": first + place, **parameters},
+                parameters={"x": first + place, **parameters},
             )
             for place, trial in enumerate(trials)
         )
-        self.happens(event.Proposed(asked=len(trials), proposals=proposals))
+        ask = event.Ask(parameter_ids=tuple(its.parameter_id for its in proposals))
+        self.happens(event.Began(action=ask), event.Proposed(asked=len(trials), proposals=proposals))
 
     def creates(self, *trials: str) -> None:
         """Have the platform take the trials' jobs."""
