@@ -1,5 +1,52 @@
-"""Hyper-parameter tuning on Kubernetes: NNI's interface, rebuilt."""
+"""Hyper-parameter tuning on Kubernetes: NNI's interface, rebuilt.
+
+A trial uses the functions below, and importing this module loads nothing but the standard library. ``nni.Experiment``
+and the submodules load on first use.
+"""
+
+from importlib import import_module as _import_module
+from typing import Any
 
 from nni._version import __version__
+from nni.errors import NoMoreTrialError
+from nni.trial import (
+    get_checkpoint_dir,
+    get_current_parameter,
+    get_experiment_id,
+    get_next_parameter,
+    get_next_parameters,
+    get_sequence_id,
+    get_trial_id,
+    report_final_result,
+    report_intermediate_result,
+)
 
-__all__ = ["__version__"]
+__all__ = [
+    "NoMoreTrialError",
+    "__version__",
+    "get_checkpoint_dir",
+    "get_current_parameter",
+    "get_experiment_id",
+    "get_next_parameter",
+    "get_next_parameters",
+    "get_sequence_id",
+    "get_trial_id",
+    "report_final_result",
+    "report_intermediate_result",
+]
+
+_SUBMODULES = ("assessor", "experiment", "testing", "tuner", "utils")
+_LATE = {"ClassArgsValidator": "nni.utils", "Experiment": "nni.experiment"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use what only some programs need (PEP 562)."""
+    if name in _SUBMODULES:
+        return _import_module("nni." + name)
+    if name in _LATE:
+        return getattr(_import_module(_LATE[name]), name)
+    raise AttributeError(f"module 'nni' has no attribute {name!r}")
+
+
+def __dir__() -> "list[str]":
+    return sorted([*__all__, *_SUBMODULES, *_LATE])

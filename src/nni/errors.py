@@ -88,6 +88,10 @@ class TrialError(NniError, RuntimeError):
     """A trial function was called where it cannot work."""
 
 
+class WireError(NniError, ValueError):
+    """Bytes from the other side do not keep to the contract between pod and manager: whoever sent them is told so."""
+
+
 class NoMoreTrialError(NniError):
     """Raised by a tuner that has nothing left to suggest."""
 

@@ -1,0 +1,99 @@
+"""One HTTP connection to the intake, kept open between requests."""
+
+import contextlib
+import hashlib
+import hmac
+import http.client
+import importlib
+import socket
+import urllib.parse
+from typing import Any, Optional, Tuple
+
+
+class Post:
+    """Sends bodies to one address.
+
+    Args:
+        url: ``http://host:port`` or ``https://host:port``.
+        path: Of every request.
+        token: The trial's token.
+        fingerprint: sha256 of the one certificate to trust, in hexadecimal; empty for the image's authorities.
+    """
+
+    def __init__(self, url: str, path: str, token: str, fingerprint: str) -> None:
+        parts = urllib.parse.urlsplit(url)
+        self._scheme = parts.scheme
+        self._host = parts.hostname or ""
+        self._port = parts.port
+        self._path = parts.path.rstrip("/") + path
+        self._headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
+        self._fingerprint = fingerprint
+        self._connection: Optional[http.client.HTTPConnection] = None
+
+    def send(self, body: bytes, seconds: float) -> Tuple[int, bytes]:
+        """Post a body; return status and body of the answer.
+
+        Raises:
+            OSError: There is no answer within the time, or something else than HTTP answers.
+        """
+        is_fresh = self._connection is None
+        try:
+            return self._exchange(body, seconds)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            # A connection that was idle may have been closed by the other side; repeating a request is harmless.
+            if is_fresh or isinstance(error, socket.timeout):
+                raise _as_os_error(error) from error
+        try:
+            return self._exchange(body, seconds)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise _as_os_error(error) from error
+
+    def close(self) -> None:
+        """Hang up."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _exchange(self, body: bytes, seconds: float) -> Tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = self._connect(seconds)
+        connection = self._connection
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        connection.request("POST", self._path, body=body, headers=self._headers)
+        response = connection.getresponse()
+        content = response.read(65536)
+        if not response.isclosed() or response.will_close:
+            self.close()
+        return response.status, content
+
+    def _connect(self, seconds: float) -> http.client.HTTPConnection:
+        if self._scheme != "https":
+            return http.client.HTTPConnection(self._host, self._port, timeout=seconds)
+        # Loaded for HTTPS alone: a Python without it can still use HTTP.
+        ssl: Any = importlib.import_module("ssl")
+        context = ssl.create_default_context()
+        if self._fingerprint:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=context)
+        connection.connect()
+        if self._fingerprint:
+            self._check(connection)
+        return connection
+
+    def _check(self, connection: Any) -> None:
+        """Compare the certificate before the token is sent."""
+        certificate = connection.sock.getpeercert(binary_form=True)
+        if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), self._fingerprint):
+            connection.close()
+            raise ConnectionError("its certificate is not the one that this trial was told to trust")
+
+
+def _as_os_error(error: Exception) -> OSError:
+    if isinstance(error, OSError):
+        return error
+    return ConnectionError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,96 @@
+"""What a replica is told: by the script's arguments and by the container's environment."""
+
+import argparse
+import os
+from typing import Mapping, NamedTuple, Sequence
+
+from nni import errors
+from nni.wire import layout
+
+
+class Settings(NamedTuple):
+    """Who this replica is, and where things stand."""
+
+    experiment: str
+    trial: str
+    attempt: int
+    role: str
+    replica: int
+    """The replica's index in its role."""
+    sequence: int
+    bundle: str
+    command: str
+    platform: str
+    volume: str
+    """Where the storage volume is mounted."""
+    pod: str
+    """The pod's own directory; empty when the platform gives none."""
+    intake: str
+    """URL without a path; empty for no push."""
+    token: str
+    fingerprint: str
+    """sha256 of the intake's certificate, in hexadecimal; empty to trust the image's authorities."""
+    grace: float
+    """Seconds from SIGTERM to SIGKILL."""
+
+    @property
+    def attempt_directory(self) -> str:
+        """Absolute, on the volume."""
+        return os.path.join(self.volume, layout.attempt(self.experiment, self.trial, self.attempt))
+
+    @property
+    def directory(self) -> str:
+        """The replica's own directory: absolute, on the volume."""
+        relative = layout.replica(self.experiment, self.trial, self.attempt, self.role, self.replica)
+        return os.path.join(self.volume, relative)
+
+    @property
+    def checkpoint(self) -> str:
+        """The trial's directory for checkpoints: absolute, on the volume."""
+        return os.path.join(self.volume, layout.checkpoint(self.experiment, self.trial))
+
+    @property
+    def bundle_path(self) -> str:
+        """Where the bundle stands: absolute, on the volume."""
+        return os.path.join(self.volume, layout.bundle(self.experiment, self.bundle))
+
+
+def read(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Return the settings.
+
+    Raises:
+        TrialError: The environment does not keep to the contract.
+    """
+    parser = argparse.ArgumentParser(prog="nni runtime", description="Runs one replica of a trial.")
+    for name in ("experiment", "trial", "role", "bundle", "command"):
+        parser.add_argument("--" + name, required=True)
+    for name in ("attempt", "sequence"):
+        parser.add_argument("--" + name, required=True, type=int)
+    options = parser.parse_args(argv)
+    if not environ.get("NNI_VOLUME"):
+        raise errors.TrialError("NNI_VOLUME does not say where the storage volume is mounted")
+    return Settings(
+        experiment=options.experiment,
+        trial=options.trial,
+        attempt=options.attempt,
+        role=options.role,
+        replica=int(_number(environ, "NNI_REPLICA_INDEX", "0")),
+        sequence=options.sequence,
+        bundle=options.bundle,
+        command=options.command,
+        platform=environ.get("NNI_PLATFORM") or "kubeflow",
+        volume=environ["NNI_VOLUME"],
+        pod=environ.get("NNI_POD_DIR", ""),
+        intake=environ.get("NNI_INTAKE_URL", ""),
+        token=environ.get("NNI_TRIAL_TOKEN", ""),
+        fingerprint=environ.get("NNI_INTAKE_CERT_SHA256", "").replace(":", "").lower(),
+        grace=_number(environ, "NNI_GRACE_SECONDS", "30"),
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, default: str) -> float:
+    text = environ.get(name) or default
+    try:
+        return float(text)
+    except ValueError as error:
+        raise errors.TrialError(f"{name} is {text!r}, not a number") from error

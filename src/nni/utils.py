@@ -1,0 +1,154 @@
+"""Names that NNI's users import from ``nni.utils``, with NNI's behaviour. Nothing else goes here."""
+
+import enum
+import pathlib
+from typing import Any, Callable, List, Mapping, Optional, TypeVar
+
+Base = TypeVar("Base")
+
+
+class OptimizeMode(enum.Enum):
+    """Whether a tuner looks for the smallest or the largest value."""
+
+    Minimize = "minimize"
+    Maximize = "maximize"
+
+
+class NodeType:
+    """Keys of search spaces and of nested parameters."""
+
+    ROOT = "root"
+    TYPE = "_type"
+    VALUE = "_value"
+    INDEX = "_index"
+    NAME = "_name"
+
+
+class MetricType:
+    """Kinds of messages from a trial."""
+
+    FINAL = "FINAL"
+    PERIODICAL = "PERIODICAL"
+    REQUEST_PARAMETER = "REQUEST_PARAMETER"
+
+
+def extract_scalar_reward(value: Any, scalar_key: str = "default") -> float:
+    """Return the number that a metric is judged by: itself, or a dict's ``default``.
+
+    Raises:
+        RuntimeError: There is no number.
+    """
+    number = value.get(scalar_key) if isinstance(value, dict) else value
+    if not isinstance(number, (float, int)):
+        raise RuntimeError(  # noqa: TRY004 - NNI's
+            f"A metric must be a number, or a dict whose {scalar_key!r} is one, to be judged by, but it is {value!r}."
+        )
+    return number
+
+
+def extract_scalar_history(trial_history: List[Any], scalar_key: str = "default") -> List[float]:
+    """Return the numbers that a trial's metrics are judged by, in order."""
+    return [extract_scalar_reward(value, scalar_key) for value in trial_history]
+
+
+def split_index(params: Any) -> Any:
+    """Return nested parameters without the indexes of their choices."""
+    if not isinstance(params, dict):
+        return params
+    if NodeType.INDEX in params:
+        return split_index(params[NodeType.VALUE])
+    return {name: split_index(value) for name, value in params.items()}
+
+
+def convert_dict2tuple(value: Any) -> Any:
+    """Return nested dicts as sorted tuples of pairs, which can be hashed."""
+    if not isinstance(value, dict):
+        return value
+    return tuple(sorted((name, convert_dict2tuple(inner)) for name, inner in value.items()))
+
+
+def merge_parameter(base_params: Base, override_params: Optional[Mapping[str, Any]]) -> Base:
+    """Put a trial's parameters over defaults, in place, and return the defaults' object.
+
+    Args:
+        base_params: A dict, or a namespace such as argparse makes.
+        override_params: What ``get_next_parameter()`` returned; None changes nothing.
+
+    Raises:
+        ValueError: There is no default of a parameter's name, or it is of another type. A whole number may stand for
+            a float, and anything for None.
+    """
+    # A namespace is changed through the dict of its attributes, unless it has slots or properties.
+    read, write = _access(base_params)
+    for name, value in (override_params or {}).items():
+        write(name, _fitting(name, read(name), value))
+    return base_params
+
+
+def _access(base: Any) -> "tuple[Callable[[str], Any], Callable[[str, Any], None]]":
+    def get(name: str) -> Any:
+        if isinstance(base, dict) and name in base:
+            return base[name]
+        if not isinstance(base, dict) and hasattr(base, name):
+            return getattr(base, name)
+        raise ValueError(f"The parameter {name!r} has no default to be put over: add one, or rename it.")
+
+    def put(name: str, value: Any) -> None:
+        if isinstance(base, dict):
+            base[name] = value
+        else:
+            setattr(base, name, value)
+
+    return get, put
+
+
+def _fitting(name: str, base: Any, value: Any) -> Any:
+    if base is None or isinstance(value, type(base)):
+        return value
+    if isinstance(base, float) and isinstance(value, int):
+        return float(value)
+    raise ValueError(
+        f"The parameter {name!r} is {value!r}, a {type(value).__name__}, but its default is a {type(base).__name__}."
+    )
+
+
+class _Check:
+    """One requirement of an argument, as the package ``schema`` takes it: it has ``validate``."""
+
+    def __init__(self, holds: Callable[[Any], bool], message: str) -> None:
+        self._holds = holds
+        self._message = message
+
+    def validate(self, data: Any, **_: Any) -> Any:
+        """Return the argument.
+
+        Raises:
+            ValueError: It does not fit.
+        """
+        if not self._holds(data):
+            raise ValueError(self._message)
+        return data
+
+
+class ClassArgsValidator:
+    """Checks the ``class_args`` of a custom tuner or assessor before the experiment starts. To be subclassed."""
+
+    def validate_class_args(self, **kwargs: Any) -> None:
+        """Raise an error unless the arguments fit."""
+
+    def choices(self, key: str, *args: Any) -> _Check:
+        """Return the requirement that an argument is one of some values."""
+        return _Check(lambda data: data in args, f"{key} should be one of {args!r}")
+
+    def range(self, key: str, keyType: type, start: Any, end: Any) -> _Check:  # noqa: N803
+        """Return the requirement that an argument has a type and lies from start to end, both included."""
+        return _Check(
+            lambda data: isinstance(data, keyType) and start <= data <= end,
+            f"{key} should be of type {keyType.__name__} and from {start} to {end}",
+        )
+
+    def path(self, key: str) -> _Check:
+        """Return the requirement that an argument is the path of something that exists."""
+        return _Check(
+            lambda data: isinstance(data, str) and pathlib.Path(data).exists(), f"{key} should be an existing path"
+        )
