@@ -13,6 +13,7 @@ import pytest
 from nni import errors
 from nni.core import event, model
 from nni.server import intake, listen
+from nni.wire import intake as wire
 
 RIGHT = "/api/v1/intake/exp1/k2f9z/2/worker/1"
 METRIC = {
@@ -114,20 +115,20 @@ async def test_strangers_are_turned_away(path: str, token: str | None, status: i
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        ([], "must be an object"),
-        ({}, "metrics must be a list"),
-        ({"metrics": [1]}, "metrics[0] must be an object"),
-        ({"metrics": [{**METRIC, "n": 0}]}, "metrics[0].n must be a whole number from 1"),
-        ({"metrics": [{**METRIC, "n": True}]}, "metrics[0].n"),
-        ({"metrics": [{**METRIC, "type": "OTHER"}]}, "metrics[0].type must be one of PERIODICAL, FINAL"),
-        ({"metrics": [{**METRIC, "value": 0.5}]}, "metrics[0].value must be a text"),
-        ({"metrics": [{**METRIC, "time": "now"}]}, "metrics[0].time"),
-        ({"metrics": [METRIC, {**METRIC, "n": 3}]}, "3 follows on 1"),
-        ({"metrics": [], "exit": 1}, "exit must be an object"),
-        ({"metrics": [], "exit": {**EXIT, "code": None}}, "exit.code"),
+        (b"", "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        (b"[" * 100_000, "no JSON"),
+        ([], "not an object with a list of metrics"),
+        ({}, "not an object with a list of metrics"),
+        ({"metrics": [1]}, "a metric is not an object"),
+        ({"metrics": [{**METRIC, "n": 0}]}, "n is not a whole number from 1 on"),
+        ({"metrics": [{**METRIC, "n": True}]}, "n is not a whole number from 1 on"),
+        ({"metrics": [{**METRIC, "type": "OTHER"}]}, "type is 'OTHER'"),
+        ({"metrics": [{**METRIC, "value": 0.5}]}, "value is not a text"),
+        ({"metrics": [{**METRIC, "time": "now"}]}, "time is not a number of seconds"),
+        ({"metrics": [METRIC, {**METRIC, "n": 3}]}, "metric 3 follows metric 1"),
+        ({"metrics": [], "exit": 1}, "an exit is not an object"),
+        ({"metrics": [], "exit": {**EXIT, "code": None}}, "code is not a whole number"),
     ],
 )
 async def test_a_malformed_body_is_answered_with_a_sentence(body: Any, words: str) -> None:
@@ -140,7 +141,7 @@ async def test_a_malformed_body_is_answered_with_a_sentence(body: Any, words: st
 async def test_a_body_that_is_too_large() -> None:
     desk = Desk()
     async with posting(desk) as poster:
-        status, answer = await poster.post(b" " * (intake.MAX_BODY + 1))
+        status, answer = await poster.post(b" " * (wire.MAX_BODY + 1))
     assert (status, answer, desk.taken) == (
         413,
         {"error": "The body is over 4 MiB; send fewer metrics at once."},

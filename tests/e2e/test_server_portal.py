@@ -310,6 +310,7 @@ async def test_many_trials_come_in_several_events(static: pathlib.Path) -> None:
         got = [await stream.next() for _ in range(3)]
     assert [len(data["trials"]) for _, data in got] == [events.BATCH, events.BATCH, 1]
     assert [data["reset"] for _, data in got] == [True, False, False]
+    assert [data["more"] for _, data in got] == [True, True, False]
     assert [event_id is not None for event_id, _ in got] == [False, False, True]
 
 

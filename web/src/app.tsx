@@ -18,7 +18,13 @@ export function App() {
   const [link, setLink] = useState<Link>("connecting");
   const now = useNow(model?.experiment.endTime === null);
 
-  useEffect(() => listen((change) => setModel((before) => apply(before, change, Date.now())), setLink), []);
+  useEffect(() => {
+    let known: Model | null = null;
+    return listen((change) => {
+      known = apply(known, change, Date.now());
+      if (!change.more) setModel(known);
+    }, setLink);
+  }, []);
   useEffect(() => {
     document.title = model ? title(model) : "nni";
   }, [model]);

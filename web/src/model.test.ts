@@ -27,6 +27,7 @@ function trial(sequenceId: number, status: Status, more: Partial<Trial> = {}): T
 function change(trials: Trial[], more: Partial<Change> = {}, experiment: Partial<Change["experiment"]> = {}): Change {
   return {
     reset: false,
+    more: false,
     revision: 1,
     now: 0,
     counts: NONE,

@@ -61,6 +61,8 @@ export interface Experiment {
 export interface Change {
   /** Whether what was known before is to be forgotten. */
   reset: boolean;
+  /** Whether more of the same follows at once, so that it is too early to show this. */
+  more: boolean;
   revision: number;
   now: number;
   experiment: Experiment;
@@ -105,8 +107,16 @@ export function shownValue(trial: Trial): number | undefined {
   return trial.finalValue ?? trial.lastValue;
 }
 
+const READ = new WeakMap<Trial, [string, unknown][]>();
+
 /** Parameters by name, in the order in which the tuner gave them; none when they cannot be read. */
 export function parametersOf(trial: Trial): [string, unknown][] {
+  let known = READ.get(trial);
+  if (known === undefined) READ.set(trial, (known = readParameters(trial)));
+  return known;
+}
+
+function readParameters(trial: Trial): [string, unknown][] {
   const text = trial.hyperParameters[0] ?? "";
   const named = parse(text) ?? parse(text.replace(/([[:,])(NaN|-?Infinity)(?=[,}\]])/g, '$1"$2"'));
   const parameters = (named as { parameters?: unknown } | null)?.parameters;

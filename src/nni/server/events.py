@@ -67,7 +67,11 @@ async def stream(
         changed = list(state.changed_since(seen))
         changed.reverse()
         for batch, is_last in _batches(changed):
-            data = _change(state, about, batch) | {"reset": seen < 0, "now": views.milliseconds(clock.now())}
+            data = _change(state, about, batch) | {
+                "reset": seen < 0,
+                "more": not is_last,
+                "now": views.milliseconds(clock.now()),
+            }
             yield _event(data, f"{run}-{revision}" if is_last else None)
             await asyncio.sleep(0)
             seen = max(seen, 0)

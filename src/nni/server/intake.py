@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from nni import errors
-from nni.core import event, model
-from nni.server import answers, auth, payload
+from nni.core import event, model, report
+from nni.server import answers, auth
+from nni.wire import intake as wire
 
-MAX_BODY = 4 * 1024 * 1024
 BODY_SECONDS = 30.0
 """A batch that takes longer to arrive is given up; the runtime sends it again."""
 
@@ -29,8 +29,8 @@ Accept = Callable[[event.ReplicaReported], Awaitable[int]]
 def make_app(*, experiment_id: model.ExperimentId, verify: Verify, accept: Accept) -> web.Application:
     """Return the intake of one experiment, to be served on the port beside the portal's."""
     intake = Intake(experiment_id, verify, accept)
-    app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post(r"/api/v1/intake/{experiment}/{trial}/{attempt:\d{1,6}}/{role}/{index:\d{1,6}}", intake.take)
+    app = web.Application(client_max_size=wire.MAX_BODY)
+    app.router.add_post(wire.PREFIX + r"{experiment}/{trial}/{attempt:\d{1,6}}/{role}/{index:\d{1,6}}", intake.take)
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
 
@@ -47,12 +47,11 @@ class Intake:
         """Let a batch in, whoever sends it being right, and answer what is known by then."""
         attempt, replica = self._sender(request)
         try:
-            metrics, its_exit = payload.decode(await _read(request))
-        except ValueError as error:
-            raise answers.refuse(web.HTTPBadRequest, str(error)) from None
-        report = event.ReplicaReported(attempt=attempt, replica=replica, metrics=metrics, exit=its_exit)
+            batch = wire.decode(await _read(request))
+        except errors.WireError as error:
+            raise answers.refuse(web.HTTPBadRequest, str(error)) from error
         try:
-            acknowledged = await self._accept(report)
+            acknowledged = await self._accept(report.reported(attempt, replica, batch))
         except errors.RecordsError as error:
             raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
         return answers.json({"acknowledged": acknowledged})
@@ -77,8 +76,8 @@ async def _read(request: web.Request) -> bytes:
     except TimeoutError:
         raise answers.refuse(web.HTTPRequestTimeout, f"The body took longer than {BODY_SECONDS:.0f} s.") from None
     except web.HTTPRequestEntityTooLarge:
-        sentence = f"The body is over {MAX_BODY // 1024 // 1024} MiB; send fewer metrics at once."
-        raise answers.refuse_size(sentence, MAX_BODY) from None
+        sentence = f"The body is over {wire.MAX_BODY // 1024 // 1024} MiB; send fewer metrics at once."
+        raise answers.refuse_size(sentence, wire.MAX_BODY) from None
 
 
 async def _unknown(request: web.Request) -> web.StreamResponse:
