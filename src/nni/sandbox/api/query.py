@@ -1,0 +1,59 @@
+"""What the query parameters of a list or a watch ask for."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from nni.sandbox import kinds, schema, selectors, status
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """One list or watch request."""
+
+    matches: Callable[[schema.Object], bool]
+    is_selective: bool
+    version: int | None
+    """The resource version; None when none was given."""
+    match: str
+    """``""``, ``Exact`` or ``NotOlderThan``."""
+    limit: int
+    """0 is no limit."""
+    token: str
+    is_watch: bool
+    wants_bookmarks: bool
+    wants_initial: bool
+    timeout: float | None
+    """Seconds."""
+
+
+def parse(kind: kinds.Kind, given: Mapping[str, str]) -> Query:
+    """Read the parameters. Raises the 400 refusal for what cannot be read."""
+    by_label = selectors.labels(given.get("labelSelector", ""))
+    by_field = selectors.fields(given.get("fieldSelector", ""), kind.selectable, kind.kind)
+    return Query(
+        matches=lambda found: by_label(found["metadata"].get("labels", {})) and by_field(found),
+        is_selective=bool(given.get("labelSelector") or given.get("fieldSelector")),
+        version=_integer(given, "resourceVersion"),
+        match=given.get("resourceVersionMatch", ""),
+        limit=_integer(given, "limit") or 0,
+        token=given.get("continue", ""),
+        is_watch=flag(given, "watch"),
+        wants_bookmarks=flag(given, "allowWatchBookmarks"),
+        wants_initial=flag(given, "sendInitialEvents"),
+        timeout=_integer(given, "timeoutSeconds"),
+    )
+
+
+def flag(given: Mapping[str, str], name: str) -> bool:
+    """Read a boolean parameter as Go does."""
+    return given.get(name, "").lower() in ("1", "t", "true")
+
+
+def _integer(given: Mapping[str, str], name: str) -> int | None:
+    text = given.get(name, "")
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise status.bad_request(f'{name}: Invalid value: "{text}": it is not a number') from error

@@ -1,0 +1,59 @@
+"""Events: what happened to which object, counted when it happens again."""
+
+import uuid
+
+from nni.sandbox import kinds, registry, schema, status, times
+
+
+class Recorder:
+    """Writes the events of one component."""
+
+    def __init__(self, objects: registry.Registry, component: str) -> None:
+        self._objects = objects
+        self._component = component
+        self._known: dict[tuple[str, str, str], str] = {}
+
+    def record(self, about: schema.Object, category: str, reason: str, message: str, path: str = "") -> None:
+        """Tell that something happened. ``category`` is ``Normal`` or ``Warning``; ``path`` a part of the object."""
+        metadata = about["metadata"]
+        namespace = metadata.get("namespace") or "default"
+        identity = (metadata["uid"], reason, message)
+        moment = times.stamp(self._objects.now())
+        known = self._known.get(identity)
+        event = self._objects.find(kinds.EVENT, namespace, known) if known else None
+        if event is not None:
+            again = {**event, "count": event["count"] + 1, "lastTimestamp": moment}
+            self._objects.replace(kinds.EVENT, namespace, event["metadata"]["name"], again)
+            return
+        name = f"{metadata['name'][:200]}.{uuid.uuid4().hex[:16]}"
+        involved = {
+            "apiVersion": about["apiVersion"],
+            "kind": about["kind"],
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        }
+        if "namespace" in metadata:
+            involved["namespace"] = namespace
+        if path:
+            involved["fieldPath"] = path
+        try:
+            self._objects.create(
+                kinds.EVENT,
+                namespace,
+                {
+                    "metadata": {"name": name},
+                    "involvedObject": involved,
+                    "type": category,
+                    "reason": reason,
+                    "message": message,
+                    "source": {"component": self._component},
+                    "reportingComponent": self._component,
+                    "firstTimestamp": moment,
+                    "lastTimestamp": moment,
+                    "count": 1,
+                },
+            )
+        except status.Refusal:
+            return  # its namespace is on its way out, and nobody can be told any more
+        self._known[identity] = name

@@ -1,0 +1,161 @@
+"""The kinds that the sandbox serves. To serve another one, add a row, its type to ``schemas/``, its columns to ``tables``."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nni.sandbox import schema, status
+
+Selectable = Mapping[str, Callable[[Any], str]]
+
+
+def _path(*names: str) -> Callable[[Any], str]:
+    def read(found: Any) -> str:
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        return "" if found is None else str(found)
+
+    return read
+
+
+_BY_NAME: Selectable = {
+    "metadata.name": _path("metadata", "name"),
+    "metadata.namespace": _path("metadata", "namespace"),
+}
+_POD: Selectable = _BY_NAME | {
+    f"{part}.{name}": _path(part, name)
+    for part, name in (
+        ("spec", "nodeName"),
+        ("spec", "restartPolicy"),
+        ("spec", "schedulerName"),
+        ("spec", "serviceAccountName"),
+        ("status", "phase"),
+        ("status", "podIP"),
+        ("status", "nominatedNodeName"),
+    )
+}
+_EVENT: Selectable = (
+    _BY_NAME
+    | {
+        f"involvedObject.{name}": _path("involvedObject", name)
+        for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    }
+    | {
+        "reason": _path("reason"),
+        "type": _path("type"),
+        "source": _path("source", "component"),
+        "reportingComponent": _path("reportingComponent"),
+    }  # fmt: skip
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """One row: how a kind is called and what is special about it."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    short: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    is_namespaced: bool = True
+    is_custom: bool = False
+    """Defined by a custom resource definition: no strategic merge patch, schema errors are 422."""
+    has_status: bool = True
+    has_generation: bool = False
+    name_rule: str = "subdomain"
+    """``subdomain`` (RFC 1123) or ``label`` (RFC 1035)."""
+    selectable: Selectable = dataclasses.field(default_factory=lambda: _BY_NAME)
+    subresources: tuple[str, ...] = ()
+    """Beside ``status``."""
+
+    @property
+    def resource(self) -> str:
+        """Its name in the store and in messages: ``pods``, ``pytorchjobs.kubeflow.org``."""
+        return status.qualified(self.group, self.plural)
+
+    @property
+    def api_version(self) -> str:
+        """``v1``, ``kubeflow.org/v1``."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def singular(self) -> str:
+        """``pod``."""
+        return self.kind.lower()
+
+    @property
+    def title(self) -> str:
+        """What messages about a wrong object begin with: ``Pod``, ``PyTorchJob.kubeflow.org``."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    def not_found(self, name: str) -> status.Refusal:
+        """404 for an object of this kind."""
+        return status.not_found(self.group, self.plural, name)
+
+    def conflict(self, name: str, why: str) -> status.Refusal:
+        """409 for an object of this kind."""
+        return status.conflict(self.group, self.plural, name, why)
+
+    def invalid(self, name: str, findings: list[schema.Finding]) -> status.Refusal:
+        """422 for an object of this kind."""
+        return status.invalid(self.group, self.kind, name, findings)
+
+
+POD = Kind("", "v1", "Pod", "pods", ("po",), ("all",), has_generation=True, selectable=_POD, subresources=("log",))
+EVENT = Kind("", "v1", "Event", "events", ("ev",), has_status=False, selectable=_EVENT)
+SECRET = Kind("", "v1", "Secret", "secrets", has_status=False, selectable=_BY_NAME | {"type": _path("type")})
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), has_status=False)
+SERVICE = Kind("", "v1", "Service", "services", ("svc",), ("all",), name_rule="label")
+NAMESPACE = Kind(
+    "", "v1", "Namespace", "namespaces", ("ns",), is_namespaced=False,
+    selectable=_BY_NAME | {"status.phase": _path("status", "phase")},
+)  # fmt: skip
+NODE = Kind(
+    "", "v1", "Node", "nodes", ("no",), is_namespaced=False,
+    selectable=_BY_NAME | {"spec.unschedulable": _path("spec", "unschedulable")},
+)  # fmt: skip
+SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", ("sa",), has_status=False)
+CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",))
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", has_status=False)
+PYTORCH_JOB = Kind(
+    "kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", is_custom=True, has_generation=True
+)  # fmt: skip
+
+TABLE: tuple[Kind, ...] = (
+    CONFIG_MAP, EVENT, NAMESPACE, NODE, CLAIM, POD, SECRET, SERVICE_ACCOUNT, SERVICE, LEASE, PYTORCH_JOB,
+)  # fmt: skip
+
+
+class Kinds:
+    """The served kinds, found by what a request names."""
+
+    def __init__(self, rows: tuple[Kind, ...] = TABLE) -> None:
+        self._rows = rows
+        self._by_path = {(row.group, row.version, row.plural): row for row in rows}
+        self._by_kind = {(row.api_version, row.kind): row for row in rows}
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._rows)
+
+    def at(self, group: str, version: str, plural: str) -> Kind | None:
+        """Find the kind that a path names."""
+        return self._by_path.get((group, version, plural))
+
+    def named(self, api_version: str, kind: str) -> Kind | None:
+        """Find the kind that an object's ``apiVersion`` and ``kind`` name."""
+        return self._by_kind.get((api_version, kind))
+
+    def groups(self) -> dict[str, list[str]]:
+        """Versions by group, the core group (empty) first."""
+        found: dict[str, list[str]] = {"": []}
+        for row in self._rows:
+            versions = found.setdefault(row.group, [])
+            if row.version not in versions:
+                versions.append(row.version)
+        return found
+
+    def of(self, group: str, version: str) -> list[Kind]:
+        """List the kinds of one group and version."""
+        return [row for row in self._rows if (row.group, row.version) == (group, version)]

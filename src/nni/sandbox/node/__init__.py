@@ -1,0 +1,1 @@
+"""The nodes: kubelet, volumes, and real processes as containers."""

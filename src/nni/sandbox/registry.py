@@ -1,0 +1,386 @@
+"""The verbs: create, replace, patch and delete, with every rule that a Kubernetes API applies on the way to the store."""
+
+import dataclasses
+import datetime
+import random
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nni.sandbox import admission, kinds, patches, schema, status, store, times
+
+Webhook = Callable[[schema.Object, schema.Object | None], None]
+"""A validating webhook: gets the new and the old object, raises a refusal."""
+
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_LABEL_RULE = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+_KEPT = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "namespace",
+    "name",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manner:
+    """How a write is to be done."""
+
+    is_dry: bool = False
+    """Answer as if it were done, and do nothing."""
+    is_strict: bool = False
+    """Refuse unknown fields instead of pruning them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Deletion:
+    """How an object is to be deleted."""
+
+    grace: int | None = None
+    """Seconds; None is the object's own."""
+    policy: str = "Background"
+    uid: str | None = None
+    version: str | None = None
+    is_dry: bool = False
+
+
+PLAIN = Manner()
+DELETION = Deletion()
+
+
+class Registry:
+    """The verbs over one store. Everything here is synchronous, so each call is one transaction."""
+
+    def __init__(
+        self, objects: store.Store, types: schema.Types, now: times.Now, webhooks: Mapping[str, Webhook]
+    ) -> None:
+        """Take the webhooks by resource, as ``pytorchjobs.kubeflow.org``."""
+        self.store = objects
+        self.types = types
+        self.now = now
+        self._webhooks = webhooks
+        self._random = random.Random()  # noqa: S311 - suffixes of names, not secrets
+
+    def get(self, kind: kinds.Kind, namespace: str, name: str) -> schema.Object:
+        """Return an object or raise the 404 refusal."""
+        found = self.store.get(kind.resource, namespace, name)
+        if found is None:
+            raise kind.not_found(name)
+        return found
+
+    def find(self, kind: kinds.Kind, namespace: str, name: str) -> schema.Object | None:
+        """Return an object, or None."""
+        return self.store.get(kind.resource, namespace, name)
+
+    def all(self, kind: kinds.Kind, namespace: str = "") -> list[schema.Object]:
+        """List objects in the order of their keys."""
+        return [found for _, found in self.store.scan(kind.resource, namespace)]
+
+    def create(
+        self, kind: kinds.Kind, namespace: str, body: schema.Object, manner: Manner = PLAIN
+    ) -> schema.Object:  # fmt: skip
+        """Store a new object and return it."""
+        metadata = self._new_metadata(kind, namespace, body)
+        new = {"apiVersion": kind.api_version, "kind": kind.kind, **body, "metadata": metadata}
+        self._check_namespace(kind, namespace)
+        new = admission.normalise(kind.kind, self._checked(kind, new, manner))
+        if kind.has_status:
+            new.pop("status", None)
+        new = admission.prepare(kind.kind, new, self.now)
+        self._check_rules(kind, new, None)
+        if self.find(kind, namespace, metadata["name"]) is not None:
+            raise status.already_exists(kind.group, kind.plural, metadata["name"])
+        if manner.is_dry:
+            return new
+        return self.store.put(kind.resource, (namespace, metadata["name"]), new)
+
+    def replace(
+        self, kind: kinds.Kind, namespace: str, name: str, body: schema.Object, part: str = "", manner: Manner = PLAIN
+    ) -> schema.Object:
+        """Put another state in place of an object's; ``part`` is ``status`` for that subresource alone."""
+        current = self.get(kind, namespace, name)
+        given = body.get("metadata", {})
+        if given.get("uid", current["metadata"]["uid"]) != current["metadata"]["uid"]:
+            raise kind.conflict(name, _other_uid(given["uid"], current))
+        return self._store_change(kind, current, body, part, manner)
+
+    def patch(
+        self, kind: kinds.Kind, namespace: str, name: str, patch: Any, media: str, part: str = "", manner: Manner = PLAIN
+    ) -> schema.Object:  # fmt: skip
+        """Apply a patch of the media type given."""
+        current = self.get(kind, namespace, name)
+        if media == patches.JSON:
+            body = patches.json_patch(current, patch)
+        elif not isinstance(patch, dict):
+            raise status.bad_request("error decoding patch: it is not an object")
+        elif media == patches.STRATEGIC and not kind.is_custom:
+            body = patches.strategic(self.types, kind.kind, current, patch)
+        elif media == patches.MERGE:
+            body = patches.merge(current, patch)
+        else:
+            raise _unsupported(kind, media)
+        uid = body.get("metadata", {}).get("uid")
+        if uid != current["metadata"]["uid"]:
+            finding = schema.Finding("metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable')
+            raise kind.invalid(name, [finding])
+        return self._store_change(kind, current, body, part, manner)
+
+    def set_status(self, kind: kinds.Kind, found: schema.Object, state: schema.Object) -> schema.Object:
+        """Write a status, for operators; nothing happens when it is the same or the object is gone."""
+        metadata = found["metadata"]
+        current = self.find(kind, metadata.get("namespace", ""), metadata["name"])
+        if current is None or current["metadata"]["uid"] != metadata["uid"]:
+            return found
+        if current.get("status") == state:
+            return current
+        return self.store.put(kind.resource, _key(current), {**current, "status": state})
+
+    def bind(self, pod: schema.Object, node: str, state: schema.Object) -> None:
+        """Give a pod to a node, as the scheduler does through the ``binding`` subresource."""
+        bound = {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": state}
+        self.store.put(kinds.POD.resource, _key(pod), bound)
+
+    def delete(self, kind: kinds.Kind, namespace: str, name: str, how: Deletion = DELETION) -> schema.Object:
+        """Delete an object, or begin to: the answer is a Status when it is gone, else the object as it stays."""
+        current = self.get(kind, namespace, name)
+        metadata = current["metadata"]
+        if how.uid not in (None, metadata["uid"]):
+            raise kind.conflict(name, _other_uid(str(how.uid), current))
+        if how.version not in (None, metadata["resourceVersion"]):
+            raise kind.conflict(
+                name, "Precondition failed: ResourceVersion in precondition: "
+                f"{how.version}, ResourceVersion in object meta: {metadata['resourceVersion']}"
+            )  # fmt: skip
+        finalizers = _with_policy(metadata.get("finalizers", []), how.policy)
+        grace = _grace(kind, current, how)
+        if how.is_dry:
+            return current
+        if grace == 0 and not finalizers and kind.kind != "Namespace":
+            last = self.store.remove(kind.resource, _key(current))
+            return last if kind.kind in ("Pod", "Service") else _gone(kind, current)
+        return self._mark(kind, current, finalizers, grace)
+
+    def finish(self, kind: kinds.Kind, found: schema.Object) -> None:
+        """Remove an object for good once whatever held it back is done (a kubelet, a namespace's end)."""
+        metadata = found["metadata"]
+        current = self.find(kind, metadata.get("namespace", ""), metadata["name"])
+        if current is None or current["metadata"]["uid"] != metadata["uid"]:
+            return
+        if current["metadata"].get("finalizers"):
+            if current["metadata"].get("deletionGracePeriodSeconds"):
+                held = {**current["metadata"], "deletionGracePeriodSeconds": 0}
+                self.store.put(kind.resource, _key(current), {**current, "metadata": held})
+            return
+        self.store.remove(kind.resource, _key(current))
+
+    def set_finalizers(self, kind: kinds.Kind, found: schema.Object, finalizers: list[str]) -> None:
+        """Write the finalizers of an object; one that waits for its last one goes."""
+        self._put_or_finish(kind, {**found, "metadata": {**found["metadata"], "finalizers": finalizers}})
+
+    def _new_metadata(self, kind: kinds.Kind, namespace: str, body: schema.Object) -> schema.Object:
+        given = body.get("metadata") or {}
+        if not isinstance(given, dict):
+            raise status.bad_request("metadata is not an object")
+        if given.get("resourceVersion"):
+            raise status.bad_request("resourceVersion should not be set on objects to be created")
+        name = given.get("name") or ""
+        if not name and given.get("generateName"):
+            name = given["generateName"] + "".join(self._random.choices(_SUFFIX, k=5))
+        self._check_name(kind, name)
+        if namespace and given.get("namespace", namespace) != namespace:
+            raise status.bad_request(
+                f"the namespace of the provided object does not match the namespace sent on the request"
+            )  # fmt: skip
+        fresh: schema.Object = {
+            **{key: value for key, value in given.items() if key not in ("selfLink", *_KEPT)},
+            "name": name,
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": times.stamp(self.now()),
+        }
+        if namespace:
+            fresh["namespace"] = namespace
+        if kind.has_generation:
+            fresh["generation"] = 1
+        return fresh
+
+    def _check_name(self, kind: kinds.Kind, name: str) -> None:
+        if not name:
+            missing = schema.Finding(
+                "metadata.name", "FieldValueRequired", "Required value: name or generateName is required"
+            )
+            raise kind.invalid("", [missing])
+        is_label = kind.name_rule == "label"
+        limit, pattern, rule = (63, _LABEL, _LABEL_RULE) if is_label else (253, _SUBDOMAIN, _SUBDOMAIN_RULE)
+        if len(name) > limit:
+            rule = f"must be no more than {limit} characters"
+        elif pattern.match(name):
+            return
+        finding = schema.Finding("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {rule}')
+        raise kind.invalid(name, [finding])
+
+    def _check_namespace(self, kind: kinds.Kind, namespace: str) -> None:
+        if not kind.is_namespaced:
+            return
+        found = self.get(kinds.NAMESPACE, "", namespace)
+        if found["status"]["phase"] == "Terminating":
+            raise status.forbidden(
+                f'{kind.resource} is forbidden: unable to create new content in namespace {namespace} '
+                "because it is being terminated"
+            )  # fmt: skip
+
+    def _checked(self, kind: kinds.Kind, body: schema.Object, manner: Manner) -> schema.Object:
+        pruned, report = self.types.check(kind.kind, body)
+        if manner.is_strict and report.unknown:
+            listed = ", ".join(f'unknown field "{path}"' for path in report.unknown)
+            title = kind.kind if kind.is_custom else body["kind"]
+            raise status.bad_request(
+                f'{title} in version "{kind.version}" cannot be handled as a {title}: strict decoding error: {listed}'
+            )
+        mistyped = [item for item in report.findings if item.reason == "FieldValueTypeInvalid"]
+        if mistyped and not kind.is_custom:
+            raise status.bad_request(
+                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                f"json: {mistyped[0].path}: {mistyped[0].message}"
+            )
+        if report.findings:
+            raise kind.invalid(body["metadata"].get("name", ""), report.findings)
+        return pruned
+
+    def _check_rules(self, kind: kinds.Kind, new: schema.Object, previous: schema.Object | None) -> None:
+        found = admission.findings(kind.kind, new, previous) + _label_findings(new["metadata"])
+        if found:
+            raise kind.invalid(new["metadata"]["name"], found)
+        webhook = self._webhooks.get(kind.resource)
+        if webhook:
+            webhook(new, previous)
+
+    def _store_change(
+        self, kind: kinds.Kind, current: schema.Object, body: schema.Object, part: str, manner: Manner
+    ) -> schema.Object:  # fmt: skip
+        name, given = current["metadata"]["name"], body.get("metadata") or {}
+        if given.get("name", name) != name:
+            raise status.bad_request(
+                f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
+            )
+        if given.get("resourceVersion") not in (None, "", current["metadata"]["resourceVersion"]):
+            raise kind.conflict(
+                name, "the object has been modified; please apply your changes to the latest version and try again"
+            )
+        new = self._checked(kind, {**body, "apiVersion": kind.api_version, "kind": kind.kind}, manner)
+        if part == "status":
+            new = {**current, "status": new.get("status", {})}
+        else:
+            new = self._merged(kind, current, admission.normalise(kind.kind, new))
+            self._check_rules(kind, new, current)
+        if manner.is_dry or new == current:
+            return new
+        return self._put_or_finish(kind, new)
+
+    def _merged(self, kind: kinds.Kind, current: schema.Object, new: schema.Object) -> schema.Object:
+        old = current["metadata"]
+        metadata = {key: value for key, value in new["metadata"].items() if key not in _KEPT}
+        metadata |= {key: old[key] for key in _KEPT if key in old}
+        metadata["resourceVersion"] = old["resourceVersion"]
+        merged = {**new, "metadata": metadata}
+        if kind.has_status:
+            merged.pop("status", None)
+            if "status" in current:
+                merged["status"] = current["status"]
+        if kind.has_generation and _desired(merged) != _desired(current):
+            metadata["generation"] = old.get("generation", 1) + 1
+        return merged
+
+    def _put_or_finish(self, kind: kinds.Kind, new: schema.Object) -> schema.Object:
+        metadata = new["metadata"]
+        is_held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds") or kind.kind == "Namespace"
+        if metadata.get("deletionTimestamp") and not is_held:
+            return self.store.remove(kind.resource, _key(new))
+        return self.store.put(kind.resource, _key(new), new)
+
+    def _mark(
+        self, kind: kinds.Kind, current: schema.Object, finalizers: list[str], grace: int
+    ) -> schema.Object:  # fmt: skip
+        metadata = dict(current["metadata"])
+        if finalizers:
+            metadata["finalizers"] = finalizers
+        is_first = "deletionTimestamp" not in metadata
+        if is_first or grace < metadata.get("deletionGracePeriodSeconds", 0):
+            metadata["deletionTimestamp"] = times.stamp(self.now() + datetime.timedelta(seconds=grace))
+            metadata["deletionGracePeriodSeconds"] = grace
+        if is_first and "generation" in metadata:
+            metadata["generation"] += 1
+        marked = {**current, "metadata": metadata}
+        if kind.kind == "Namespace":
+            marked["status"] = {**current["status"], "phase": "Terminating"}
+        return current if marked == current else self.store.put(kind.resource, _key(current), marked)
+
+
+def _key(found: schema.Object) -> store.Key:
+    return found["metadata"].get("namespace", ""), found["metadata"]["name"]
+
+
+def _desired(found: schema.Object) -> schema.Object:
+    return {key: value for key, value in found.items() if key not in ("metadata", "status")}
+
+
+def _grace(kind: kinds.Kind, current: schema.Object, how: Deletion) -> int:
+    if kind.kind != "Pod":
+        return 0
+    is_idle = not current["spec"].get("nodeName") or current["status"].get("phase") in ("Succeeded", "Failed")
+    if is_idle:
+        return 0
+    own = int(current["spec"].get("terminationGracePeriodSeconds", 30))
+    return own if how.grace is None else how.grace
+
+
+def _with_policy(finalizers: list[str], policy: str) -> list[str]:
+    kept = [entry for entry in finalizers if entry not in ("foregroundDeletion", "orphan")]
+    extra = {"Foreground": ["foregroundDeletion"], "Orphan": ["orphan"]}.get(policy, [])
+    return kept + extra
+
+
+def _gone(kind: kinds.Kind, found: schema.Object) -> schema.Object:
+    details = {"name": found["metadata"]["name"], "kind": kind.plural, "uid": found["metadata"]["uid"]}
+    return status.success(details | ({"group": kind.group} if kind.group else {}))
+
+
+def _other_uid(wanted: str, current: schema.Object) -> str:
+    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {current['metadata']['uid']}"
+
+
+def _unsupported(kind: kinds.Kind, media: str) -> status.Refusal:
+    accepted = [patches.JSON, patches.MERGE] + ([] if kind.is_custom else [patches.STRATEGIC])
+    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    return status.Refusal(415, "UnsupportedMediaType", f"{message} (got {media})")
+
+
+def _label_findings(metadata: schema.Object) -> list[schema.Finding]:
+    rule = (
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+        "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+        "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    )
+    found = []
+    for value in metadata.get("labels", {}).values():
+        if len(value) > 63:
+            message = f'Invalid value: "{value}": must be no more than 63 characters'
+            found.append(schema.Finding("metadata.labels", "FieldValueInvalid", message))
+        elif not _LABEL_VALUE.match(value):
+            found.append(schema.Finding("metadata.labels", "FieldValueInvalid", f'Invalid value: "{value}": {rule}'))
+    return found
