@@ -168,8 +168,16 @@ def test_limits_that_can_be_asked_for(
         ("TRIAL_CONCURRENCY", {"params": {}}, "params.trialConcurrency"),
         ("TRIAL_CONCURRENCY", [], 'has no "params"'),
         ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 1.5}}, "params.maxTrialNumber"),
-        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": "1h30m"}}, "such as 90m"),
-        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": "0s"}}, "such as 90m"),
+        (
+            "MAX_EXEC_DURATION",
+            {"params": {"maxExperimentDuration": "1h30m"}},
+            "Duration: '1h30m' is not a duration; write",
+        ),
+        (
+            "MAX_EXEC_DURATION",
+            {"params": {"maxExperimentDuration": "0s"}},
+            "Duration: '0s' is not a duration above zero",
+        ),
         ("SEARCH_SPACE", {"params": {}}, "SEARCH_SPACE cannot be changed"),
         (None, {"params": {}}, "TRIAL_CONCURRENCY, MAX_TRIAL_NUM and MAX_EXEC_DURATION can"),
     ],

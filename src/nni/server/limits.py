@@ -1,14 +1,9 @@
 """What a request to change a running experiment's limits asks for."""
 
-import math
-import re
 from typing import Any
 
-from nni.core import event
+from nni.core import event, units
 from nni.core import state as states
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.IGNORECASE)
 
 
 def parse(update_type: str | None, profile: object, current: states.Limits) -> event.LimitsChanged:
@@ -61,11 +56,9 @@ def _optional_count(name: str, value: object) -> int | None:
 
 
 def _seconds(name: str, value: object) -> int | None:
-    """Read a duration: a number of seconds, or text such as ``90m``, rounded up to whole seconds."""
     if not isinstance(value, str):
         return _optional_count(name, value)
-    found = _DURATION.fullmatch(value.strip())
-    seconds = math.ceil(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
-    if seconds < 1:
-        raise ValueError(f"params.{name} must be a duration such as 90m, 2h or 1d, not {value!r}.")
-    return seconds
+    try:
+        return units.parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"params.{name}: {error}") from error
