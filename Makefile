@@ -26,6 +26,15 @@ $(STAMP)/install: requirements/dev.txt pyproject.toml src/nni/_version.py | $(ST
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+PAGE := src/nni/server/static/index.html
+WEB := $(shell find web -path web/node_modules -prune -o -type f -print)
+
+web: $(PAGE)
+
+$(PAGE): $(WEB) hatch_build.py requirements/node.txt | $(STAMP)/install
+	$(BIN)/python hatch_build.py
+	@touch $@
+
 demo: install
 	$(BIN)/nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- $(BIN)/python examples/quickstart/main.py
 
@@ -48,6 +57,8 @@ bench: install
 lock: $(STAMP)/install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
 	  --python-version 3.11 --constraint requirements/constraints.in --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \
+	  --python-version 3.11 requirements/node.in -o requirements/node.txt
 
 clean:
 	rm -rf $(VENV) $(STAMP) dist web/node_modules src/nni/server/static .mypy_cache .pytest_cache .ruff_cache

@@ -228,6 +228,7 @@ def test_done_when_the_last_trial_has_ended() -> None:
     story.observes("aaaaa", model.JobPhase.SUCCEEDED)
 
     assert story.status() is model.ExperimentStatus.DONE
+    assert story.state.ended_at == story.at
 
 
 def test_raising_the_number_of_trials_opens_a_finished_experiment_again() -> None:
@@ -239,6 +240,7 @@ def test_raising_the_number_of_trials_opens_a_finished_experiment_again() -> Non
 
     assert kinds(actions) == ["Ask"]
     assert story.status() is model.ExperimentStatus.RUNNING
+    assert story.state.ended_at is None
 
 
 def test_after_its_duration_no_trial_is_added_and_running_ones_may_end() -> None:

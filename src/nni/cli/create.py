@@ -1,19 +1,19 @@
 """``nnictl create``: start an experiment from a YAML file."""
 
 import argparse
-from collections.abc import Callable
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb."""
     parser = verbs.add_parser("create", help="start an experiment from a YAML file")
     parser.add_argument("-c", "--config", metavar="FILE", required=True, help="the experiment, in YAML")
-    parser.add_argument("-p", "--port", type=int, default=8080, help="the portal's (8080); trials report to the next one")
+    parser.add_argument(
+        "-p", "--port", type=int, default=8080, help="the portal's (8080); trials report to the next one"
+    )
     parser.add_argument("-u", "--url_prefix", metavar="PREFIX", help="put before every path of the portal")
     parser.add_argument("-d", "--debug", action="store_true", help="write a detailed log")
     parser.add_argument("-f", "--foreground", action="store_true", help="show progress, and stop with this command")
-    run: Callable[[argparse.Namespace], int] = create
-    parser.set_defaults(verb=run)
+    parser.set_defaults(run=create)
 
 
 def create(arguments: argparse.Namespace) -> int:

@@ -8,8 +8,6 @@ from nni import errors
 from nni._version import __version__
 from nni.cli import create, experiments, sandbox, trials
 
-Verb = Callable[[argparse.Namespace], int]
-
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
@@ -31,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after ``nnictl``; those of the process when None.
     """
     chosen = build_parser().parse_args(arguments)
-    verb: Verb = chosen.verb
+    run: Callable[[argparse.Namespace], int] = chosen.run
     try:
-        return verb(chosen)
+        return run(chosen)
     except errors.ConfigError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)

@@ -20,9 +20,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "sandbox",
         help="run a Kubernetes cluster for tests and first steps in this process",
-        description="Serve a Kubernetes API on 127.0.0.1 whose pods are processes of this machine: the whole Kubeflow flow "
-        "without Docker. Without COMMAND it serves until Ctrl-C; with one it runs it, with KUBECONFIG and NNI_MOUNTS set, "
-        "and ends with its exit code.",
+        description="Serve a Kubernetes API on 127.0.0.1 whose pods are processes of this machine: the whole Kubeflow "
+        "flow without Docker. Without COMMAND it serves until Ctrl-C; with one it runs it, with KUBECONFIG and "
+        "NNI_MOUNTS set, and ends with its exit code.",
     )
     parser.add_argument(
         "--nfs", action="append", default=[], metavar="SERVER:PATH[=DIR]",

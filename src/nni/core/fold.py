@@ -28,6 +28,10 @@ def fold(state: State, happened: event.Event, at: float) -> None:
     """
     state.revision += 1
     _fold(happened, state, at)
+    if state.status is model.ExperimentStatus.RUNNING:
+        state.ended_at = None
+    elif state.ended_at is None and state.status.is_over:
+        state.ended_at = at
 
 
 @functools.singledispatch
@@ -38,7 +42,6 @@ def _fold(happened: event.Event, state: State, at: float) -> None:
 @_fold.register
 def _started(happened: event.Started, state: State, at: float) -> None:
     """Begin, or take up after a restart what was on its way: every action may be repeated."""
-    state.ended_at = None
     if state.started_at is None:
         state.started_at = at
     state.asked = state.telling = 0
@@ -279,7 +282,6 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
 def _cleaned_up(happened: event.CleanedUp, state: State, at: float) -> None:
     state.cleaning = False
     state.cleaned_up = True
-    state.ended_at = at
 
 
 @_fold.register

@@ -3,13 +3,16 @@
 import contextlib
 import http.client
 import json
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nni import errors
+from nni.records import registry
 
 TIMEOUT_SECONDS = 20.0
+TOKEN_FILE = "token"  # noqa: S105 the name of a file in the experiment's directory
 STREAM_TIMEOUT_SECONDS = 60.0
 """The event stream carries a sign of life more often than this."""
 
@@ -96,6 +99,40 @@ class Client:
             raise errors.ManagerUnreachableError(message) from error
         finally:
             connection.close()
+
+
+def of(known: registry.Known) -> Client:
+    """Return a client for an experiment of this machine."""
+    return Client(url=_url(known), token=_token(known))
+
+
+def link(known: registry.Known) -> str:
+    """Return the link that opens an experiment's portal; it holds the token."""
+    return f"{_url(known)}/oview?token={_token(known)}"
+
+
+def wait_until_gone(known: registry.Known) -> None:
+    """Return when the manager of an experiment that was told to stop has ended."""
+    with contextlib.suppress(errors.ManagerUnreachableError, errors.RequestRefusedError):
+        for _ in of(known).events():
+            pass
+    # The stream ends a moment before the process does, and nothing else tells a stranger of a process's end.
+    while registry.process_mark(known.pid) == known.process_mark:
+        time.sleep(0.02)
+
+
+def _url(known: registry.Known) -> str:
+    prefix = (known.url_prefix or "").strip("/")
+    return f"http://127.0.0.1:{known.port}" + (f"/{prefix}" if prefix else "")
+
+
+def _token(known: registry.Known) -> str:
+    path = known.directory / TOKEN_FILE
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        message = f"The token of experiment {known.id} cannot be read from {path}: {error.strerror}."
+        raise errors.ManagerUnreachableError(message) from error
 
 
 def _refused(answer: http.client.HTTPResponse) -> errors.RequestRefusedError:

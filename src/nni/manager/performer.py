@@ -29,6 +29,7 @@ class Performer:
         platform: ports.Platform,
         tuner: ports.TunerPort,
         files: Files,
+        chief: model.Replica,
         emit: ports.Emit,
         new_trial_id: Callable[[], model.TrialId],
     ) -> None:
@@ -38,12 +39,14 @@ class Performer:
             platform: Where jobs run; open.
             tuner: Where parameters come from; open.
             files: What attempts need on the volume, and what they leave there.
+            chief: The replica whose metrics count.
             emit: Takes results into the loop.
             new_trial_id: Returns an id that no trial has.
         """
         self._platform = platform
         self._tuner = tuner
         self._files = files
+        self._chief = chief
         self._emit = emit
         self._new_trial_id = new_trial_id
         self._tuner_turn = asyncio.Lock()
@@ -111,7 +114,7 @@ class Performer:
 
     async def _harvest(self, action: event.Harvest) -> None:
         try:
-            async for reported in self._files.harvest(action.attempt, wait_for_exit=action.final):
+            async for reported in self._files.harvest(action.attempt, self._chief, wait_for_exit=action.final):
                 self._emit(reported)
         except errors.VolumeError as error:
             _log.warning("the journal of %s cannot be read: %s", action.attempt, error)

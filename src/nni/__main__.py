@@ -1,0 +1,7 @@
+"""``python -m nni`` is ``nnictl``."""
+
+import sys
+
+from nni.cli import main
+
+sys.exit(main.main())

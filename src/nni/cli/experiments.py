@@ -1,0 +1,171 @@
+"""``nnictl stop``, ``experiment list``, ``experiment status``, ``webui url``: experiments of this machine."""
+
+import argparse
+import datetime as dt
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from nni import errors
+from nni.cli import table
+
+if TYPE_CHECKING:
+    from nni.experiment import client
+    from nni.records import registry
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verbs."""
+    stopping = verbs.add_parser("stop", help="stop an experiment; nothing of it is left on the cluster")
+    add_id(stopping)
+    stopping.add_argument("-p", "--port", type=int, help="the one whose portal has this port")
+    stopping.add_argument("-a", "--all", action="store_true", help="all that run on this machine")
+    stopping.set_defaults(run=stop)
+
+    group = verbs.add_parser("experiment", help="experiments of this machine").add_subparsers(
+        metavar="VERB", required=True
+    )
+    listing = group.add_parser("list", help="those that run")
+    listing.add_argument("--all", action="store_true", help="those that have ended too")
+    table.add_json(listing)
+    listing.set_defaults(run=list_experiments)
+    for name in ("status", "show"):
+        showing = group.add_parser(name, help="how far one is")
+        add_id(showing)
+        table.add_json(showing)
+        showing.set_defaults(run=status)
+
+    portal = verbs.add_parser("webui", help="the portal").add_subparsers(metavar="VERB", required=True)
+    linking = portal.add_parser("url", help="print the link that opens it")
+    add_id(linking)
+    linking.set_defaults(run=print_url)
+
+
+def add_id(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names an experiment."""
+    parser.add_argument("id", nargs="?", help="the experiment's id or its beginning; not needed where one runs")
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """Stop experiments and wait until they have stopped."""
+    from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
+
+    if arguments.all:
+        chosen = [known for known in _registry().list() if known.is_alive]
+    elif arguments.port is not None:
+        chosen = [known for known in _registry().list() if known.is_alive and known.port == arguments.port]
+        if not chosen:
+            raise errors.ExperimentNotFoundError(f"No experiment runs on port {arguments.port} of this machine.")
+    else:
+        chosen = [find(arguments.id)]
+    for known in chosen:
+        client.of(known).delete("experiment")
+    for known in chosen:
+        client.wait_until_gone(known)
+        print(f"Experiment {known.id} has stopped.")
+    if not chosen:
+        print("No experiment runs on this machine.")
+    return 0
+
+
+def list_experiments(arguments: argparse.Namespace) -> int:
+    """Print the experiments of this machine."""
+    chosen = [known for known in _registry().list() if known.is_alive or arguments.all]
+    if arguments.json:
+        print(json.dumps([_fields(known) for known in chosen], indent=2))
+        return 0
+    if not chosen:
+        print(
+            "No experiment runs on this machine." + ("" if arguments.all else " Add --all for those that have ended.")
+        )
+        return 0
+    head = ("id", "name", "status", "platform", "port", "started")
+    table.show(head, [_row(known) for known in chosen])
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print how far an experiment is."""
+    from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
+
+    known = find(arguments.id, or_ended=True)
+    if not known.is_alive:
+        print(json.dumps(_fields(known), indent=2) if arguments.json else f"Experiment {known.id}: {known.status}")
+        return 0
+    manager = client.of(known)
+    seen: dict[str, Any] = {**_fields(known), **manager.get("check-status")}
+    seen["trials"] = {one["trialJobStatus"]: one["trialJobNumber"] for one in manager.get("job-statistics")}
+    if arguments.json:
+        print(json.dumps(seen, indent=2))
+        return 0
+    counts = ", ".join(f"{number} {name.lower().replace('_', ' ')}" for name, number in seen["trials"].items())
+    print(f"Experiment {known.id}: {seen['status']}")
+    print(f"trials: {counts or 'none yet'}")
+    print(f"files:  {known.directory}")
+    for line in seen["errors"]:
+        print(f"error:  {line}")
+    return 0
+
+
+def print_url(arguments: argparse.Namespace) -> int:
+    """Print the portal's link."""
+    from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
+
+    print(client.link(find(arguments.id)))
+    return 0
+
+
+def find(prefix: str | None, *, or_ended: bool = False) -> "registry.Known":
+    """Return the experiment that the user means.
+
+    Args:
+        prefix: What the user gave; None stands for the only one that runs.
+        or_ended: Whether one that has ended will do.
+
+    Raises:
+        ExperimentNotFoundError: There is none, or more than one.
+    """
+    if prefix is not None:
+        known = _registry().find(prefix)
+        if known.is_alive or or_ended:
+            return known
+        raise errors.ExperimentNotFoundError(f"Experiment {known.id} does not run any more ({known.status}).")
+    alive = [known for known in _registry().list() if known.is_alive]
+    if len(alive) == 1:
+        return alive[0]
+    if not alive:
+        raise errors.ExperimentNotFoundError("No experiment runs on this machine; nnictl experiment list --all.")
+    ids = ", ".join(known.id for known in alive)
+    raise errors.ExperimentNotFoundError(f"Several experiments run on this machine; say which: {ids}.")
+
+
+def connect(prefix: str | None) -> "client.Client":
+    """Return the manager of the experiment that the user means."""
+    from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
+
+    return client.of(find(prefix))
+
+
+def _registry() -> "registry.Registry":
+    from nni.records import registry  # noqa: PLC0415 the verbs that need it load it
+
+    return registry.Registry(registry.default_directory())
+
+
+def _fields(known: "registry.Known") -> dict[str, Any]:
+    return {
+        "id": known.id,
+        "name": known.name,
+        "status": known.status,
+        "platform": known.platform,
+        "port": known.port,
+        "pid": known.pid,
+        "startTime": known.start_time,
+        "endTime": known.end_time,
+        "directory": str(known.directory),
+    }
+
+
+def _row(known: "registry.Known") -> Sequence[str]:
+    started = "" if known.start_time is None else dt.datetime.fromtimestamp(known.start_time).strftime("%F %T")  # noqa: DTZ006 the reader's own time
+    return (known.id, known.name or "", known.status, known.platform, str(known.port), started)
