@@ -8,6 +8,7 @@ from nni.sandbox import schema, times
 
 Rule = Callable[[schema.Object], list[schema.Finding]]
 
+_FROZEN = ("data", "binaryData", "immutable")
 _POD_DEFAULTS: dict[str, Any] = {
     "restartPolicy": "Always",
     "terminationGracePeriodSeconds": 30,
@@ -47,11 +48,8 @@ def findings(kind: str, body: schema.Object, previous: schema.Object | None) -> 
     """Check the rules of a kind that its type cannot say."""
     if kind == "Pod":
         return _pod_rules(body) if previous is None else _pod_update_rules(body, previous)
-    if kind in ("Secret", "ConfigMap") and previous and previous.get("immutable"):
-        if any(body.get(part) != previous.get(part) for part in ("data", "binaryData", "immutable")):
-            return [
-                schema.Finding("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")
-            ]
+    if previous and previous.get("immutable") and any(body.get(part) != previous.get(part) for part in _FROZEN):
+        return [schema.Finding("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")]
     if kind == "Secret":
         return [
             schema.Finding(f"data[{name}]", "FieldValueInvalid", "Invalid value: illegal base64 data")
@@ -69,7 +67,7 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-def _pod(body: schema.Object, now: times.Now) -> schema.Object:  # noqa: ARG001 - the fillers share a signature
+def _pod(body: schema.Object, now: times.Now) -> schema.Object:
     spec = _POD_DEFAULTS | body.get("spec", {})
     for part in ("containers", "initContainers"):
         if part in spec:
@@ -89,17 +87,17 @@ def _quality(containers: list[schema.Object]) -> str:
     return "Guaranteed"
 
 
-def _namespace(body: schema.Object, now: times.Now) -> schema.Object:  # noqa: ARG001
+def _namespace(body: schema.Object, now: times.Now) -> schema.Object:
     labels = {**body["metadata"].get("labels", {}), "kubernetes.io/metadata.name": body["metadata"]["name"]}
     metadata = {**body["metadata"], "labels": labels}
     return {**body, "metadata": metadata, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}
 
 
-def _secret(body: schema.Object, now: times.Now) -> schema.Object:  # noqa: ARG001
+def _secret(body: schema.Object, now: times.Now) -> schema.Object:
     return {"type": "Opaque", **body}
 
 
-def _service(body: schema.Object, now: times.Now) -> schema.Object:  # noqa: ARG001
+def _service(body: schema.Object, now: times.Now) -> schema.Object:
     spec = {"type": "ClusterIP", "sessionAffinity": "None", "clusterIP": "None", **body.get("spec", {})}
     spec["ports"] = [
         {"protocol": "TCP", "targetPort": port.get("port"), **port} for port in spec.get("ports", [])
@@ -107,7 +105,7 @@ def _service(body: schema.Object, now: times.Now) -> schema.Object:  # noqa: ARG
     return {**body, "spec": spec, "status": {"loadBalancer": {}}}
 
 
-def _claim(body: schema.Object, now: times.Now) -> schema.Object:  # noqa: ARG001
+def _claim(body: schema.Object, now: times.Now) -> schema.Object:
     return {**body, "status": {"phase": "Bound"}}
 
 

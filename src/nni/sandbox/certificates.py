@@ -1,7 +1,7 @@
 """A certificate authority of one run, and the server certificate that it signs. Nothing of it outlives the run."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import ipaddress
 
 from cryptography import x509
@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import oid
 
-_LIFETIME = datetime.timedelta(days=365)
-_SKEW = datetime.timedelta(minutes=5)
+_LIFETIME = dt.timedelta(days=365)
+_SKEW = dt.timedelta(minutes=5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Certificates:
     server_key: bytes
 
 
-def make(now: datetime.datetime) -> Certificates:
+def make(now: dt.datetime) -> Certificates:
     """Make an authority and a certificate for 127.0.0.1, ::1 and localhost."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name("sandbox authority")
@@ -64,7 +64,7 @@ def _name(common: str) -> x509.Name:
 
 
 def _begin(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -1,5 +1,6 @@
 """The whole sandbox: every part made, joined, started and stopped here."""
 
+import asyncio
 import contextlib
 import dataclasses
 import pathlib
@@ -8,8 +9,6 @@ import shutil
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-
-import asyncio
 
 from nni import errors
 from nni.sandbox import (
@@ -84,7 +83,7 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
                 objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
                 options.environment, events.Recorder(objects, "kubelet"),
             )  # fmt: skip
-            async with _working(objects, served, kubelet.Kubelet(ground), launcher, options.port, config) as url:
+            async with _working(served, ground, options.port, config) as url:
                 yield Cluster(url, config, exports, launcher.isolation)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -93,10 +92,9 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
 
 
 @contextlib.asynccontextmanager
-async def _working(
-    objects: registry.Registry, served: kinds.Kinds, agent: kubelet.Kubelet, launcher: launching.Launcher, port: int,
-    config: pathlib.Path,
-) -> AsyncIterator[str]:  # fmt: skip
+async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: pathlib.Path) -> AsyncIterator[str]:
+    """Serve and let every part work; the value is the API server's address."""
+    objects, launcher, agent = ground.objects, ground.launcher, kubelet.Kubelet(ground)
     token = secrets.token_urlsafe(32)
     pki = certificates.make(objects.now())
     api = server.Server(objects, served, token, agent)
@@ -154,10 +152,9 @@ def _furnish(objects: registry.Registry, options: Options) -> None:
 def _exports(wanted: Mapping[str, pathlib.Path | None], folder: pathlib.Path) -> dict[str, pathlib.Path]:
     found = {}
     for index, (export, given) in enumerate(wanted.items()):
+        found[export] = given or folder / "nfs" / str(index)
         if given is None:
-            given = folder / "nfs" / str(index)
-            given.mkdir(parents=True)
-        found[export] = given
+            found[export].mkdir(parents=True)
     return found
 
 

@@ -1,7 +1,5 @@
 """Events: what happened to which object, counted when it happens again."""
 
-import uuid
-
 from nni.sandbox import kinds, registry, schema, status, times
 
 
@@ -11,7 +9,14 @@ class Recorder:
     def __init__(self, objects: registry.Registry, component: str) -> None:
         self._objects = objects
         self._component = component
+        self._last = 0
         self._known: dict[tuple[str, str, str], str] = {}
+
+    def _suffix(self) -> str:
+        """Make the end of a name: names in order are events in order."""
+        moment = int(self._objects.now().timestamp() * 1_000_000)
+        self._last = max(self._last + 1, moment)
+        return f"{self._last:016x}"
 
     def record(self, about: schema.Object, category: str, reason: str, message: str, path: str = "") -> None:
         """Tell that something happened. ``category`` is ``Normal`` or ``Warning``; ``path`` a part of the object."""
@@ -25,7 +30,7 @@ class Recorder:
             again = {**event, "count": event["count"] + 1, "lastTimestamp": moment}
             self._objects.replace(kinds.EVENT, namespace, event["metadata"]["name"], again)
             return
-        name = f"{metadata['name'][:200]}.{uuid.uuid4().hex[:16]}"
+        name = f"{metadata['name'][:200]}.{self._suffix()}"
         involved = {
             "apiVersion": about["apiVersion"],
             "kind": about["kind"],

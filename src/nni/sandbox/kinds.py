@@ -1,4 +1,7 @@
-"""The kinds that the sandbox serves. To serve another one, add a row, its type to ``schemas/``, its columns to ``tables``."""
+"""The kinds that the sandbox serves.
+
+To serve another one, add a row here, its type to ``schemas/`` and its columns to ``tables``.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +21,11 @@ def _path(*names: str) -> Callable[[Any], str]:
     return read
 
 
-_BY_NAME: Selectable = {
+_BY_NAME: dict[str, Callable[[Any], str]] = {
     "metadata.name": _path("metadata", "name"),
     "metadata.namespace": _path("metadata", "namespace"),
 }
-_POD: Selectable = _BY_NAME | {
+_POD = _BY_NAME | {
     f"{part}.{name}": _path(part, name)
     for part, name in (
         ("spec", "nodeName"),
@@ -34,7 +37,7 @@ _POD: Selectable = _BY_NAME | {
         ("status", "nominatedNodeName"),
     )
 }
-_EVENT: Selectable = (
+_EVENT = (
     _BY_NAME
     | {
         f"involvedObject.{name}": _path("involvedObject", name)
@@ -45,7 +48,7 @@ _EVENT: Selectable = (
         "type": _path("type"),
         "source": _path("source", "component"),
         "reportingComponent": _path("reportingComponent"),
-    }  # fmt: skip
+    }
 )
 
 

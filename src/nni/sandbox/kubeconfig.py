@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import pathlib
 
 
@@ -24,7 +23,5 @@ def write(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
         "current-context": "nni-sandbox",
     }
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -136,7 +136,7 @@ def _replace(document: Any, operation: Any) -> Any:
         return operation["value"]
     parent = _walk(document, steps[:-1])
     place: Any = int(steps[-1]) if isinstance(parent, list) else steps[-1]
-    parent[place]  # must be there  # noqa: B018
+    parent[place]
     parent[place] = operation["value"]
     return document
 

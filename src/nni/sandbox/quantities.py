@@ -5,7 +5,7 @@ import math
 
 from nni.sandbox import schema
 
-_SCALES = {
+_SCALES: dict[str, int | decimal.Decimal] = {
     "": 1, "m": decimal.Decimal("0.001"), "u": decimal.Decimal("0.000001"), "n": decimal.Decimal("0.000000001"),
     "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,

@@ -1,47 +1,23 @@
-"""The verbs: create, replace, patch and delete, with every rule that a Kubernetes API applies on the way to the store."""
+"""The verbs: create, replace, patch and delete, with the rules that a Kubernetes API applies before it stores."""
 
 import dataclasses
-import datetime
-import random
-import re
-import uuid
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nni.sandbox import admission, kinds, patches, schema, status, store, times
+from nni.sandbox import metadata as metadata_rules
 
 Webhook = Callable[[schema.Object, schema.Object | None], None]
 """A validating webhook: gets the new and the old object, raises a refusal."""
-
-_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
-_SUBDOMAIN_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-_LABEL_RULE = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
-    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
-    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
-)
-_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
-_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-_KEPT = (
-    "uid",
-    "creationTimestamp",
-    "generation",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "namespace",
-    "name",
-)
 
 
 @dataclasses.dataclass(frozen=True)
 class Manner:
     """How a write is to be done."""
 
+    part: str = ""
+    """``status`` for that subresource alone."""
     is_dry: bool = False
     """Answer as if it were done, and do nothing."""
     is_strict: bool = False
@@ -75,7 +51,7 @@ class Registry:
         self.types = types
         self.now = now
         self._webhooks = webhooks
-        self._random = random.Random()  # noqa: S311 - suffixes of names, not secrets
+        self._namer = metadata_rules.Namer()
 
     def get(self, kind: kinds.Kind, namespace: str, name: str) -> schema.Object:
         """Return an object or raise the 404 refusal."""
@@ -96,7 +72,7 @@ class Registry:
         self, kind: kinds.Kind, namespace: str, body: schema.Object, manner: Manner = PLAIN
     ) -> schema.Object:  # fmt: skip
         """Store a new object and return it."""
-        metadata = self._new_metadata(kind, namespace, body)
+        metadata = self._namer.complete(kind, namespace, body, self.now())
         new = {"apiVersion": kind.api_version, "kind": kind.kind, **body, "metadata": metadata}
         self._check_namespace(kind, namespace)
         new = admission.normalise(kind.kind, self._checked(kind, new, manner))
@@ -111,17 +87,17 @@ class Registry:
         return self.store.put(kind.resource, (namespace, metadata["name"]), new)
 
     def replace(
-        self, kind: kinds.Kind, namespace: str, name: str, body: schema.Object, part: str = "", manner: Manner = PLAIN
+        self, kind: kinds.Kind, namespace: str, name: str, body: schema.Object, manner: Manner = PLAIN
     ) -> schema.Object:
-        """Put another state in place of an object's; ``part`` is ``status`` for that subresource alone."""
+        """Put another state in place of an object's."""
         current = self.get(kind, namespace, name)
         given = body.get("metadata", {})
         if given.get("uid", current["metadata"]["uid"]) != current["metadata"]["uid"]:
             raise kind.conflict(name, _other_uid(given["uid"], current))
-        return self._store_change(kind, current, body, part, manner)
+        return self._store_change(kind, current, body, manner)
 
     def patch(
-        self, kind: kinds.Kind, namespace: str, name: str, patch: Any, media: str, part: str = "", manner: Manner = PLAIN
+        self, kind: kinds.Kind, namespace: str, name: str, patch: Any, media: str, *, manner: Manner = PLAIN
     ) -> schema.Object:  # fmt: skip
         """Apply a patch of the media type given."""
         current = self.get(kind, namespace, name)
@@ -139,7 +115,7 @@ class Registry:
         if uid != current["metadata"]["uid"]:
             finding = schema.Finding("metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable')
             raise kind.invalid(name, [finding])
-        return self._store_change(kind, current, body, part, manner)
+        return self._store_change(kind, current, body, manner)
 
     def set_status(self, kind: kinds.Kind, found: schema.Object, state: schema.Object) -> schema.Object:
         """Write a status, for operators; nothing happens when it is the same or the object is gone."""
@@ -193,47 +169,6 @@ class Registry:
         """Write the finalizers of an object; one that waits for its last one goes."""
         self._put_or_finish(kind, {**found, "metadata": {**found["metadata"], "finalizers": finalizers}})
 
-    def _new_metadata(self, kind: kinds.Kind, namespace: str, body: schema.Object) -> schema.Object:
-        given = body.get("metadata") or {}
-        if not isinstance(given, dict):
-            raise status.bad_request("metadata is not an object")
-        if given.get("resourceVersion"):
-            raise status.bad_request("resourceVersion should not be set on objects to be created")
-        name = given.get("name") or ""
-        if not name and given.get("generateName"):
-            name = given["generateName"] + "".join(self._random.choices(_SUFFIX, k=5))
-        self._check_name(kind, name)
-        if namespace and given.get("namespace", namespace) != namespace:
-            raise status.bad_request(
-                f"the namespace of the provided object does not match the namespace sent on the request"
-            )  # fmt: skip
-        fresh: schema.Object = {
-            **{key: value for key, value in given.items() if key not in ("selfLink", *_KEPT)},
-            "name": name,
-            "uid": str(uuid.uuid4()),
-            "creationTimestamp": times.stamp(self.now()),
-        }
-        if namespace:
-            fresh["namespace"] = namespace
-        if kind.has_generation:
-            fresh["generation"] = 1
-        return fresh
-
-    def _check_name(self, kind: kinds.Kind, name: str) -> None:
-        if not name:
-            missing = schema.Finding(
-                "metadata.name", "FieldValueRequired", "Required value: name or generateName is required"
-            )
-            raise kind.invalid("", [missing])
-        is_label = kind.name_rule == "label"
-        limit, pattern, rule = (63, _LABEL, _LABEL_RULE) if is_label else (253, _SUBDOMAIN, _SUBDOMAIN_RULE)
-        if len(name) > limit:
-            rule = f"must be no more than {limit} characters"
-        elif pattern.match(name):
-            return
-        finding = schema.Finding("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {rule}')
-        raise kind.invalid(name, [finding])
-
     def _check_namespace(self, kind: kinds.Kind, namespace: str) -> None:
         if not kind.is_namespaced:
             return
@@ -263,7 +198,7 @@ class Registry:
         return pruned
 
     def _check_rules(self, kind: kinds.Kind, new: schema.Object, previous: schema.Object | None) -> None:
-        found = admission.findings(kind.kind, new, previous) + _label_findings(new["metadata"])
+        found = admission.findings(kind.kind, new, previous) + metadata_rules.label_findings(new["metadata"])
         if found:
             raise kind.invalid(new["metadata"]["name"], found)
         webhook = self._webhooks.get(kind.resource)
@@ -271,7 +206,7 @@ class Registry:
             webhook(new, previous)
 
     def _store_change(
-        self, kind: kinds.Kind, current: schema.Object, body: schema.Object, part: str, manner: Manner
+        self, kind: kinds.Kind, current: schema.Object, body: schema.Object, manner: Manner
     ) -> schema.Object:  # fmt: skip
         name, given = current["metadata"]["name"], body.get("metadata") or {}
         if given.get("name", name) != name:
@@ -283,7 +218,7 @@ class Registry:
                 name, "the object has been modified; please apply your changes to the latest version and try again"
             )
         new = self._checked(kind, {**body, "apiVersion": kind.api_version, "kind": kind.kind}, manner)
-        if part == "status":
+        if manner.part == "status":
             new = {**current, "status": new.get("status", {})}
         else:
             new = self._merged(kind, current, admission.normalise(kind.kind, new))
@@ -294,9 +229,7 @@ class Registry:
 
     def _merged(self, kind: kinds.Kind, current: schema.Object, new: schema.Object) -> schema.Object:
         old = current["metadata"]
-        metadata = {key: value for key, value in new["metadata"].items() if key not in _KEPT}
-        metadata |= {key: old[key] for key in _KEPT if key in old}
-        metadata["resourceVersion"] = old["resourceVersion"]
+        metadata = metadata_rules.carry_over(old, new["metadata"])
         merged = {**new, "metadata": metadata}
         if kind.has_status:
             merged.pop("status", None)
@@ -321,7 +254,7 @@ class Registry:
             metadata["finalizers"] = finalizers
         is_first = "deletionTimestamp" not in metadata
         if is_first or grace < metadata.get("deletionGracePeriodSeconds", 0):
-            metadata["deletionTimestamp"] = times.stamp(self.now() + datetime.timedelta(seconds=grace))
+            metadata["deletionTimestamp"] = times.stamp(self.now() + dt.timedelta(seconds=grace))
             metadata["deletionGracePeriodSeconds"] = grace
         if is_first and "generation" in metadata:
             metadata["generation"] += 1
@@ -368,19 +301,3 @@ def _unsupported(kind: kinds.Kind, media: str) -> status.Refusal:
     accepted = [patches.JSON, patches.MERGE] + ([] if kind.is_custom else [patches.STRATEGIC])
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
     return status.Refusal(415, "UnsupportedMediaType", f"{message} (got {media})")
-
-
-def _label_findings(metadata: schema.Object) -> list[schema.Finding]:
-    rule = (
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-        "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-        "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-    )
-    found = []
-    for value in metadata.get("labels", {}).values():
-        if len(value) > 63:
-            message = f'Invalid value: "{value}": must be no more than 63 characters'
-            found.append(schema.Finding("metadata.labels", "FieldValueInvalid", message))
-        elif not _LABEL_VALUE.match(value):
-            found.append(schema.Finding("metadata.labels", "FieldValueInvalid", f'Invalid value: "{value}": {rule}'))
-    return found

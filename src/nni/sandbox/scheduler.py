@@ -23,9 +23,9 @@ class Scheduler:
             allocatable = node["status"]["allocatable"]
             self._free[node["metadata"]["name"]] = {name: quantities.parse(text) for name, text in allocatable.items()}
         while changes := await pods.next():
-            has_room = any([self._see(change) for change in changes])
+            freed = [self._see(change) for change in changes]
             new = [change.object for change in changes if change.happening == "ADDED"]
-            self._place(list(self._pending.values()) if has_room else new)
+            self._place(list(self._pending.values()) if any(freed) else new)
 
     def _see(self, change: store.Change) -> bool:
         """Keep the books; say whether room has become free."""
@@ -95,7 +95,7 @@ class Scheduler:
 
     def _set_condition(self, found: schema.Object, value: str, reason: str, message: str) -> bool:
         state = _with_condition(found, value, reason, message, times.stamp(self._objects.now()))
-        is_new = state["conditions"] != found["status"].get("conditions")
+        is_new: bool = state["conditions"] != found["status"].get("conditions")
         if is_new:
             self._objects.set_status(kinds.POD, found, state)
         return is_new

@@ -1,12 +1,11 @@
 """The sandbox as a program: until it is told to stop, or around a command."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-
-import asyncio
 
 from nni import errors
 from nni.sandbox import cluster
@@ -16,7 +15,8 @@ _DIE_WITH_ME = (
     "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)\n"
     "if os.getppid() != int(sys.argv[1]): sys.exit(143)\n"
     "try: os.execvp(sys.argv[2], sys.argv[2:])\n"
-    "except OSError as error: print(f'nnictl sandbox: {sys.argv[2]} cannot be run: {error.strerror}.', file=sys.stderr)\n"
+    "except OSError as error:\n"
+    "  print(f'nnictl sandbox: {sys.argv[2]} cannot be run: {error.strerror}.', file=sys.stderr)\n"
     "sys.exit(127)"
 )
 

@@ -4,13 +4,12 @@ Objects are never changed in place: a write puts a new object, so a reader may k
 (and must not change it).
 """
 
+import asyncio
 import bisect
 import collections
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
-
-import asyncio
 
 from nni.sandbox import schema
 

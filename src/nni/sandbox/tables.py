@@ -1,41 +1,34 @@
 """The tables that kubectl prints: columns and rows by kind."""
 
-import datetime
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nni.sandbox import kinds, schema, times
 
-Row = Callable[[schema.Object], list[Any]]
+Cell = Callable[[schema.Object, dt.datetime], Any]
+Column = tuple[str, int, Cell]
+"""Its title, its priority (1 is shown with ``-o wide`` alone), and what stands in it."""
 
 
 def table(
-    kind: kinds.Kind, found: Sequence[schema.Object], metadata: schema.Object, include: str, now: datetime.datetime
+    kind: kinds.Kind, found: Sequence[schema.Object], metadata: schema.Object, include: str, now: dt.datetime
 ) -> schema.Object:
     """Make a Table. ``include`` is ``None``, ``Metadata`` or ``Object``: what each row carries of its object."""
-    columns, cells = _COLUMNS.get(kind.kind, ((), lambda _: []))
+    columns = _COLUMNS.get(kind.kind, (_NAME, _AGE))
     definitions = [
-        _column("Name", "name"),
-        *(_column(name, priority=priority) for name, priority in columns),
-        _column("Age"),
-    ]
+        {"name": name, "type": "string", "format": "name" if name == "Name" else "", "description": name, "priority": priority}
+        for name, priority, _ in columns
+    ]  # fmt: skip
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata,
         "columnDefinitions": definitions,
         "rows": [
-            {
-                "cells": [one["metadata"]["name"], *cells(one), _age(one["metadata"].get("creationTimestamp"), now)],
-                "object": _object(one, include),
-            }
-            for one in found
+            {"cells": [cell(one, now) for _, _, cell in columns], "object": _object(one, include)} for one in found
         ],
     }
-
-
-def _column(name: str, form: str = "", priority: int = 0) -> schema.Object:
-    return {"name": name, "type": "string", "format": form, "description": name, "priority": priority}
 
 
 def _object(found: schema.Object, include: str) -> schema.Object | None:
@@ -46,75 +39,102 @@ def _object(found: schema.Object, include: str) -> schema.Object | None:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": found["metadata"]}
 
 
-def _age(created: str | None, now: datetime.datetime) -> str:
-    if not created:
+def _since(moment: str | None, now: dt.datetime) -> str:
+    if not moment:
         return "<unknown>"
-    seconds = max(0, int((now - times.parse(created)).total_seconds()))
+    seconds = max(0, int((now - times.parse(moment)).total_seconds()))
     for size, unit, until in ((1, "s", 120), (60, "m", 120 * 60), (3600, "h", 48 * 3600)):
         if seconds < until:
             return f"{seconds // size}{unit}"
     return f"{seconds // 86400}d"
 
 
-def _pod(found: schema.Object) -> list[Any]:
-    spec, status = found["spec"], found.get("status", {})
-    states = status.get("containerStatuses", [])
-    ready = sum(1 for state in states if state.get("ready"))
-    restarts = sum(state.get("restartCount", 0) for state in states)
-    return [
-        f"{ready}/{len(spec['containers'])}", _pod_state(found), str(restarts),
-        status.get("podIP", "<none>"), spec.get("nodeName", "<none>"), "<none>", "<none>",
-    ]  # fmt: skip
+def _cell(read: Callable[[schema.Object], Any]) -> Cell:
+    return lambda found, _: read(found)
+
+
+def _at(*path: str, otherwise: str = "<none>") -> Cell:
+    def read(found: Any) -> Any:
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return otherwise if found is None else found
+
+    return _cell(read)
+
+
+def _constant(text: str) -> Cell:
+    return lambda *_: text
+
+
+def _ready(found: schema.Object) -> str:
+    states = found.get("status", {}).get("containerStatuses", [])
+    return f"{sum(1 for state in states if state.get('ready'))}/{len(found['spec']['containers'])}"
+
+
+def _restarts(found: schema.Object) -> str:
+    return str(sum(state.get("restartCount", 0) for state in found.get("status", {}).get("containerStatuses", [])))
 
 
 def _pod_state(found: schema.Object) -> str:
-    status = found.get("status", {})
-    state = str(status.get("reason") or status.get("phase", "Unknown"))
-    for one in reversed(status.get("containerStatuses", [])):
-        waiting, terminated = one.get("state", {}).get("waiting"), one.get("state", {}).get("terminated")
-        if waiting and waiting.get("reason"):
-            state = waiting["reason"]
-        elif terminated:
-            state = terminated.get("reason") or f"ExitCode:{terminated.get('exitCode')}"
     if found["metadata"].get("deletionTimestamp"):
         return "Terminating"
+    status = found.get("status", {})
+    for index, one in enumerate(status.get("initContainerStatuses", [])):
+        if one["state"].get("terminated", {}).get("exitCode") != 0:
+            total = len(status["initContainerStatuses"])
+            failed = one["state"].get("terminated")
+            return f"Init:{failed.get('reason', 'Error')}" if failed else f"Init:{index}/{total}"
+    state = str(status.get("reason") or status.get("phase", "Unknown"))
+    for one in reversed(status.get("containerStatuses", [])):
+        waiting, terminated = one["state"].get("waiting"), one["state"].get("terminated")
+        if waiting or terminated:
+            state = (waiting or terminated).get("reason") or state
     return state
 
 
-def _event(found: schema.Object) -> list[Any]:
+def _involved(found: schema.Object) -> str:
     about = found["involvedObject"]
-    where = f"{about.get('kind', '').lower()}/{about.get('name', '')}"
-    return [found.get("type"), found.get("reason"), where, found.get("message", "")]
+    return f"{about.get('kind', '').lower()}/{about.get('name', '')}"
 
 
-def _service(found: schema.Object) -> list[Any]:
-    spec = found.get("spec", {})
-    ports = ",".join(f"{port['port']}/{port['protocol']}" for port in spec.get("ports", [])) or "<none>"
-    return [spec.get("type"), spec.get("clusterIP"), "<none>", ports]
+def _ports(found: schema.Object) -> str:
+    ports = found.get("spec", {}).get("ports", [])
+    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in ports) or "<none>"
 
 
-def _node(found: schema.Object) -> list[Any]:
-    return ["Ready", "<none>", found.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")]
-
-
-def _job(found: schema.Object) -> list[Any]:
+def _last_condition(found: schema.Object) -> Any:
     conditions = found.get("status", {}).get("conditions", [])
-    return [conditions[-1]["type"] if conditions else None]
+    return conditions[-1]["type"] if conditions else None
 
 
-_COLUMNS: dict[str, tuple[tuple[tuple[str, int], ...], Row]] = {
+_NAME: Column = ("Name", 0, _at("metadata", "name"))
+_AGE: Column = ("Age", 0, lambda found, now: _since(found["metadata"].get("creationTimestamp"), now))
+_COLUMNS: dict[str, tuple[Column, ...]] = {
     "Pod": (
-        (("Ready", 0), ("Status", 0), ("Restarts", 0), ("IP", 1), ("Node", 1), ("Nominated Node", 1),
-         ("Readiness Gates", 1)),
-        _pod,
+        _NAME, ("Ready", 0, _cell(_ready)), ("Status", 0, _cell(_pod_state)), ("Restarts", 0, _cell(_restarts)), _AGE,
+        ("IP", 1, _at("status", "podIP")), ("Node", 1, _at("spec", "nodeName")),
+        ("Nominated Node", 1, _constant("<none>")), ("Readiness Gates", 1, _constant("<none>")),
     ),
-    "Event": ((("Type", 0), ("Reason", 0), ("Object", 0), ("Message", 0)), _event),
-    "Secret": ((("Type", 0), ("Data", 0)), lambda found: [found.get("type"), len(found.get("data", {}))]),
-    "ConfigMap": ((("Data", 0),), lambda found: [len(found.get("data", {})) + len(found.get("binaryData", {}))]),
-    "Service": ((("Type", 0), ("Cluster-IP", 0), ("External-IP", 0), ("Port(s)", 0)), _service),
-    "Namespace": ((("Status", 0),), lambda found: [found.get("status", {}).get("phase")]),
-    "Node": ((("Status", 0), ("Roles", 0), ("Version", 0)), _node),
-    "PersistentVolumeClaim": ((("Status", 0),), lambda found: [found.get("status", {}).get("phase")]),
-    "Lease": ((("Holder", 0),), lambda found: [found.get("spec", {}).get("holderIdentity")]),
-    "PyTorchJob": ((("State", 0),), _job),
+    "Event": (
+        ("Last Seen", 0, lambda found, now: _since(found.get("lastTimestamp") or found.get("eventTime"), now)),
+        ("Type", 0, _at("type")), ("Reason", 0, _at("reason")), ("Object", 0, _cell(_involved)),
+        ("Source", 1, _at("source", "component")), ("Message", 0, _at("message")), ("Count", 1, _at("count")),
+        ("Name", 1, _at("metadata", "name")),
+    ),
+    "Secret": (_NAME, ("Type", 0, _at("type")), ("Data", 0, _cell(lambda found: len(found.get("data", {})))), _AGE),
+    "ConfigMap": (
+        _NAME, ("Data", 0, _cell(lambda found: len(found.get("data", {})) + len(found.get("binaryData", {})))), _AGE,
+    ),
+    "Service": (
+        _NAME, ("Type", 0, _at("spec", "type")), ("Cluster-IP", 0, _at("spec", "clusterIP")),
+        ("External-IP", 0, _constant("<none>")), ("Port(s)", 0, _cell(_ports)), _AGE,
+    ),
+    "Namespace": (_NAME, ("Status", 0, _at("status", "phase")), _AGE),
+    "Node": (
+        _NAME, ("Status", 0, _constant("Ready")), ("Roles", 0, _constant("<none>")), _AGE,
+        ("Version", 0, _at("status", "nodeInfo", "kubeletVersion")),
+    ),
+    "PersistentVolumeClaim": (_NAME, ("Status", 0, _at("status", "phase")), _AGE),
+    "Lease": (_NAME, ("Holder", 0, _at("spec", "holderIdentity")), _AGE),
+    "PyTorchJob": (_NAME, ("State", 0, _cell(_last_condition)), _AGE),
 }  # fmt: skip

@@ -1,26 +1,26 @@
 """Times as Kubernetes writes them."""
 
-import datetime
+import datetime as dt
 from collections.abc import Callable
 
-Now = Callable[[], datetime.datetime]
+Now = Callable[[], dt.datetime]
 
 
-def utc_now() -> datetime.datetime:
+def utc_now() -> dt.datetime:
     """Give the time of this machine."""
-    return datetime.datetime.now(datetime.UTC)
+    return dt.datetime.now(dt.UTC)
 
 
-def stamp(moment: datetime.datetime) -> str:
+def stamp(moment: dt.datetime) -> str:
     """Write a time in whole seconds: ``2026-11-24T10:00:00Z``."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def stamp_fine(moment: datetime.datetime) -> str:
+def stamp_fine(moment: dt.datetime) -> str:
     """Write a time in microseconds, as leases and log lines have it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def parse(text: str) -> datetime.datetime:
+def parse(text: str) -> dt.datetime:
     """Read either form."""
-    return datetime.datetime.fromisoformat(text)
+    return dt.datetime.fromisoformat(text)

@@ -97,7 +97,8 @@ class Sandbox:
         if self._process.stdout is None:
             raise errors.SandboxError("The sandbox's output cannot be read.")
         line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {"error": "The sandbox could not start; its own message stands above."}
+        unsaid = {"error": "The sandbox could not start; its own message stands above."}
+        answer: dict[str, Any] = json.loads(line) if line else unsaid
         if "error" in answer:
             self.__exit__()
             raise errors.SandboxError(answer["error"])
@@ -111,9 +112,8 @@ class Sandbox:
         """Stop it and all that runs in it."""
         if self._process is None:
             return
-        with self._process as process:
-            with contextlib.suppress(BrokenPipeError):
-                process.communicate(timeout=_END_WITHIN)
+        with self._process as process, contextlib.suppress(BrokenPipeError):
+            process.communicate(timeout=_END_WITHIN)
         self._process = None
 
 

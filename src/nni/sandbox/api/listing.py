@@ -1,10 +1,9 @@
 """Lists: pages that all show the same moment, and tokens that expire."""
 
+import asyncio
 import base64
 import binascii
 import json
-
-import asyncio
 
 from nni.sandbox import registry, schema, status, store
 from nni.sandbox.api import query, target

@@ -7,7 +7,7 @@ GROUPS = ["system:masters", "system:authenticated"]
 
 
 def answer(steps: list[str], body: schema.Object) -> schema.Object | None:
-    """Answer a review (path as steps between slashes); None when the path is not one. The one user may do everything."""
+    """Answer a review; None when the path (as steps between slashes) is not one. The one user may do everything."""
     match steps:
         case ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]:
             return {

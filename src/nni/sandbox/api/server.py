@@ -1,12 +1,12 @@
 """The HTTP server: who asks, for what, and in which dress the answer goes."""
 
+import asyncio
 import hmac
 import json
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
-import asyncio
 from aiohttp import web
 
 from nni import errors
@@ -67,14 +67,9 @@ class Server:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         steps = [step for step in request.path.split("/") if step]
-        if steps in (["healthz"], ["livez"], ["readyz"]):
-            return web.Response(text="ok")
-        if request.method == "GET":
-            found = discovery.answer(self._kinds, steps) or self._describe(steps)
-            if found is not None:
-                return _json(found)
-        if request.method == "POST" and (review := reviews.answer(steps, {})) is not None:
-            return _json(reviews.answer(steps, await _body(request)) or review, 201)
+        found = await self._answer_about_itself(request, steps)
+        if found is not None:
+            return found
         what = target.parse(self._kinds, steps)
         match request.method:
             case "GET" | "HEAD":
@@ -86,9 +81,18 @@ class Server:
             case "DELETE":
                 return await self._delete(request, what)
             case _:
-                raise status.Refusal(
-                    405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-                )
+                raise _method_not_allowed()
+
+    async def _answer_about_itself(self, request: web.BaseRequest, steps: list[str]) -> web.Response | None:
+        """Answer what is not about objects: health, discovery, reviews."""
+        if steps in (["healthz"], ["livez"], ["readyz"]):
+            return web.Response(text="ok")
+        if request.method == "GET":
+            found = discovery.answer(self._kinds, steps) or self._describe(steps)
+            return None if found is None else _json(found)
+        if request.method == "POST" and reviews.answer(steps, {}) is not None:
+            return _json(reviews.answer(steps, await _body(request)), 201)
+        return None
 
     def _describe(self, steps: list[str]) -> schema.Object | None:
         match steps:
@@ -114,14 +118,7 @@ class Server:
         found_all, metadata = await listing.page(self._objects, what, asked)
         if dress:
             return _json(dress(found_all, metadata))
-        return _json(
-            {
-                "kind": f"{what.kind.kind}List",
-                "apiVersion": what.kind.api_version,
-                "metadata": metadata,
-                "items": found_all,
-            }
-        )
+        return _json(_list(what.kind, found_all, metadata))
 
     def _dress(self, request: web.BaseRequest, kind: kinds.Kind) -> "_Dress | None":
         accepted = request.headers.get("Accept", "").replace(" ", "").split(",")[0]
@@ -149,15 +146,13 @@ class Server:
 
     async def _create(self, request: web.BaseRequest, what: target.Target) -> web.Response:
         if what.name:
-            raise status.Refusal(
-                405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
-            )
+            raise _method_not_allowed()
         body = await _body(request)
         for name, expected in (("apiVersion", what.kind.api_version), ("kind", what.kind.kind)):
             if body.get(name, expected) != expected:
                 raise status.bad_request(
-                    f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match the "
-                    f"expected API version ({what.kind.api_version}, Kind={what.kind.kind})"
+                    f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match "
+                    f"the expected API version ({what.kind.api_version}, Kind={what.kind.kind})"
                 )
         if what.kind.is_namespaced and not what.namespace:
             raise status.bad_request("an empty namespace may not be set during creation")
@@ -165,13 +160,13 @@ class Server:
 
     async def _change(self, request: web.BaseRequest, what: target.Target) -> web.Response:
         place = (what.kind, what.namespace, what.name)
-        body, manner = await _body(request), _manner(request.query)
+        body, manner = await _body(request), _manner(request.query, what.part)
         if request.method == "PUT":
-            return _json(self._objects.replace(*place, body, what.part, manner))
+            return _json(self._objects.replace(*place, body, manner))
         media = request.content_type
         if media == patches.APPLY and self._objects.find(*place) is None:
             return _json(self._objects.create(what.kind, what.namespace, body, manner), 201)
-        return _json(self._objects.patch(*place, body, media, what.part, manner))
+        return _json(self._objects.patch(*place, body, media, manner=manner))
 
     async def _delete(self, request: web.BaseRequest, what: target.Target) -> web.Response:
         how = _deletion(request.query, await _body(request))
@@ -181,9 +176,7 @@ class Server:
         found, metadata = await listing.page(self._objects, what, asked)
         for one in found:
             self._objects.delete(what.kind, one["metadata"].get("namespace", ""), one["metadata"]["name"], how)
-        return _json(
-            {"kind": f"{what.kind.kind}List", "apiVersion": what.kind.api_version, "metadata": metadata, "items": found}
-        )
+        return _json(_list(what.kind, found, metadata))
 
 
 class _Dress:
@@ -196,6 +189,15 @@ class _Dress:
 
     def __call__(self, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
         return tables.table(self._kind, found, metadata, self._include, self._objects.now())
+
+
+def _method_not_allowed() -> status.Refusal:
+    message = "the server does not allow this method on the requested resource"
+    return status.Refusal(405, "MethodNotAllowed", message)
+
+
+def _list(kind: kinds.Kind, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
+    return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": found}
 
 
 def _json(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -228,8 +230,10 @@ def _yaml(raw: bytes) -> Any:
         raise status.bad_request(f"the body is not YAML: {error}") from error
 
 
-def _manner(given: Mapping[str, str]) -> registry.Manner:
-    return registry.Manner(is_dry=given.get("dryRun") == "All", is_strict=given.get("fieldValidation") == "Strict")
+def _manner(given: Mapping[str, str], part: str = "") -> registry.Manner:
+    return registry.Manner(
+        part=part, is_dry=given.get("dryRun") == "All", is_strict=given.get("fieldValidation") == "Strict"
+    )
 
 
 def _deletion(given: Mapping[str, str], body: schema.Object) -> registry.Deletion:

@@ -1,9 +1,8 @@
 """Watches: the changes of a collection as one JSON object a line, for as long as the client likes."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
-
-import asyncio
 
 from nni.sandbox import registry, schema, status, store
 from nni.sandbox.api import listing, query, target

@@ -24,8 +24,12 @@ class Place:
 
 
 def order(
-    container: schema.Object, variables: dict[str, str], volumes: Mapping[str, pathlib.Path], place: Place, message: pathlib.Path
-) -> launching.Order:  # fmt: skip
+    container: schema.Object,
+    variables: dict[str, str],
+    volumes: Mapping[str, pathlib.Path],
+    place: Place,
+    message: pathlib.Path,
+) -> launching.Order:
     """Make the order for one container; ``message`` is the file behind its termination message path.
 
     Raises launching.StartError for what cannot be started at all.

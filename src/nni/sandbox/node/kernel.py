@@ -1,4 +1,4 @@
-"""The few Linux system calls that containers need and the standard library lacks. Used in the launcher's process alone."""
+"""The few Linux system calls that containers need and the standard library lacks; used by the launcher alone."""
 
 import ctypes
 import os
@@ -28,23 +28,29 @@ class Kernel:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def unshare(self, flags: int) -> None:
+        """Leave namespaces for new ones."""
         self._call(self._libc.unshare, flags)
 
     def setns(self, descriptor: int, kind: int) -> None:
+        """Enter a namespace."""
         self._call(self._libc.setns, descriptor, kind)
 
     def prctl(self, option: int, value: int) -> None:
+        """Set an attribute of the calling process."""
         self._call(self._libc.prctl, option, ctypes.c_ulong(value), 0, 0, 0)
 
     def mount(self, source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+        """Mount something, or change a mount."""
         self._call(
             self._libc.mount, _text(source), _text(target), _text(kind), ctypes.c_ulong(flags), _text(data), at=target
         )
 
     def unmount(self, target: str, flags: int) -> None:
+        """Take a mount away."""
         self._call(self._libc.umount2, _text(target), flags, at=target)
 
     def pivot_root(self, new: str, old: str) -> None:
+        """Make a mount the root of the file system."""
         self._call(self._libc.pivot_root, _text(new), _text(old), at=new)
 
     def _call(self, function: "ctypes._NamedFuncPointer", *arguments: object, at: str | None = None) -> None:

@@ -1,10 +1,9 @@
 """The kubelet: gives every pod that is bound to one of the nodes a life, and takes it away."""
 
+import asyncio
 import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Mapping
-
-import asyncio
 
 from nni.sandbox import kinds, schema, store
 from nni.sandbox.api import logs

@@ -1,8 +1,8 @@
-"""The process that starts containers: small, single-threaded, forked from for every container.
+"""The process that starts containers: small, single-threaded, and forked for every container.
 
 It is the parent of all of them, so it alone can wait for them, and when its socket closes - the sandbox has ended, in
-whatever way - it kills what still runs, removes the sandbox's directory and leaves. With namespaces it is PID 1 of a PID
-namespace: should it die itself, the kernel kills all below it. Every container then is PID 1 of one of its own, as in
+whatever way - it kills what still runs, removes the sandbox's directory and leaves. With namespaces it is PID 1 of a
+PID namespace: should it die itself, the kernel kills all below it. Every container then is PID 1 of one of its own, as in
 a cluster: what it leaves behind dies with it, and a SIGTERM that it has no handler for does nothing.
 
 Frames on the socket: 4 bytes of length (big endian), then JSON; a frame ``start`` brings the descriptor for the output.
@@ -12,6 +12,7 @@ import array
 import contextlib
 import json
 import os
+import pathlib
 import selectors
 import shutil
 import signal
@@ -59,8 +60,7 @@ def _enter(calls: kernel.Kernel, flags: int) -> None:
     calls.unshare(flags)
     if flags & kernel.CLONE_NEWUSER:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-                file.write(text)
+            pathlib.Path("/proc/self", name).write_text(text, encoding="ascii")
 
 
 def _possible_namespaces(calls: kernel.Kernel) -> int:
@@ -105,7 +105,7 @@ class _Launcher:
         self._link = link
         self._calls = calls
         self._flags = flags
-        self._staging = os.path.join(folder, "staging")
+        self._staging = pathlib.Path(folder, "staging")
         self._own = os.open("/proc/self/ns/pid", os.O_RDONLY) if flags & kernel.CLONE_NEWPID else -1
         self._selector = selectors.DefaultSelector()
         self._buffer = b""
@@ -260,8 +260,9 @@ class _Launcher:
 
 def _children() -> list[int]:
     """List one's children, those inherited from dead containers too; nothing where the kernel does not tell."""
-    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-        return [int(text) for text in file.read().split()]
+    with contextlib.suppress(OSError):
+        listed = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+        return [int(text) for text in listed.split()]
     return []
 
 

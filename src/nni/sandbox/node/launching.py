@@ -1,6 +1,7 @@
 """The sandbox's side of the launcher: starting containers, signalling them, learning of their ends."""
 
 import array
+import asyncio
 import contextlib
 import dataclasses
 import itertools
@@ -11,16 +12,17 @@ import signal
 import socket
 import struct
 import sys
-from typing import Any, Literal
-
-import asyncio
+from typing import Any, Literal, Self
 
 from nni import errors
 from nni.sandbox.node import mounts
 
 Isolation = Literal["auto", "namespaces", "rewrite"]
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from nni.sandbox.node import launcher; sys.exit(launcher.main(sys.argv[2:]))"
+_BOOT = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from nni.sandbox.node import launcher; "
+    "sys.exit(launcher.main(sys.argv[2:]))"
+)
 
 
 class StartError(Exception):
@@ -70,17 +72,16 @@ class Launcher:
         self._processes: dict[str, Process] = {}
         self._buffer = b""
         self._turn = asyncio.Lock()
-        self._ready: asyncio.Future[None] | None = None
         self.isolation: Isolation = isolation
         """What is in force once it has started: ``namespaces`` or ``rewrite``."""
         self.died = asyncio.Event()
 
-    async def __aenter__(self) -> "Launcher":
+    async def __aenter__(self) -> Self:
         (self._folder / "staging").mkdir()
         self._link, theirs = socket.socketpair()
         self._link.setblocking(False)
         root = str(pathlib.Path(__file__).parents[3])
-        self._ready = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with theirs:
             self._program = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", "-c", _BOOT, root, str(theirs.fileno()), self._wanted, str(self._folder),
@@ -91,7 +92,6 @@ class Launcher:
 
     async def ready(self) -> None:
         """Wait until containers can be started. Raises SandboxError when the isolation asked for is impossible."""
-        assert self._ready is not None
         await self._ready
 
     async def __aexit__(self, *_: object) -> None:
@@ -140,7 +140,6 @@ class Launcher:
             self._hear(message)
 
     def _hear(self, message: dict[str, Any]) -> None:
-        assert self._ready is not None
         match message["event"]:
             case "ready":
                 self.isolation = "namespaces" if message["namespaces"] else "rewrite"
@@ -153,14 +152,14 @@ class Launcher:
                 self._processes[message["id"]].started.set_result(None)
             case "failed":
                 self._processes[message["id"]].started.set_exception(StartError(message["message"]))
-            case "exited":
+            case _:  # exited
                 process = self._processes.pop(message["id"])
                 code = message["code"]
                 process.exited.set_result(128 - code if code < 0 else code)
 
     def _lost(self) -> None:
         asyncio.get_running_loop().remove_reader(self._link)
-        if self._ready is not None and not self._ready.done():
+        if not self._ready.done():
             self._ready.set_exception(errors.SandboxError("The sandbox's launcher could not start."))
         for process in self._processes.values():
             if not process.started.done():

@@ -1,12 +1,11 @@
 """Container logs: written as the output comes, read from anywhere, followed without polling."""
 
+import asyncio
 import bisect
-import datetime
+import datetime as dt
 import os
 import pathlib
 from collections.abc import AsyncIterator
-
-import asyncio
 
 from nni.sandbox import times
 from nni.sandbox.api import logs
@@ -23,7 +22,7 @@ class LogFile:
         self._file = path.open("wb", buffering=0)
         self._offsets: list[int] = []
         """Where each piece of output begins; the moment of its arrival stands at the same index in `_moments`."""
-        self._moments: list[datetime.datetime] = []
+        self._moments: list[dt.datetime] = []
         self._size = 0
         self._descriptor = -1
         self._pulse = asyncio.Event()
@@ -98,7 +97,7 @@ class LogFile:
         """Find the offset at which the answer begins."""
         start = 0
         if options.seconds is not None:
-            since = self._now() - datetime.timedelta(seconds=options.seconds)
+            since = self._now() - dt.timedelta(seconds=options.seconds)
             index = bisect.bisect_left(self._moments, since)
             start = self._offsets[index] if index < len(self._offsets) else self._size
         if options.tail is not None:

@@ -6,14 +6,16 @@ shows the same entries and has room for one more. All of it lives in a mount nam
 
 import dataclasses
 import os
+import pathlib
 import stat
 
 from nni.sandbox.node import kernel
 
 _DEVICES = frozenset((
-    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "fd", "stdin", "stdout", "stderr",
-    "fuse", "kfd", "dri", "infiniband", "net",
+    "null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "fd", "stdin", "stdout",
+    "stderr", "fuse", "kfd", "dri", "infiniband", "net",
 ))  # fmt: skip
+"""What of /dev a container gets when something is mounted below it; NVIDIA's devices too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Mount:
     is_read_only: bool = False
 
 
-def arrange(calls: kernel.Kernel, wanted: list[Mount], staging: str, *, has_own_processes: bool) -> None:
+def arrange(calls: kernel.Kernel, wanted: list[Mount], staging: pathlib.Path, *, has_own_processes: bool) -> None:
     """Give the calling process these mounts, in a mount namespace that it must have to itself.
 
     Args:
@@ -39,70 +41,69 @@ def arrange(calls: kernel.Kernel, wanted: list[Mount], staging: str, *, has_own_
     # Held open from here on: what is mounted first may hide the source of what comes next.
     sources = {mount: os.open(mount.source, os.O_PATH) for mount in wanted if mount.source}
     for mount in sorted(wanted, key=lambda each: each.target.count("/")):
-        target = os.path.realpath(mount.target)
+        target = pathlib.Path(mount.target).resolve()
         is_folder = mount not in sources or stat.S_ISDIR(os.fstat(sources[mount]).st_mode)
-        if not os.path.lexists(target):  # noqa: PTH110 - realpath has followed every link
+        if not target.exists():
             _make_room(calls, target, staging, is_folder=is_folder)
         if mount in sources:
-            calls.mount(f"/proc/self/fd/{sources[mount]}", target, None, kernel.MS_BIND | kernel.MS_REC)
-            if mount.is_read_only:
-                flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _locked_flags(target)
-                calls.mount(None, target, None, flags)
+            calls.mount(f"/proc/self/fd/{sources[mount]}", str(target), None, kernel.MS_BIND | kernel.MS_REC)
+        if mount.is_read_only:
+            flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _locked_flags(target)
+            calls.mount(None, str(target), None, flags)
     for descriptor in sources.values():
         os.close(descriptor)
     if has_own_processes:
         calls.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
-def _make_room(calls: kernel.Kernel, target: str, staging: str, *, is_folder: bool) -> None:
-    ancestor = os.path.dirname(target)
-    while not os.path.isdir(ancestor):
-        ancestor = os.path.dirname(ancestor)
+def _make_room(calls: kernel.Kernel, target: pathlib.Path, staging: pathlib.Path, *, is_folder: bool) -> None:
+    ancestor = next(parent for parent in target.parents if parent.is_dir())
     if _is_ours(ancestor):
         _make(target, is_folder=is_folder)
         return
-    calls.mount("sandbox", staging, "tmpfs", kernel.MS_NOSUID, "mode=0755")
-    calls.mount(None, staging, None, kernel.MS_UNBINDABLE)  # so that it does not appear in the copies below
+    calls.mount("sandbox", str(staging), "tmpfs", kernel.MS_NOSUID, "mode=0755")
+    calls.mount(None, str(staging), None, kernel.MS_UNBINDABLE)  # so that it does not appear in the copies below
     _copy_entries(calls, ancestor, staging)
-    _make(os.path.join(staging, os.path.relpath(target, ancestor)), is_folder=is_folder)
-    if ancestor == "/":
+    _make(staging / target.relative_to(ancestor), is_folder=is_folder)
+    if ancestor == pathlib.Path("/"):
         os.chdir(staging)
         calls.pivot_root(".", ".")
         calls.unmount(".", kernel.MNT_DETACH)
         os.chdir("/")
     else:
-        calls.mount(staging, ancestor, None, kernel.MS_MOVE)
+        calls.mount(str(staging), str(ancestor), None, kernel.MS_MOVE)
 
 
-def _copy_entries(calls: kernel.Kernel, folder: str, copy: str) -> None:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if folder == "/dev" and entry.name not in _DEVICES and not entry.name.startswith("nvidia"):
-                continue
-            place = os.path.join(copy, entry.name)
-            if entry.is_symlink():
-                os.symlink(os.readlink(entry.path), place)
-                continue
-            _make(place, is_folder=entry.is_dir())
-            calls.mount(entry.path, place, None, kernel.MS_BIND | kernel.MS_REC)
+def _copy_entries(calls: kernel.Kernel, folder: pathlib.Path, copy: pathlib.Path) -> None:
+    is_dev = folder == pathlib.Path("/dev")
+    for entry in folder.iterdir():
+        if is_dev and entry.name not in _DEVICES and not entry.name.startswith("nvidia"):
+            continue
+        place = copy / entry.name
+        if entry.is_symlink():
+            place.symlink_to(entry.readlink())
+            continue
+        _make(place, is_folder=entry.is_dir())
+        calls.mount(str(entry), str(place), None, kernel.MS_BIND | kernel.MS_REC)
 
 
-def _make(path: str, *, is_folder: bool) -> None:
-    os.makedirs(path if is_folder else os.path.dirname(path), exist_ok=True)
-    if not is_folder:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+def _make(path: pathlib.Path, *, is_folder: bool) -> None:
+    if is_folder:
+        path.mkdir(parents=True, exist_ok=True)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
-def _is_ours(folder: str) -> bool:
+def _is_ours(folder: pathlib.Path) -> bool:
     """Say whether a directory lies on a tmpfs that was made here."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        ours = {line.split()[4] for line in file if " - tmpfs sandbox " in line}
-    while folder not in ours and not os.path.ismount(folder):
-        folder = os.path.dirname(folder)
-    return folder in ours
+    table = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    ours = {pathlib.Path(line.split()[4]) for line in table.splitlines() if " - tmpfs sandbox " in line}
+    mounted = next(path for path in (folder, *folder.parents) if path in ours or path.is_mount())
+    return mounted in ours
 
 
-def _locked_flags(target: str) -> int:
+def _locked_flags(target: pathlib.Path) -> int:
     """Give the flags of the mount below, which a user namespace may not drop."""
     found = os.statvfs(target).f_flag
     pairs = (

@@ -1,5 +1,6 @@
 """The life of one pod on its node: volumes, init containers, containers, restarts, the end."""
 
+import asyncio
 import contextlib
 import dataclasses
 import os
@@ -8,8 +9,6 @@ import shutil
 import signal
 from collections.abc import Coroutine, Mapping
 from typing import Any
-
-import asyncio
 
 from nni.sandbox import events, kinds, registry, schema, times
 from nni.sandbox.node import containers, environment, launching, logfiles, network, podstatus, volumes
@@ -140,16 +139,22 @@ class PodLife:
             process = await self._start(state, variables, folders, message, log)
         except (launching.StartError, OSError) as error:
             log.close()
-            self._end(state, 128, started, "StartError", f"failed to start the container: {error}")
+            self._end(state, 128, started, f"failed to start the container: {error}", "StartError")
             self._record("Warning", "Failed", f"Error: failed to start container {name}: {error}", name)
             self._tell()
             return
-        self._processes[name] = process
         self._record("Normal", "Created", f"Created container: {name}", name)
         self._record("Normal", "Started", f"Started container {name}", name)
         state.state = {"running": {"startedAt": started}}
         state.number = f"{self._pod['metadata']['uid']}-{name}-{state.restarts}"
         self._tell()
+        code = await self._accompany(name, process, log)
+        self._end(state, code, started, _last_words(state.container, message, log, code))
+        self._tell()
+
+    async def _accompany(self, name: str, process: launching.Process, log: logfiles.LogFile) -> int:
+        """Stay with a container until it and its output have ended; return its exit code."""
+        self._processes[name] = process
         if self._stop.is_set():  # it came while the container was being started
             await process.signal(signal.SIGTERM)
         code = await process.exited
@@ -158,10 +163,7 @@ class PodLife:
             async with asyncio.timeout(_OUTPUT_GRACE):
                 await log.ended.wait()
         log.close()
-        self._end(
-            state, code, started, "Error" if code else "Completed", _last_words(state.container, message, log, code)
-        )
-        self._tell()
+        return code
 
     async def _start(
         self, state: podstatus.ContainerState, variables: dict[str, str], folders: dict[str, pathlib.Path],
@@ -200,7 +202,7 @@ class PodLife:
                 await self._unless_stopped(watch.next())
         finally:
             watch.close()
-        self._end(state, 0, started, "Completed", "")
+        self._end(state, 0, started, "")
         self._tell()
 
     def _is_running(self, name: str) -> bool:
@@ -248,10 +250,10 @@ class PodLife:
         runs.append(log)
         return log
 
-    def _end(self, state: podstatus.ContainerState, code: int, started: str, reason: str, message: str) -> None:
+    def _end(self, state: podstatus.ContainerState, code: int, started: str, message: str, reason: str = "") -> None:
         ended: schema.Object = {
             "exitCode": code,
-            "reason": reason,
+            "reason": reason or ("Error" if code else "Completed"),
             "startedAt": started,
             "finishedAt": times.stamp(self._objects.now()),
         }
@@ -266,7 +268,9 @@ class PodLife:
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
         if current is None or current["metadata"]["uid"] != metadata["uid"]:
             return
-        told = podstatus.build(current, self._main, self._initial, self._address, self._started, self._objects.now)
+        told = podstatus.build(
+            current, self._main, self._initial, self._objects.now, address=self._address, started=self._started
+        )
         self._objects.set_status(kinds.POD, current, told)
 
     def _record(self, category: str, reason: str, message: str, container: str = "") -> None:

@@ -63,7 +63,8 @@ def phase(main: list[ContainerState], initial: list[ContainerState], policy: str
 
 
 def build(
-    pod: schema.Object, main: list[ContainerState], initial: list[ContainerState], address: str, started: str, now: times.Now
+    pod: schema.Object, main: list[ContainerState], initial: list[ContainerState], now: times.Now, *,
+    address: str, started: str
 ) -> schema.Object:  # fmt: skip
     """Make the whole status, keeping what others have written into the pod's conditions."""
     current = pod.get("status", {})
@@ -96,7 +97,7 @@ def build(
     return state
 
 
-def _condition(before: schema.Object | None, name: str, is_true: bool, reason: str, now: times.Now) -> schema.Object:  # noqa: FBT001
+def _condition(before: schema.Object | None, name: str, is_true: bool, reason: str, now: times.Now) -> schema.Object:
     value = "True" if is_true else "False"
     if before and before["status"] == value:
         return before

@@ -2,13 +2,10 @@
 
 import dataclasses
 import pathlib
-import shutil
 from collections.abc import Mapping
 
 from nni.sandbox import kinds, schema
 from nni.sandbox.node import environment
-
-IGNORED = ("serviceAccountToken", "clusterTrustBundle", "podCertificate")
 
 
 class VolumeMissingError(LookupError):
@@ -34,7 +31,7 @@ class Exports:
                     f"mount.nfs: mounting {server}:{path} failed, reason given by server: No such file or directory"
                 )
         raise VolumeMissingError(
-            f"mount.nfs: {server}:{path} is not an export that the sandbox maps; start it with --nfs {server}:{path}=DIR"
+            f"mount.nfs: {server}:{path} is no export of this sandbox; start it with --nfs {server}:{path}=DIR"
         )
 
 
@@ -53,34 +50,28 @@ class Volumes:
 
     def _one(self, volume: schema.Object) -> pathlib.Path:
         name = volume["name"]
-        match volume:
-            case {"nfs": nfs}:
-                return self._exports.folder(nfs["server"], nfs["path"])
-            case {"hostPath": host}:
-                return pathlib.Path(host["path"])
-            case {"configMap": source}:
-                return self._keys(name, kinds.CONFIG_MAP, source.get("name", ""), source)
-            case {"secret": source}:
-                return self._keys(name, kinds.SECRET, source.get("secretName", ""), source)
-            case {"downwardAPI": source}:
-                return self._downward(self._new(name), source)
-            case {"projected": source}:
-                return self._projected(name, source)
-            case {"emptyDir": _} | {"ephemeral": _}:
+        kind = next((key for key in volume if key != "name"), "emptyDir")
+        source = volume.get(kind, {})
+        match kind:
+            case "emptyDir" | "ephemeral":
                 return self._new(name)
-        if len(volume) == 1:
-            return self._new(name)
-        kind = next(key for key in volume if key != "name")
-        raise VolumeMissingError(f"the sandbox cannot mount volumes of the type {kind}")
+            case "nfs":
+                return self._exports.folder(source["server"], source["path"])
+            case "hostPath":
+                return pathlib.Path(source["path"])
+            case "configMap":
+                return self._write_keys(self._new(name), kinds.CONFIG_MAP, source.get("name", ""), source)
+            case "secret":
+                return self._write_keys(self._new(name), kinds.SECRET, source.get("secretName", ""), source)
+            case "downwardAPI" | "projected":
+                return self._projected(name, source if kind == "projected" else {"sources": [{kind: source}]})
+            case _:
+                raise VolumeMissingError(f"the sandbox cannot mount volumes of the type {kind}")
 
     def _new(self, name: str) -> pathlib.Path:
         folder = self._folder / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-    def _keys(self, name: str, kind: kinds.Kind, which: str, source: schema.Object) -> pathlib.Path:
-        shutil.rmtree(self._folder / name, ignore_errors=True)
-        return self._write_keys(self._new(name), kind, which, source)
 
     def _write_keys(
         self, folder: pathlib.Path, kind: kinds.Kind, which: str, source: schema.Object
@@ -118,6 +109,8 @@ class Volumes:
                     self._write_keys(folder, kinds.SECRET, one.get("name", ""), mode | one)
                 case {"downwardAPI": one}:
                     self._downward(folder, mode | one)
+                case _:
+                    pass  # tokens and certificates: the API of the sandbox is not for its pods
         return folder
 
 

@@ -1,16 +1,17 @@
 """The loop that every operator has: changes name the objects to look at, and each is looked at once."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-
-import asyncio
 
 from nni.sandbox import kinds, schema, store
 
 Name = tuple[str, str]
 """Namespace and name of the object to look at."""
-Source = tuple[kinds.Kind, Callable[[schema.Object], Sequence[Name]]]
-"""A kind to watch, and the objects that a change of one of its objects concerns."""
+Concerned = Callable[[schema.Object], Sequence[Name]]
+"""Names the objects that a change of an object concerns."""
+Look = Callable[[str, str], float | None]
+"""Looks at one object; may return seconds after which it wants to look again."""
 
 
 def own_name(found: schema.Object) -> list[Name]:
@@ -18,7 +19,7 @@ def own_name(found: schema.Object) -> list[Name]:
     return [(found["metadata"].get("namespace", ""), found["metadata"]["name"])]
 
 
-def controller(kind: str) -> Callable[[schema.Object], Sequence[Name]]:
+def controller(kind: str) -> Concerned:
     """Map an object to the object of a kind that controls it."""
 
     def owners(found: schema.Object) -> Sequence[Name]:
@@ -31,43 +32,45 @@ def controller(kind: str) -> Callable[[schema.Object], Sequence[Name]]:
     return owners
 
 
-async def run(objects: store.Store, sources: Sequence[Source], look: Callable[[str, str], float | None]) -> None:
-    """Call ``look(namespace, name)`` for each object that a change concerns, until the store is closed.
+async def run(objects: store.Store, sources: Sequence[tuple[kinds.Kind, Concerned]], look: Look) -> None:
+    """Look at each object that a change concerns, until the store is closed."""
+    queue = _Queue()
+    with contextlib.ExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            worker = group.create_task(queue.work(look))
+            async with asyncio.TaskGroup() as collectors:
+                for kind, concerned in sources:
+                    watch = objects.watch(kind.resource, 0)
+                    stack.callback(watch.close)
+                    collectors.create_task(queue.collect(watch, concerned))
+            worker.cancel()
 
-    ``look`` may return seconds after which it wants to be called again.
-    """
-    waiting: dict[Name, None] = {}
-    something = asyncio.Event()
-    watches = [objects.watch(kind.resource, 0) for kind, _ in sources]
 
-    def enqueue(name: Name) -> None:
-        waiting[name] = None
-        something.set()
+class _Queue:
+    """Names that wait to be looked at, each once."""
 
-    async def collect(watch: store.Watch, concerned: Callable[[schema.Object], Sequence[Name]]) -> None:
+    def __init__(self) -> None:
+        self._names: dict[Name, None] = {}
+        self._something = asyncio.Event()
+
+    def add(self, name: Name) -> None:
+        self._names[name] = None
+        self._something.set()
+
+    async def collect(self, watch: store.Watch, concerned: Concerned) -> None:
         async for change in watch:
             for name in concerned(change.object):
-                enqueue(name)
+                self.add(name)
 
-    async def work() -> None:
+    async def work(self, look: Look) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await something.wait()
-            something.clear()
-            while waiting:
-                name = next(iter(waiting))
-                del waiting[name]
+            await self._something.wait()
+            self._something.clear()
+            while self._names:
+                name = next(iter(self._names))
+                del self._names[name]
                 again = look(*name)
                 if again is not None:
-                    loop.call_later(again, enqueue, name)
-                await asyncio.sleep(0)
-
-    with contextlib.ExitStack() as stack:
-        for watch in watches:
-            stack.callback(watch.close)
-        async with asyncio.TaskGroup() as group:
-            worker = group.create_task(work())
-            async with asyncio.TaskGroup() as collectors:
-                for watch, (_, concerned) in zip(watches, sources, strict=True):
-                    collectors.create_task(collect(watch, concerned))
-            worker.cancel()
+                    loop.call_later(again, self.add, name)
+                await asyncio.sleep(0)  # a long queue must not keep the API waiting

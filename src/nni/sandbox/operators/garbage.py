@@ -1,10 +1,9 @@
 """Garbage collection: what belongs to a deleted object goes with it, by the deletion's policy."""
 
+import asyncio
 import collections
 import contextlib
 from collections.abc import Sequence
-
-import asyncio
 
 from nni.sandbox import kinds, registry, schema, status, store
 

@@ -2,8 +2,6 @@
 
 from nni.sandbox import schema, times
 
-REASONS = {"Created": "is created.", "Running": "is running.", "Succeeded": "is successfully completed."}
-
 
 def value(state: schema.Object, condition: str) -> bool:
     """Say whether a condition is there and true."""
@@ -16,9 +14,10 @@ def is_finished(state: schema.Object) -> bool:
 
 
 def with_condition(
-    state: schema.Object, kind: str, condition: str, message: str, now: times.Now, *, is_true: bool = True, reason: str = ""
+    state: schema.Object, kind: str, condition: str, message: str, now: times.Now, *,
+    is_true: bool = True, reason: str = ""
 ) -> schema.Object:  # fmt: skip
-    """Return the status with a condition set. Nothing is written after Failed; what it contradicts is turned or dropped."""
+    """Return the status with a condition set and what it contradicts turned or dropped; after Failed nothing is set."""
     if value(state, "Failed"):
         return state
     moment = times.stamp(now())

@@ -4,13 +4,14 @@ A deadline (``activeDeadlineSeconds``) is only looked at when something else tou
 """
 
 import contextlib
-import datetime
+import datetime as dt
 
 from nni.sandbox import events, kinds, registry, schema, status, times
 from nni.sandbox.operators import control, jobstatus, pytorchjob_pods
 
 _OURS = ("kubeflow.org/training-operator", None)
 _KIND = kinds.PYTORCH_JOB
+_PREFIX = "training.kubeflow.org/"
 
 
 class PyTorchJobs:
@@ -36,10 +37,7 @@ class PyTorchJobs:
         if jobstatus.is_finished(state):
             self._clean_up(job, policy.get("cleanPodPolicy", "None"))
             return self._expire(job, state, policy.get("ttlSecondsAfterFinished"))
-        if policy.get("suspend"):
-            state = self._suspend(job, state)
-        else:
-            state = self._advance(job, state)
+        state = self._suspend(job, state) if policy.get("suspend") else self._advance(job, state)
         if state != before:
             self._objects.set_status(_KIND, job, state)
         return None
@@ -156,9 +154,9 @@ class PyTorchJobs:
                 counted["failed" if found["metadata"].get("deletionTimestamp") else "active"] += 1
             elif phase in ("Succeeded", "Failed"):
                 counted[phase.lower()] += 1
-        selector = ",".join(f"training.kubeflow.org/{key}={value}" for key, value in (
-            ("job-name", job["metadata"]["name"]), ("operator-name", pytorchjob_pods.OPERATOR), ("replica-type", role.lower()),
-        ))  # fmt: skip
+        labels = pytorchjob_pods.labels_of(job, role, 0)
+        parts = ("job-name", "operator-name", "replica-type")
+        selector = ",".join(f"{_PREFIX}{part}={labels[_PREFIX + part]}" for part in parts)
         return {name: number for name, number in counted.items() if number} | {"selector": selector}
 
     def _clean_up(self, job: schema.Object, policy: str) -> None:
@@ -176,7 +174,7 @@ class PyTorchJobs:
         if seconds is None or "completionTime" not in state:
             return None
         age = self._objects.now() - times.parse(state["completionTime"])
-        left = seconds - age / datetime.timedelta(seconds=1)
+        left = seconds - age / dt.timedelta(seconds=1)
         if left > 0:
             return left
         with contextlib.suppress(status.Refusal):
@@ -187,7 +185,7 @@ class PyTorchJobs:
         deadline = job["spec"].get("runPolicy", {}).get("activeDeadlineSeconds")
         if deadline is None or "startTime" not in state:
             return False
-        return bool(self._objects.now() - times.parse(state["startTime"]) >= datetime.timedelta(seconds=deadline))
+        return bool(self._objects.now() - times.parse(state["startTime"]) >= dt.timedelta(seconds=deadline))
 
     def _delete(self, job: schema.Object, kind: kinds.Kind, found: schema.Object) -> None:
         metadata = found["metadata"]
@@ -214,8 +212,15 @@ class PyTorchJobs:
         return [each for each in found if each and _is_controlled(each, uid)]
 
     def _set(
-        self, state: schema.Object, job: schema.Object, condition: str, what: str, *, is_true: bool = True, reason: str = ""
-    ) -> schema.Object:  # fmt: skip
+        self,
+        state: schema.Object,
+        job: schema.Object,
+        condition: str,
+        what: str,
+        *,
+        is_true: bool = True,
+        reason: str = "",
+    ) -> schema.Object:
         message = f"{_KIND.kind} {job['metadata']['name']} {what}"
         return jobstatus.with_condition(
             state, _KIND.kind, condition, message, self._objects.now, is_true=is_true, reason=reason

@@ -8,8 +8,8 @@ CONTAINER = "pytorch"
 PORT_NAME, PORT = "pytorchjob-port", 23456
 OPERATOR = "pytorchjob-controller"
 _WAIT = (
-    "err=1;for i in $(seq 100); do if nslookup {master}; then err=0 && break; fi;echo waiting for master; sleep 2; done; "
-    "exit $err"
+    "err=1;for i in $(seq 100); do if nslookup {master}; then err=0 && break; fi;echo waiting for master; sleep 2; "
+    "done; exit $err"
 )
 
 

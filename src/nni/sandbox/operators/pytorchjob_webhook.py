@@ -15,7 +15,7 @@ _ROLES = ("Master", "Worker")
 _MANAGERS = ("kubeflow.org/training-operator", "kueue.x-k8s.io/multikueue")
 
 
-def check(new: schema.Object, old: schema.Object | None) -> None:  # noqa: ARG001 - what every webhook gets
+def check(new: schema.Object, old: schema.Object | None) -> None:
     """Refuse (403) what the operator's webhook refuses."""
     problems = [*_name_problems(new["metadata"]["name"]), *_policy_problems(new["spec"])]
     for role, replica in new["spec"]["pytorchReplicaSpecs"].items():

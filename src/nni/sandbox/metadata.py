@@ -1,0 +1,106 @@
+"""The metadata of objects: names, uids, labels, and who may write what."""
+
+import datetime as dt
+import random
+import re
+import uuid
+
+from nni.sandbox import kinds, schema, status, times
+
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_SUBDOMAIN_RULE = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_LABEL_RULE = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
+)
+_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+_KEPT = (
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "namespace",
+    "name",
+)
+
+
+class Namer:
+    """Makes the metadata of new objects."""
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 - suffixes of names, not secrets
+
+    def complete(self, kind: kinds.Kind, namespace: str, body: schema.Object, moment: dt.datetime) -> schema.Object:
+        """Return the metadata with which a new object is stored. Raises a refusal when it cannot be."""
+        given = body.get("metadata") or {}
+        if not isinstance(given, dict):
+            raise status.bad_request("metadata is not an object")
+        if given.get("resourceVersion"):
+            raise status.bad_request("resourceVersion should not be set on objects to be created")
+        name = given.get("name") or ""
+        if not name and given.get("generateName"):
+            name = given["generateName"] + "".join(self._random.choices(_SUFFIX, k=5))
+        _check_name(kind, name)
+        if namespace and given.get("namespace", namespace) != namespace:
+            raise status.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )  # fmt: skip
+        fresh: schema.Object = {
+            **{key: value for key, value in given.items() if key not in ("selfLink", *_KEPT)},
+            "name": name,
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": times.stamp(moment),
+        }
+        if namespace:
+            fresh["namespace"] = namespace
+        if kind.has_generation:
+            fresh["generation"] = 1
+        return fresh
+
+
+def carry_over(current: schema.Object, new: schema.Object) -> schema.Object:
+    """Return the metadata of a changed object: what the server alone writes stays as it was."""
+    metadata = {key: value for key, value in new.items() if key not in _KEPT}
+    metadata |= {key: current[key] for key in _KEPT if key in current}
+    return metadata | {"resourceVersion": current["resourceVersion"]}
+
+
+def _check_name(kind: kinds.Kind, name: str) -> None:
+    if not name:
+        missing = schema.Finding(
+            "metadata.name", "FieldValueRequired", "Required value: name or generateName is required"
+        )
+        raise kind.invalid("", [missing])
+    is_label = kind.name_rule == "label"
+    limit, pattern, rule = (63, _LABEL, _LABEL_RULE) if is_label else (253, _SUBDOMAIN, _SUBDOMAIN_RULE)
+    if len(name) > limit:
+        rule = f"must be no more than {limit} characters"
+    elif pattern.match(name):
+        return
+    finding = schema.Finding("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {rule}')
+    raise kind.invalid(name, [finding])
+
+
+def label_findings(metadata: schema.Object) -> list[schema.Finding]:
+    """Check the values of labels."""
+    rule = (
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
+        "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+        "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    )
+    found = []
+    for value in metadata.get("labels", {}).values():
+        if len(value) > 63:
+            message = f'Invalid value: "{value}": must be no more than 63 characters'
+            found.append(schema.Finding("metadata.labels", "FieldValueInvalid", message))
+        elif not _LABEL_VALUE.match(value):
+            found.append(schema.Finding("metadata.labels", "FieldValueInvalid", f'Invalid value: "{value}": {rule}'))
+    return found
