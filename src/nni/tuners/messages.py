@@ -1,0 +1,39 @@
+"""What the manager and the tuner process say to each other: JSON objects, one a line, one answer to each call.
+
+A call is ``{"call": 7, "do": "ask", ...}``; its answer carries the same number and either ``result`` or ``error``, a
+sentence. After an error the tuner process ends. An answer to an earlier call is passed over: whoever made it has gone.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nni.core import model, spec
+
+
+def open_call(tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the first call: make the tuner."""
+    return {"do": "open", "tuner": dataclasses.asdict(tuner), "search_space": search_space}
+
+
+def ask_call(parameter_ids: Sequence[int]) -> Mapping[str, Any]:
+    """Return the call that asks for parameters; its result is a list of them."""
+    return {"do": "ask", "parameter_ids": list(parameter_ids)}
+
+
+def tell_call(outcomes: Sequence[model.Outcome]) -> Mapping[str, Any]:
+    """Return the call that tells how trials ended; its result is null."""
+    names = [field.name for field in dataclasses.fields(model.Outcome)]
+    return {"do": "tell", "outcomes": [{name: getattr(outcome, name) for name in names} for outcome in outcomes]}
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Return a message as a line."""
+    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> Mapping[str, Any]:
+    """Return the message in a line."""
+    message: Mapping[str, Any] = json.loads(line)
+    return message

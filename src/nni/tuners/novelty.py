@@ -1,0 +1,60 @@
+"""Keeps tuners from proposing the same parameters twice, and finds what a finite space has left."""
+
+import json
+import math
+import random
+
+from nni import errors
+from nni.core import model
+from nni.tuners import points
+
+
+class Novelty:
+    """Knows which parameters of a space have been proposed or tried."""
+
+    def __init__(self, space: points.Space, seed: int | None) -> None:
+        """Take a space of which nothing is known.
+
+        Args:
+            space: The search space.
+            seed: Fixes the order in which left points are found.
+        """
+        self._space = space
+        self._size = points.size(space)
+        self._seen: set[str] = set()
+        self._visited = 0
+        chance = random.Random(seed)  # noqa: S311 nothing here is secret
+        self._start = chance.randrange(self._size or 1)
+        self._stride = _coprime(self._size or 1, chance)
+
+    def take(self, parameters: model.Parameters) -> bool:
+        """Note parameters and return whether they are new."""
+        before = len(self._seen)
+        self._seen.add(json.dumps(parameters, sort_keys=True))
+        return len(self._seen) > before
+
+    def left(self) -> model.Parameters | None:
+        """Return new parameters, noted already, or None in a space without a size.
+
+        Goes through all points once in a scattered order; over all calls this costs no more than the space has points.
+
+        Raises:
+            NoMoreTrialError: All points are taken.
+        """
+        if self._size is None:
+            return None
+        while self._visited < self._size:
+            index = (self._start + self._visited * self._stride) % self._size
+            self._visited += 1
+            parameters = points.at(self._space, index)
+            if self.take(parameters):
+                return parameters
+        raise errors.NoMoreTrialError("All points of the search space have been proposed.")
+
+
+def _coprime(count: int, chance: random.Random) -> int:
+    """Return a stride that visits every one of so many points."""
+    while True:
+        stride = chance.randrange(1, count + 1)
+        if math.gcd(stride, count) == 1:
+            return stride

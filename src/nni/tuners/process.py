@@ -1,0 +1,153 @@
+"""The tuner process from outside: ``TunerPort`` over the pipes of a process."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nni import errors
+from nni.core import model, spec
+from nni.tuners import messages
+
+CLOSE_SECONDS = 5.0
+"""How long the process may take to end by itself."""
+_LINE_LIMIT = 1 << 28
+_TAIL_BYTES = 8192
+
+
+class TunerProcess:
+    """Starts ``python -m nni.tuners`` and speaks with it, one call at a time."""
+
+    def __init__(self, *, tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any], log: Path) -> None:
+        """Say which tuner; nothing is started before ``open``.
+
+        Args:
+            tuner: The choice and its arguments.
+            search_space: As the user wrote it.
+            log: What the tuner prints is added to this file; its directory is made.
+        """
+        self._tuner = tuner
+        self._search_space = search_space
+        self._log = log
+        self._log_start = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._calls = 0
+        self._failure = "The tuner was not started."
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process while there is one."""
+        return None if self._process is None else self._process.pid
+
+    async def open(self) -> None:
+        """See the port."""
+        try:
+            stderr = await asyncio.to_thread(self._open_log)
+        except OSError as error:
+            raise errors.TunerError(f"The tuner's log cannot be written: {error}.") from error
+        try:
+            # -P: the current directory is the user's, whose files are not to be taken for modules.
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "nni.tuners",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+                limit=_LINE_LIMIT,
+            )
+        except OSError as error:
+            raise errors.TunerError(f"The tuner process cannot be started: {error}.") from error
+        finally:
+            os.close(stderr)
+        self._failure = ""
+        try:
+            await self._call(messages.open_call(self._tuner, self._search_space))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
+        """See the port."""
+        answers: Sequence[model.Parameters] = await self._call(messages.ask_call(parameter_ids))
+        return answers
+
+    async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
+        """See the port."""
+        await self._call(messages.tell_call(outcomes))
+
+    async def close(self) -> None:
+        """See the port. A tuner that does not end by itself is killed."""
+        process, self._process = self._process, None
+        self._failure = self._failure or "The tuner was closed."
+        if process is None:
+            return
+        assert process.stdin is not None  # noqa: S101 a pipe was asked for
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+    async def _call(self, content: Mapping[str, Any]) -> Any:
+        async with self._turn:
+            if self._failure or self._process is None:
+                raise errors.TunerError(self._failure)
+            self._calls += 1
+            answer = await self._answer(self._process, messages.encode({"call": self._calls, **content}))
+            if answer is None:
+                self._failure = await self._last_words(self._process)
+            elif "error" in answer:
+                self._failure = f"The tuner {self._name} failed: {answer['error']} (see {self._log})"
+            else:
+                return answer["result"]
+            raise errors.TunerError(self._failure)
+
+    async def _answer(self, process: asyncio.subprocess.Process, line: bytes) -> Mapping[str, Any] | None:
+        """Return the answer to the latest call, None when the process has ended."""
+        assert process.stdin is not None  # noqa: S101 pipes were asked for
+        assert process.stdout is not None  # noqa: S101
+        # A process that has ended is noticed by the end of its output.
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(line)
+            await process.stdin.drain()
+        while written := await process.stdout.readline():
+            answer = messages.decode(written)
+            if answer["call"] == self._calls:
+                return answer
+        return None
+
+    async def _last_words(self, process: asyncio.subprocess.Process) -> str:
+        code = await process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        line = await asyncio.to_thread(self._last_line)
+        said = f": {line}" if line else ""
+        return f"The tuner {self._name} ended by itself ({how}){said} (see {self._log})"
+
+    @property
+    def _name(self) -> str:
+        return self._tuner.name or self._tuner.class_name or ""
+
+    def _open_log(self) -> int:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        self._log_start = os.fstat(descriptor).st_size
+        return descriptor
+
+    def _last_line(self) -> str:
+        """Return the last line that this process wrote to the log."""
+        with self._log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(self._log_start, size - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,109 @@
+"""The tree-structured Parzen estimator, by Optuna: multivariate, with running trials counted as bad ones by default."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+
+from nni.core import model
+from nni.tuners import novelty, points
+
+_TRIES = 5
+
+
+class Tpe:
+    """Asks and tells an Optuna study in memory."""
+
+    def __init__(self, space: points.Space, sampler: optuna.samplers.BaseSampler, *, maximize: bool, seed: int | None):
+        """Take the space and the sampler that looks for the optimum.
+
+        Args:
+            space: The search space.
+            sampler: Used by this tuner alone.
+            maximize: Whether larger values are better.
+            seed: Fixes what the sampler does not: which points are taken when only a few are left.
+        """
+        self._space = space
+        self._study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
+        self._running: dict[int, optuna.Trial] = {}
+        self._novelty = novelty.Novelty(space, seed)
+
+    def suggest(self, parameter_id: int) -> model.Parameters:
+        """See ``algorithm.Algorithm``."""
+        self._running[parameter_id], parameters = self._new() or self._left() or self._ask()
+        return parameters
+
+    def learn(self, outcome: model.Outcome) -> None:
+        """See ``algorithm.Algorithm``."""
+        is_good = outcome.succeeded and outcome.value is not None and math.isfinite(outcome.value)
+        state = optuna.trial.TrialState.COMPLETE if is_good else optuna.trial.TrialState.FAIL
+        value = outcome.value if is_good else None
+        trial = self._running.pop(outcome.parameter_id, None)
+        if trial is not None:
+            self._study.tell(trial, value, state)
+            return
+        self._novelty.take(outcome.parameters)
+        numbers = points.locate(self._space, outcome.parameters)
+        if numbers is not None:
+            distributions = {path: _distribution(domain) for path, (domain, _) in numbers.items()}
+            values = {path: number for path, (_, number) in numbers.items()}
+            self._study.add_trial(
+                optuna.trial.create_trial(state=state, value=value, params=values, distributions=distributions)
+            )
+
+    def _new(self) -> tuple[optuna.Trial, model.Parameters] | None:
+        """Return what was never proposed, None when the sampler insists on what was."""
+        for _ in range(_TRIES):
+            trial, parameters = self._ask()
+            if self._novelty.take(parameters):
+                return trial, parameters
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return None
+
+    def _left(self) -> tuple[optuna.Trial, model.Parameters] | None:
+        """Return one of the last points of a finite space, None in another space."""
+        parameters = self._novelty.left()
+        if parameters is None:
+            return None
+        numbers = points.locate(self._space, parameters) or {}
+        self._study.enqueue_trial({path: number for path, (_, number) in numbers.items()})
+        return self._ask()
+
+    def _ask(self) -> tuple[optuna.Trial, model.Parameters]:
+        trial = self._study.ask()
+
+        def take(path: str, domain: points.Domain) -> points.Number:
+            match domain:
+                case points.Categories(size):
+                    return trial.suggest_categorical(path, range(size))
+                case points.Integers(low, high):
+                    return trial.suggest_int(path, low, high)
+                case points.Reals(low, high, is_log):
+                    return trial.suggest_float(path, low, high, log=is_log)
+
+        return trial, points.draw(self._space, take)
+
+
+def _distribution(domain: points.Domain) -> optuna.distributions.BaseDistribution:
+    match domain:
+        case points.Categories(size):
+            return optuna.distributions.CategoricalDistribution(range(size))
+        case points.Integers(low, high):
+            return optuna.distributions.IntDistribution(low, high)
+        case points.Reals(low, high, is_log):
+            return optuna.distributions.FloatDistribution(low, high, log=is_log)
+
+
+def make(search_space: Mapping[str, Any], arguments: Mapping[str, Any]) -> Tpe:
+    """Make the tuner that is called TPE."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    tpe_args = arguments["tpe_args"]
+    sampler = optuna.samplers.TPESampler(
+        n_startup_trials=tpe_args["n_startup_jobs"],
+        n_ei_candidates=tpe_args["n_ei_candidates"],
+        constant_liar=tpe_args["constant_liar_type"] is not None,
+        seed=arguments["seed"],
+    )
+    maximize = arguments["optimize_mode"] == "maximize"
+    return Tpe(points.parse(search_space), sampler, maximize=maximize, seed=arguments["seed"])
