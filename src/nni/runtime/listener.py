@@ -75,6 +75,10 @@ class Listener(threading.Thread):
         for end in (self._server, self._wake, self._woken):
             end.close()
         self._selector.close()
+        # The directory goes too where it was made for the socket alone; any other is not empty.
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+            os.rmdir(os.path.dirname(self.path))
 
     def _serve(self, sockets: Sequence[socket.socket]) -> None:
         lines: List[Tuple[socket.socket, bytes]] = []

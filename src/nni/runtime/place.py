@@ -134,4 +134,9 @@ def _homes(given: Mapping[str, str], place: Place) -> Dict[str, str]:
 
 
 def _is_writable(directory: str) -> bool:
-    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)
+    # Asked by doing: permissions say little about root, and nothing about mounts that are read-only.
+    try:
+        with tempfile.TemporaryFile(dir=directory or os.devnull):
+            return True
+    except OSError:
+        return False

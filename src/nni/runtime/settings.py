@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import urllib.parse
 from typing import Mapping, NamedTuple, Sequence
 
 from nni import errors
@@ -81,11 +82,22 @@ def read(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         platform=environ.get("NNI_PLATFORM") or "kubeflow",
         volume=environ["NNI_VOLUME"],
         pod=environ.get("NNI_POD_DIR", ""),
-        intake=environ.get("NNI_INTAKE_URL", ""),
-        token=environ.get("NNI_TRIAL_TOKEN", ""),
+        intake=_url(environ.get("NNI_INTAKE_URL", "").strip()),
+        token=environ.get("NNI_TRIAL_TOKEN", "").strip(),
         fingerprint=environ.get("NNI_INTAKE_CERT_SHA256", "").replace(":", "").lower(),
         grace=_number(environ, "NNI_GRACE_SECONDS", "30"),
     )
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if text and not is_usable:
+        raise errors.TrialError(f"NNI_INTAKE_URL is {text!r}, not http://host:port")
+    return text
 
 
 def _number(environ: Mapping[str, str], name: str, default: str) -> float:

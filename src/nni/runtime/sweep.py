@@ -50,6 +50,7 @@ class Sweep(threading.Thread):
         self._changed = threading.Condition()
         self._end_at: Optional[float] = None
         self._sizes: Dict[str, int] = {}
+        self._total = 0
         self._told = False
         self._versions: Dict[str, Version] = dict(self._look())
 
@@ -90,8 +91,8 @@ class Sweep(threading.Thread):
                         yield os.path.relpath(path, self._source), (found.st_size, found.st_mtime_ns)
 
     def _copy(self, name: str, version: Version) -> None:
-        others = sum(size for other, size in self._sizes.items() if other != name)
-        if others + version[0] > self._limit:
+        total = self._total - self._sizes.get(name, 0) + version[0]
+        if total > self._limit:
             self._leave_out(name, "more than %d MiB in total are not copied" % (self._limit >> 20))
             return
         target = os.path.join(self._target, name)
@@ -102,6 +103,7 @@ class Sweep(threading.Thread):
                 os.replace(target + _PART, target)
                 self._versions[name] = version
                 self._sizes[name] = version[0]
+                self._total = total
         except OSError as error:
             self._leave_out(name, str(error.strerror))
             is_whole = False
