@@ -1,0 +1,175 @@
+"""Turns a configuration into the record that everything else reads, or names all its mistakes at once."""
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nni import errors
+from nni.config import algorithm, base, files, platform
+from nni.config.view import View, join
+from nni.core import nearest, space, spec, units
+
+if typing.TYPE_CHECKING:
+    from nni.config.experiment import ExperimentConfig
+
+_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
+_CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+_REFUSED = {
+    "use_annotation": "annotations are not read; describe the search space in search_space",
+    "shared_storage": "is not supported; set training_service.storage",
+    "tuner_gpu_indices": "is not supported; set CUDA_VISIBLE_DEVICES where the experiment is started",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What became of a configuration."""
+
+    problems: tuple[errors.Problem, ...]
+    experiment: "spec.ExperimentSpec | None"
+    """None when there are problems."""
+    tuner: spec.AlgorithmSpec | None
+    """None when there are problems in it, or it is not set; the same holds for the assessor."""
+    assessor: spec.AlgorithmSpec | None
+
+
+def freeze(config: "ExperimentConfig") -> spec.ExperimentSpec:
+    """Return the experiment that a configuration describes.
+
+    It touches no file but a search space's, makes sure that the directories with code are there, and leaves the
+    configuration as it is.
+
+    Raises:
+        ConfigError: There are mistakes. All come together, each with its path as the user wrote it.
+    """
+    examined = examine(config)
+    if examined.experiment is None:
+        raise errors.ConfigError(examined.problems)
+    return examined.experiment
+
+
+def examine(config: "ExperimentConfig") -> Examined:
+    """Return the experiment that a configuration describes, or all its mistakes."""
+    problems: list[errors.Problem] = []
+    top = View(config, "", problems)
+    _check_limits(top)
+    for name, message in _REFUSED.items():
+        top.refused(name, message)
+    tuner = _algorithm(top, "tuner")
+    assessor = _algorithm(top, "assessor")
+    advisor = _algorithm(top, "advisor")
+    if tuner is not None and advisor is not None:
+        top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
+    tuner = tuner or advisor
+    if not config.tuner.is_set and not config.advisor.is_set:
+        top.wrong("tuner", "is not set; name one, such as config.tuner.name = 'TPE'")
+    _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
+    where = platform.freeze(top)
+    address = platform.manager_address(top)
+    durations = {
+        name: top.parsed(name, units.parse_duration) for name in ("max_experiment_duration", "max_trial_duration")
+    }
+    if problems or tuner is None or where is None:
+        return Examined(problems=tuple(problems), experiment=None, tuner=tuner, assessor=assessor)
+    canonical = config.completed()
+    frozen = spec.ExperimentSpec(
+        name=canonical.experiment_name,
+        search_space=base.plain(canonical.search_space),
+        tuner=tuner,
+        assessor=assessor,
+        platform=where,
+        trial_concurrency=canonical.trial_concurrency,
+        max_trial_number=canonical.max_trial_number,
+        max_experiment_seconds=durations["max_experiment_duration"],
+        max_trial_seconds=durations["max_trial_duration"],
+        working_directory=str(canonical.experiment_working_directory),
+        manager_address=address,
+        log_level=canonical.log_level or "info",
+        canonical=base.plain(canonical),
+    )
+    return Examined(problems=(), experiment=frozen, tuner=tuner, assessor=assessor)
+
+
+def _check_limits(top: View) -> None:
+    top.checked("experiment_type", lambda kind: kind == "hpo", "is not supported: 'hpo' is the only type")
+    top.needed("trial_concurrency", "write how many trials may run at once, such as 2")
+    for name in ("trial_concurrency", "max_trial_number"):
+        top.checked(name, lambda number: number > 0, "is not above 0")
+    level = top.get("log_level")
+    if level is not None and level not in _LEVELS:
+        top.wrong("log_level", f"{level!r} is not a level; {nearest.advice(level, _LEVELS)}")
+
+
+def _algorithm(top: View, name: str) -> spec.AlgorithmSpec | None:
+    """Return a tuner or an assessor; None when it is not set or has a mistake."""
+    view = top.child(name)
+    if view is None:
+        return None
+    config = typing.cast(algorithm.AlgorithmConfig, view.config)
+    before = len(view.problems)
+    for argument, value in (view.get("class_args") or {}).items():
+        _check_plain(view, join(view.at("class_args"), argument), value)
+    if not config.is_set:
+        return None
+    directory = None
+    if config.class_name is None:
+        view.refused("code_directory", "is for class_name, an algorithm of your own; remove it")
+    else:
+        view.refused("name", "is for built-in algorithms, and class_name is set; keep one of the two")
+        view.checked(
+            "class_name", _CLASS_NAME.fullmatch, "is not a class in a module; write for example 'my_tuner.MyTuner'"
+        )
+        directory = view.directory("code_directory") or config.resolved(".")
+    if len(view.problems) > before:
+        return None
+    return spec.AlgorithmSpec(
+        name=config.name,
+        class_name=config.class_name,
+        code_directory=directory,
+        class_args=base.plain(config.class_args),
+    )
+
+
+def _check_search_space(top: View, *, is_custom: bool) -> None:
+    """Report mistakes in the search space; a tuner of the user's own may have its own kind of it."""
+    value = top.get("search_space")
+    if value is None and top.get("search_space_file") is not None:
+        file = Path(top.config.resolved(top.get("search_space_file")))
+        try:
+            value = files.read_search_space(file)
+        except errors.ConfigError as error:
+            top.wrong("search_space_file", f"{file} {error.problems[0].message}")
+            return
+    path = top.at("search_space")
+    if value is None:
+        top.wrong(
+            "search_space", 'is not set; write for example {"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}}'
+        )
+    elif is_custom and isinstance(value, Mapping):
+        _check_plain(top, path, value)
+    else:
+        try:
+            space.parse(value, path)
+        except errors.ConfigError as error:
+            top.problems.extend(error.problems)
+
+
+def _check_plain(top: View, path: str, value: Any) -> None:
+    """Report whatever JSON cannot hold."""
+    match base.plain(value):
+        case None | bool() | int() | float() | str():
+            pass
+        case list() as items:
+            for index, item in enumerate(items):
+                _check_plain(top, f"{path}[{index}]", item)
+        case dict() as items:
+            for name, item in items.items():
+                _check_plain(top, join(path, name), item)
+        case other:
+            top.report(
+                path, f"a {type(other).__name__} cannot be written as JSON; use text, numbers, lists and mappings"
+            )

@@ -1,0 +1,187 @@
+"""Freezes the platform: what a job is, and where it runs."""
+
+import re
+import typing
+from typing import Any
+
+from nni.config import operators, service, storage
+from nni.config.view import View
+from nni.core import nearest, spec, units
+
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_API_VERSION = re.compile(r"v[1-9]\d*((alpha|beta)[1-9]\d*)?")
+
+
+def freeze(top: View) -> spec.PlatformSpec | None:
+    """Return the platform of an experiment; what is wrong with it is reported to the view.
+
+    The result is of use only when nothing was reported.
+    """
+    config: object = top.needed("training_service", "write for example ExperimentConfig('kubeflow')")
+    match config:
+        case None:
+            return None
+        case list():
+            top.wrong("training_service", "lists several platforms, and an experiment runs on one; keep one of them")
+            return None
+        case service.KubeflowConfig() | service.LocalConfig():
+            view = top.child("training_service")
+        case service.TrainingServiceConfig():
+            _unknown_platform(top, config)
+            return None
+        case _:
+            top.wrong("training_service", f"{config!r} is not a KubeflowConfig or LocalConfig")
+            return None
+    assert view is not None  # noqa: S101 the two cases that come here hold a configuration
+    own, platform = type(config).platform, view.get("platform")
+    if platform != own:
+        view.wrong("platform", f"is {platform!r}, but a {type(config).__name__} is for {own!r}")
+    return _kubeflow(top, view) if isinstance(config, service.KubeflowConfig) else _local(top, view)
+
+
+def _unknown_platform(top: View, config: service.TrainingServiceConfig) -> None:
+    path, name = f"{top.at('training_service')}.platform", typing.cast(str | None, config.platform)
+    use = nearest.either(sorted(service.PLATFORMS))
+    top.report(path, f"is not set; use {use}" if name is None else service.no_platform(str(name)))
+
+
+def _local(top: View, view: View) -> spec.LocalSpec:
+    for name in ("operator", "api_version"):
+        top.refused(name, "is for the platform 'kubeflow'; remove it")
+    for holder, name in ((_holder(top, view, "trial_gpu_number"), "trial_gpu_number"), (view, "gpu_indices")):
+        holder.refused(name, "has no effect in this version; remove it, and trials see all GPUs of this machine")
+    view.checked("max_trial_number_per_gpu", lambda number: number == 1, "has no effect in this version; remove it")
+    holder = _holder(top, view, "trial_command")
+    command = holder.needed("trial_command", "write what a trial runs, such as 'python3 model.py'")
+    holder.checked("trial_command", str.strip, "is no command; write for example 'python3 model.py'")
+    directory = _holder(top, view, "trial_code_directory").directory("trial_code_directory")
+    role = spec.RoleSpec(name="worker", replicas=1, command=command or "", code_directory=directory or "")
+    return spec.LocalSpec(roles=(role,))
+
+
+def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
+    _holder(top, view, "trial_gpu_number").refused(
+        "trial_gpu_number",
+        "has no meaning on kubeflow; set the roles' gpu_number, as training_service.worker.gpu_number",
+    )
+    namespace = view.checked("namespace", _NAMESPACE.fullmatch, "is not the name of a Kubernetes namespace")
+    version = _agreed(top, view, "api_version")
+    if version is not None and _API_VERSION.fullmatch(version) is None:
+        _holder(top, view, "api_version").wrong(
+            "api_version", f"{version!r} is not an API version; write for example 'v1'"
+        )
+    return spec.KubeflowSpec(
+        operator=_agreed(top, view, "operator") or "",
+        api_version=version or "v1",
+        namespace=namespace or "",
+        roles=_roles(top, view),
+        storage=_storage(view),
+    )
+
+
+def _roles(top: View, view: View) -> tuple[spec.RoleSpec, ...]:
+    """Return the roles in the order of the operator, which is checked too."""
+    holder = view if top.get("operator") is None else _holder(top, view, "operator")
+    name = holder.needed("operator", "write for example 'pytorch-operator'")
+    operator = operators.OPERATORS.get(name or "")
+    if name is not None and operator is None:
+        holder.wrong("operator", f"{name!r} is not an operator; {nearest.advice(name, list(operators.OPERATORS))}")
+    if operator is not None and operator.refusal:
+        holder.wrong("operator", f"{name!r} {operator.refusal}")
+    known = operators.ROLES if operator is None else operator.roles
+    if all(view.get(role) is None for role in operators.ROLES) and not view.has_bad(*operators.ROLES):
+        view.report(view.path, f"has no role; set {nearest.either(known)}, as training_service.worker")
+    for role in operators.ROLES:
+        if view.get(role) is not None and role not in known:
+            view.wrong(role, f"is not a role of {name!r}; use {nearest.either(known)}")
+    order = sorted(operators.ROLES, key=lambda role: (role not in known, known.index(role) if role in known else 0))
+    frozen = tuple(_role(top, view, role, is_single=operator is not None and role in operator.single) for role in order)
+    return tuple(role for role in frozen if role is not None)
+
+
+def _role(top: View, view: View, name: str, *, is_single: bool) -> spec.RoleSpec | None:
+    role = view.child(name)
+    if role is None:
+        return None
+    if is_single:
+        role.checked("replicas", lambda number: number == 1, f"is not 1: a job has exactly one {name}")
+    else:
+        role.checked("replicas", lambda number: number > 0, "is not above 0")
+    command = _first(role.get("command"), view.get("trial_command"), top.get("trial_command"))
+    if not command and not role.has_bad("command"):
+        role.wrong("command", f"is not set; write what each {name} runs, such as 'python3 model.py'")
+    own = role if role.get("code_directory") is not None else _holder(top, view, "trial_code_directory")
+    field = "code_directory" if own is role else "trial_code_directory"
+    return spec.RoleSpec(
+        name=name,
+        replicas=role.get("replicas") or 0,
+        command=command or "",
+        code_directory=own.directory(field) or "",
+        image=role.checked("docker_image", _is_image, "is not the name of a container image") or "",
+        cpus=role.checked("cpu_number", lambda number: number > 0, "is not above 0; write for example 1 or 0.5"),
+        memory_mib=role.parsed("memory_size", units.parse_size),
+        gpus=role.checked("gpu_number", lambda number: number >= 0, "is below 0") or 0,
+    )
+
+
+def _storage(view: View) -> spec.NfsSpec:
+    of = view.child("storage")
+    if of is None:
+        view.needed("storage", "write K8sNfsConfig(server=..., path=...), the NFS export for code and outputs")
+    elif of.get("storage_type") == storage.AZURE:
+        view.wrong("storage", "Azure Files are not in this version yet; use K8sNfsConfig(server=..., path=...)")
+    elif of.get("storage_type") == storage.NFS:
+        return _nfs(of)
+    else:
+        kind = of.needed("storage_type", f"use {storage.NFS!r}")
+        if kind is not None:
+            of.wrong("storage_type", f"{kind!r} is not a type of storage; {nearest.advice(kind, storage.TYPES)}")
+    return spec.NfsSpec(server="", path="")
+
+
+def _nfs(view: View) -> spec.NfsSpec:
+    for name in ("azure_account", "azure_share", "key_vault_name", "key_vault_key"):
+        view.refused(name, "is for Azure storage; remove it")
+    server = view.needed("server", "write the name or the address of the NFS server, such as '10.20.30.40'")
+    view.checked("server", _is_host, "is not the name or the address of a server; write for example '10.20.30.40'")
+    path = view.needed("path", "write the directory that the NFS server exports, such as '/mnt/nfs/nni'")
+    view.checked("path", lambda path: path.startswith("/"), "is not absolute; write for example '/mnt/nfs/nni'")
+    return spec.NfsSpec(server=server or "", path=path or "", mount_path=view.directory("mount_path"))
+
+
+def manager_address(top: View) -> str | None:
+    """Return the address that pods call back, where one is set; None on the local platform."""
+    view = top.child("training_service")
+    if view is None or not isinstance(view.config, service.KubeflowConfig):
+        return None
+    address: str | None = _holder(top, view, "nni_manager_ip").checked(
+        "nni_manager_ip",
+        _is_host,
+        "is not a name or an address; write for example '10.0.0.5', without http:// and port",
+    )
+    return address
+
+
+def _holder(top: View, view: View, name: str) -> View:
+    """Return the view that holds a field which either may hold: the experiment's when neither does."""
+    return top if view.get(name) is None and not view.has_bad(name) else view
+
+
+def _agreed(top: View, view: View, name: str) -> Any:
+    """Return a field that may be set in either place, or in both alike."""
+    outer, inner = top.get(name), view.get(name)
+    if outer is not None and inner is not None and outer != inner:
+        view.wrong(name, f"is {inner!r}, but {top.at(name)} is {outer!r}; keep one of them")
+    return _first(inner, outer)
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value), None)
+
+
+def _is_image(image: str) -> bool:
+    return bool(image) and not re.search(r"\s", image)
+
+
+def _is_host(host: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_.:%-]+", host) is not None and re.fullmatch(r"[^:]+:\d+", host) is None

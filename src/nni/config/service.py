@@ -1,0 +1,110 @@
+"""The configuration of platforms; NNI calls them training services."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nni import errors
+from nni.config import base, storage
+from nni.core import nearest
+
+DEFAULT_IMAGE = "msranni/nni:latest"
+
+
+class TrainingServiceConfig(base.Config):
+    """What all platforms have. Fields that are unset are taken from the experiment's fields of the same name."""
+
+    platform: str = base.REQUIRED
+    trial_command: str | None = None
+    trial_code_directory: base.AnyPath | None = None
+    trial_gpu_number: int | None = None
+    nni_manager_ip: str | None = None
+    debug: bool | None = None
+
+
+class LocalConfig(TrainingServiceConfig):
+    """Trials as processes of this machine."""
+
+    platform: str = "local"
+    use_active_gpu: bool | None = None
+    max_trial_number_per_gpu: int = 1
+    gpu_indices: list[int] | int | str | None = None
+    reuse_mode: bool = False
+    """Without effect; kept for files written for NNI."""
+
+
+class KubeflowRoleConfig(base.Config):
+    """One role of a job."""
+
+    replicas: int = 1
+    """How many pods have this role."""
+    command: str | None = None
+    """What each of them runs, by ``sh -c``; the experiment's ``trial_command`` when unset."""
+    gpu_number: int | None = 0
+    """GPUs of each."""
+    cpu_number: int | float | None = None
+    """CPUs of each; the cluster's default when unset."""
+    memory_size: str | int | None = None
+    """Memory of each: ``4Gi``, ``4gb``, ``4g``, ``512Mi``, or an int in MiB; the cluster's default when unset."""
+    docker_image: str = DEFAULT_IMAGE
+    """Container image; it needs a shell and Python 3.8 or newer."""
+    code_directory: base.AnyPath | None = None
+    """Shipped to the pods, where the command starts in it; ``trial_code_directory`` when unset."""
+
+
+KubeflowRowConfig = KubeflowRoleConfig
+"""The name that NNI's page about Kubeflow has."""
+
+
+def make_role(values: Mapping[str, Any], directory: Path | None) -> KubeflowRoleConfig:
+    """Return a role."""
+    return KubeflowRoleConfig.from_dict(values, directory)
+
+
+class KubeflowConfig(TrainingServiceConfig):
+    """Trials as Kubeflow jobs."""
+
+    platform: str = "kubeflow"
+    operator: str | None = None
+    """``pytorch-operator``."""
+    api_version: str | None = None
+    """Of the job kind, such as ``v1``. One that the cluster does not serve falls forward to one that it does."""
+    # Any, so that a type checker lets users fill a storage or role that they have just assigned, as NNI's page does.
+    storage: Any = dataclasses.field(default=None, metadata=base.holds(storage.K8sStorageConfig, storage.make))
+    """``K8sNfsConfig``: where code and outputs are."""
+    worker: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
+    """``KubeflowRoleConfig``, as ``ps`` and ``master`` are."""
+    ps: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
+    master: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
+    reuse_mode: bool | None = True
+    """Without effect: every trial is a job of its own. Kept for files written for NNI."""
+    namespace: str = "default"
+
+
+PLATFORMS: Mapping[str, type[TrainingServiceConfig]] = {"kubeflow": KubeflowConfig, "local": LocalConfig}
+
+
+def make(values: Mapping[str, Any], directory: Path | None) -> TrainingServiceConfig:
+    """Return a platform's configuration; one of the base class when the platform is unset or unknown."""
+    named = TrainingServiceConfig.from_dict(values, directory)
+    cls = PLATFORMS.get(str(named.platform))
+    return named if cls is None else cls.from_dict(values, directory)
+
+
+def new(platform: str | list[str]) -> Any:
+    """Return an empty configuration of a platform, or a list of them for several.
+
+    Raises:
+        ConfigError: There is no such platform.
+    """
+    if isinstance(platform, list):
+        return [new(one) for one in platform]
+    if platform not in PLATFORMS:
+        raise errors.ConfigError([errors.Problem("training_service.platform", no_platform(platform))])
+    return PLATFORMS[platform]()
+
+
+def no_platform(platform: str) -> str:
+    """Return the sentence for a platform that does not exist."""
+    return f"{platform!r} is not a platform of this version; {nearest.advice(platform, sorted(PLATFORMS))}"

@@ -1,0 +1,63 @@
+"""The configuration of the storage that manager and pods share."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nni.config import base
+
+NFS = "nfs"
+AZURE = "azureStorage"
+TYPES = (NFS, AZURE)
+
+
+class K8sStorageConfig(base.Config):
+    """Any storage; ``K8sNfsConfig`` and ``K8sAzureStorageConfig`` know their type themselves."""
+
+    storage_type: str | None = None
+    """``nfs`` or ``azureStorage``."""
+    azure_account: str | None = None
+    azure_share: str | None = None
+    key_vault_name: str | None = None
+    key_vault_key: str | None = None
+    server: str | None = None
+    path: str | None = None
+    mount_path: base.AnyPath | None = None
+
+    def fill(self, values: Mapping[str, Any], directory: Path | None) -> None:
+        """See the base class."""
+        # NNI's classes have a second, unused field with the same meaning, and its users' files have it.
+        renamed = {"storage_type" if name == "storage" else name: value for name, value in values.items()}
+        super().fill(renamed, directory)
+
+
+class K8sNfsConfig(K8sStorageConfig):
+    """An NFS export that the cluster's nodes and this machine can both mount."""
+
+    storage_type: str | None = NFS
+    server: str | None = None
+    """Host name or address of the NFS server, as the nodes reach it."""
+    path: str | None = None
+    """The exported directory, absolute."""
+    mount_path: base.AnyPath | None = None
+    """Where this machine has it mounted; looked for in the mount table when unset. An addition to NNI."""
+
+
+class K8sAzureStorageConfig(K8sStorageConfig):
+    """An Azure Files share; its key is in an Azure Key Vault."""
+
+    storage_type: str | None = AZURE
+    azure_account: str | None = None
+    """The storage account's name."""
+    azure_share: str | None = None
+    """The share's name."""
+    key_vault_name: str | None = None
+    key_vault_key: str | None = None
+    """Name of the vault's secret that holds the account's key."""
+
+
+def make(values: Mapping[str, Any], directory: Path | None) -> K8sStorageConfig:
+    """Return a storage configuration of the class that its type says."""
+    kind = K8sStorageConfig.from_dict(values).storage_type
+    cls = {NFS: K8sNfsConfig, AZURE: K8sAzureStorageConfig}.get(kind or "", K8sStorageConfig)
+    return cls.from_dict(values, directory)

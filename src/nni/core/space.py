@@ -1,0 +1,298 @@
+"""Reads search spaces, and goes between them and the parameters of a trial. ``dimension`` says what the types mean."""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from nni import errors
+from nni.core import dimension, nearest
+from nni.core.dimension import Space
+
+
+def parse(value: Any, path: str = "search_space") -> Space:
+    """Return a search space as records, in the order in which it was written.
+
+    Args:
+        value: The search space, as JSON or YAML gives it; tuples do for lists.
+        path: Where it stands, for messages.
+
+    Raises:
+        ConfigError: There are mistakes; all of them are named by path: ``search_space.lr._value[1]``.
+    """
+    problems: list[errors.Problem] = []
+    found = _parse_space(value, path, "", problems)
+    if not found and not problems:
+        problems.append(errors.Problem(path, "is empty; add a parameter at least"))
+    keys = [one.key for one in walk(found)]
+    problems += [
+        errors.Problem(path, f"two parameters are called {key!r}") for key in sorted(set(keys)) if keys.count(key) > 1
+    ]
+    if problems:
+        raise errors.ConfigError(problems)
+    return found
+
+
+def walk(space: Space) -> Iterator[dimension.AnyDimension]:
+    """Iterate over all dimensions, those below options too, each after its parent."""
+    for one in space:
+        yield one
+        if isinstance(one, dimension.NestedChoice):
+            for branch in one.branches:
+                yield from walk(branch.below)
+
+
+def assemble(space: Space, draw: Callable[[dimension.AnyDimension], Any]) -> dict[str, Any]:
+    """Return the parameters of a trial, nested as NNI nests them.
+
+    Args:
+        space: What to fill.
+        draw: Called once for each dimension that counts, a parent before its children. It returns the index of the
+            option for ``Choice`` and ``NestedChoice``, the value itself for the others.
+    """
+    made: dict[str, Any] = {}
+    for one in space:
+        drawn = draw(one)
+        match one:
+            case dimension.Choice():
+                made[one.name] = one.options[drawn]
+            case dimension.NestedChoice():
+                branch = one.branches[drawn]
+                made[one.name] = {"_name": branch.name, **assemble(branch.below, draw)}
+            case _:
+                made[one.name] = drawn
+    return made
+
+
+def flatten(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial's parameters by key, options by index: what ``assemble`` was given.
+
+    Raises:
+        ValueError: They do not fit the space: a name is missing or unknown, an option does not exist.
+    """
+    strange = sorted(set(parameters) - {one.name for one in space} - {"_name"})
+    if strange:
+        raise ValueError(f"{nearest.either(strange)} is not in the search space")
+    made: dict[str, Any] = {}
+    for one in space:
+        if one.name not in parameters:
+            raise ValueError(f"{one.key!r} is missing")
+        value = parameters[one.name]
+        match one:
+            case dimension.Choice():
+                made[one.key] = _index(one, value, one.options)
+            case dimension.NestedChoice():
+                name, below = _split(value)
+                made[one.key] = index = _index(one, name, [branch.name for branch in one.branches])
+                made.update(flatten(one.branches[index].below, below))
+            case _:
+                made[one.key] = value
+    return made
+
+
+def _split(value: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the name of a chosen option and what is below it."""
+    return (value.get("_name"), value) if isinstance(value, Mapping) else (value, {})
+
+
+def _index(one: dimension.Dimension, value: Any, options: Sequence[Any]) -> int:
+    # 1 == True == 1.0, and all three may be options.
+    for index, option in enumerate(options):
+        if option == value and type(option) is type(value):
+            return index
+    if value not in options:
+        raise ValueError(f"{value!r} is not an option of {one.key!r}")
+    return options.index(value)
+
+
+def _parse_space(value: Any, path: str, key: str, problems: list[errors.Problem]) -> Space:
+    """Return the records; mistakes are added to the problems."""
+    if not isinstance(value, Mapping):
+        problems.append(errors.Problem(path, f"{_shown(value)} is not a mapping of names to search spaces"))
+        return ()
+    found = []
+    for name, described in value.items():
+        if key and name == "_name":
+            continue
+        spot = _Spot(path=_member(path, name), name=name, key=f"{key}.{name}" if key else name, problems=problems)
+        if not isinstance(name, str):
+            spot.wrong("", f"the name {name!r} is not text; put it in quotes")
+        elif (one := _parse_dimension(described, spot)) is not None:
+            found.append(one)
+    return tuple(found)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Spot:
+    """A dimension being read."""
+
+    path: str
+    name: str
+    key: str
+    problems: list[errors.Problem]
+
+    def wrong(self, below: str, message: str) -> None:
+        self.problems.append(errors.Problem(self.path + below, message))
+
+
+def _parse_dimension(described: Any, spot: _Spot) -> dimension.AnyDimension | None:
+    example = 'write {"_type": "uniform", "_value": [0, 1]}'
+    if not isinstance(described, Mapping):
+        spot.wrong("", f"{_shown(described)} is not a search space: {example}")
+        return None
+    for name in described:
+        if name not in ("_type", "_value"):
+            spot.wrong(f".{name}", f"is not known here; {nearest.advice(str(name), ('_type', '_value'))}")
+    if "_type" not in described or "_value" not in described:
+        missing = "_value" if "_type" in described else "_type"
+        spot.wrong(f".{missing}", f"is not set: {example}")
+        return None
+    kind, values = described["_type"], described["_value"]
+    if not isinstance(kind, str) or kind not in _PARSERS:
+        spot.wrong("._type", f"{_shown(kind)} is not a type; {nearest.advice(str(kind), list(_PARSERS))}")
+        return None
+    if not isinstance(values, list | tuple):
+        spot.wrong("._value", f"{_shown(values)} is not a list")
+        return None
+    return _PARSERS[kind](kind, values, spot)
+
+
+def _parse_choice(kind: str, options: Sequence[Any], spot: _Spot) -> dimension.AnyDimension | None:
+    if not options:
+        spot.wrong("._value", "is empty; write the options to choose from")
+        return None
+    named = [isinstance(option, Mapping) and "_name" in option for option in options]
+    if all(named):
+        return _parse_nested(options, spot)
+    if any(named):
+        spot.wrong(f"._value[{named.index(False)}]", "has no _name, and other options have one; name all or none")
+    for index, option in enumerate(options):
+        if not _is_plain(option):
+            spot.wrong(
+                f"._value[{index}]", f"{_shown(option)} cannot be written as JSON; use text, numbers, lists, mappings"
+            )
+    return dimension.Choice(name=spot.name, key=spot.key, options=tuple(_plain(option) for option in options))
+
+
+def _parse_nested(options: Sequence[Mapping[str, Any]], spot: _Spot) -> dimension.AnyDimension:
+    branches: list[dimension.Branch] = []
+    for index, option in enumerate(options):
+        name, below = option["_name"], f"._value[{index}]"
+        if not isinstance(name, str):
+            spot.wrong(f"{below}._name", f"{_shown(name)} is not text")
+        elif name in [branch.name for branch in branches]:
+            spot.wrong(f"{below}._name", f"{name!r} is there twice")
+        space = _parse_space(option, spot.path + below, f"{spot.key}[{name}]", spot.problems)
+        branches.append(dimension.Branch(name=str(name), below=space))
+    return dimension.NestedChoice(name=spot.name, key=spot.key, branches=tuple(branches))
+
+
+def _parse_randint(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.AnyDimension | None:
+    bounds = _numbers(kind, values, ("low", "high"), spot)
+    if bounds is None:
+        return None
+    for index, bound in enumerate(bounds):
+        if bound != int(bound):
+            spot.wrong(f"._value[{index}]", f"{bound!r} is not a whole number, and {kind} draws such")
+    _check_order(bounds, spot)
+    return dimension.RandInt(name=spot.name, key=spot.key, low=int(bounds[0]), high=int(bounds[1]))
+
+
+def _parse_uniform(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.AnyDimension | None:
+    read = _numbers(kind, values, ("low", "high", "q") if kind.startswith("q") else ("low", "high"), spot)
+    if read is None:
+        return None
+    is_log = "log" in kind
+    _check_order(read, spot)
+    if is_log and read[0] <= 0:
+        spot.wrong("._value[0]", f"{read[0]!r} is not above 0, and has no logarithm")
+    return dimension.Uniform(
+        name=spot.name, key=spot.key, low=read[0], high=read[1], q=_step(read, spot), is_log=is_log
+    )
+
+
+def _parse_normal(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.AnyDimension | None:
+    read = _numbers(kind, values, ("mu", "sigma", "q") if kind.startswith("q") else ("mu", "sigma"), spot)
+    if read is None:
+        return None
+    if read[1] <= 0:
+        spot.wrong("._value[1]", f"{read[1]!r} is not above 0, and sigma must be")
+    return dimension.Normal(
+        name=spot.name, key=spot.key, mu=read[0], sigma=read[1], q=_step(read, spot), is_log="log" in kind
+    )
+
+
+_PARSERS: Mapping[str, Callable[[str, Sequence[Any], _Spot], dimension.AnyDimension | None]] = {
+    "choice": _parse_choice,
+    "randint": _parse_randint,
+    "uniform": _parse_uniform,
+    "quniform": _parse_uniform,
+    "loguniform": _parse_uniform,
+    "qloguniform": _parse_uniform,
+    "normal": _parse_normal,
+    "qnormal": _parse_normal,
+    "lognormal": _parse_normal,
+    "qlognormal": _parse_normal,
+}
+TYPES = tuple(_PARSERS)
+"""All types that there are."""
+
+
+def _numbers(kind: str, values: Sequence[Any], names: Sequence[str], spot: _Spot) -> list[float] | None:
+    """Return the values as numbers; None after reporting what is wrong with them."""
+    if len(values) != len(names):
+        spot.wrong(
+            "._value", f"{_shown(values)} does not have the {len(names)} numbers of {kind}: [{', '.join(names)}]"
+        )
+        return None
+    wrong = [index for index, value in enumerate(values) if not _is_number(value)]
+    for index in wrong:
+        spot.wrong(f"._value[{index}]", f"{_shown(values[index])} is not a number")
+    return None if wrong else [_plain(value) for value in values]
+
+
+def _check_order(bounds: Sequence[float], spot: _Spot) -> None:
+    if bounds[1] <= bounds[0]:
+        spot.wrong("._value[1]", f"{bounds[1]!r} is not above {bounds[0]!r}, the lower bound")
+
+
+def _step(read: Sequence[float], spot: _Spot) -> float | None:
+    if len(read) < 3:
+        return None
+    if read[2] <= 0:
+        spot.wrong("._value[2]", f"{read[2]!r} is not above 0, and q must be")
+    return read[2]
+
+
+def _is_number(value: Any) -> bool:
+    # numpy's numbers are of the first kind alone; True is a number to Python, and a mistake to everybody else.
+    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_plain(one) for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(one) for one in value)
+    return value is None or isinstance(value, str | bool) or _is_number(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists for tuples, and Python's numbers for numpy's."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _member(path: str, name: Any) -> str:
+    return f"{path}.{name}" if str(name).isidentifier() else f"{path}[{name!r}]"
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

@@ -1,0 +1,26 @@
+"""The configuration classes, where NNI's users import them from."""
+
+from nni.config.algorithm import AlgorithmConfig, CustomAlgorithmConfig
+from nni.config.experiment import ExperimentConfig
+from nni.config.service import (
+    KubeflowConfig,
+    KubeflowRoleConfig,
+    KubeflowRowConfig,
+    LocalConfig,
+    TrainingServiceConfig,
+)
+from nni.config.storage import K8sAzureStorageConfig, K8sNfsConfig, K8sStorageConfig
+
+__all__ = [
+    "AlgorithmConfig",
+    "CustomAlgorithmConfig",
+    "ExperimentConfig",
+    "K8sAzureStorageConfig",
+    "K8sNfsConfig",
+    "K8sStorageConfig",
+    "KubeflowConfig",
+    "KubeflowRoleConfig",
+    "KubeflowRowConfig",
+    "LocalConfig",
+    "TrainingServiceConfig",
+]
