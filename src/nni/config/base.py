@@ -8,7 +8,6 @@ messages.
 
 import copy
 import dataclasses
-import numbers
 import os
 import typing
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from nni import errors
 from nni.config import files
-from nni.core import nearest
+from nni.core import nearest, plain
 
 AnyPath = str | os.PathLike[str]
 """Type of the fields that hold a path; relative ones are resolved against the YAML file's directory."""
@@ -34,6 +33,8 @@ class Config:
     """Base of all configuration classes: a subclass lists its fields as a dataclass does."""
 
     _fields: ClassVar[tuple["dataclasses.Field[Any]", ...]] = ()
+    _elsewhere: ClassVar[Mapping[str, str]] = {}
+    """Where fields really are that users look for here."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -49,7 +50,7 @@ class Config:
         """
         self.fill(values, None)
         if self.strange:
-            raise errors.UnknownFieldError(" ".join(no_field(type(self), name) for name in self.strange))
+            raise errors.UnknownFieldError("\n".join(no_field(type(self), name) for name in self.strange))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], directory: Path | None = None) -> Self:
@@ -81,8 +82,7 @@ class Config:
         self._written: dict[str, str] = {}
         self._strange: dict[str, Any] = {}
         for field in self._fields:
-            default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-            object.__setattr__(self, field.name, default)
+            object.__setattr__(self, field.name, _default(field))
         for name, value in values.items():
             if _field(type(self), str(name)) is None:
                 self._strange[str(name)] = value
@@ -111,7 +111,12 @@ class Config:
         __getattr__ = _look_up
 
     def _converted(self, field: "dataclasses.Field[Any]", value: Any) -> Any:
-        """Return a value as the field holds it: mappings as configurations, where the field has such."""
+        """Return a value as the field holds it: mappings as configurations, where the field has such.
+
+        None means unset, as an empty line in YAML does.
+        """
+        if value is None:
+            return _default(field)
         make: Maker | None = field.metadata.get("make")
         if make is None:
             return value
@@ -148,7 +153,7 @@ class Config:
         Raises:
             ConfigError: There are mistakes; all of them are named.
         """
-        return typing.cast(dict[str, Any], plain(self.canonical_copy()))
+        return typing.cast(dict[str, Any], to_json(self.canonical_copy()))
 
     def completed(self) -> Self:
         """Return the canonical copy of a configuration that has been checked."""
@@ -192,6 +197,9 @@ def holds(cls: type[Config], make: Maker) -> Mapping[str, Any]:
 
 def no_field(cls: type[Config], name: str) -> str:
     """Return the sentence for a field that does not exist."""
+    elsewhere = next((path for field, path in cls._elsewhere.items() if _key(field) == _key(name)), None)
+    if elsewhere is not None:
+        return f"{cls.__name__} has no field {name!r}; set {elsewhere}"
     is_camel = "_" not in name and name != name.lower()
     names = [camel(field.name) if is_camel else field.name for field in cls._fields]
     return f"{cls.__name__} has no field {name!r}; {nearest.advice(name, names)}"
@@ -207,21 +215,17 @@ def _field(cls: type[Config], name: str) -> "dataclasses.Field[Any] | None":
     return next((field for field in cls._fields if _key(field.name) == _key(name)), None)
 
 
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
 def _key(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, Config):
-        held = {camel(name): plain(one) for name, one in value.json_fields().items()}
+        held = {camel(name): to_json(one) for name, one in value.json_fields().items()}
         return {name: one for name, one in held.items() if one is not None}
-    if isinstance(value, Mapping):
-        return {str(name): plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    # numpy's integers are no ints, and json would refuse them.
-    is_foreign = not isinstance(value, int) and isinstance(value, numbers.Integral)
-    return int(value) if is_foreign else value
+    return os.fspath(value) if isinstance(value, os.PathLike) else plain.of(value)

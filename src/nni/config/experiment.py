@@ -67,6 +67,8 @@ class ExperimentConfig(base.Config):
     api_version: str | None = None
     """The same as ``training_service.api_version`` (kubeflow alone)."""
 
+    _elsewhere = service.elsewhere()
+
     def __init__(self, training_service_platform: str | list[str] | None = None, **values: Any) -> None:
         """Prepare a configuration.
 
@@ -130,8 +132,6 @@ class ExperimentConfig(base.Config):
             target.nni_manager_ip = None
 
     def _converted(self, field: "dataclasses.Field[Any]", value: Any) -> Any:
-        if value is None and field.name in ("tuner", "assessor", "advisor"):
-            return algorithm.placeholder()
         if field.name == "training_service" and isinstance(value, list) and len(value) == 1:
             value = value[0]
         return super()._converted(field, value)

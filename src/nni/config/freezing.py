@@ -10,7 +10,7 @@ from typing import Any
 from nni import errors
 from nni.config import algorithm, base, files, platform
 from nni.config.view import View, join
-from nni.core import nearest, space, spec, units
+from nni.core import nearest, plain, space, spec, units
 
 if typing.TYPE_CHECKING:
     from nni.config.experiment import ExperimentConfig
@@ -35,6 +35,8 @@ class Examined:
     tuner: spec.AlgorithmSpec | None
     """None when there are problems in it, or it is not set; the same holds for the assessor."""
     assessor: spec.AlgorithmSpec | None
+    tuner_path: str = "tuner"
+    """Where the user wrote the tuner."""
 
 
 def freeze(config: "ExperimentConfig") -> spec.ExperimentSpec:
@@ -64,8 +66,8 @@ def examine(config: "ExperimentConfig") -> Examined:
     advisor = _algorithm(top, "advisor")
     if tuner is not None and advisor is not None:
         top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
-    tuner = tuner or advisor
-    if not config.tuner.is_set and not config.advisor.is_set:
+    tuner, path = (advisor, top.at("advisor")) if tuner is None and advisor is not None else (tuner, top.at("tuner"))
+    if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
         top.wrong("tuner", "is not set; name one, such as config.tuner.name = 'TPE'")
     _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
     where = platform.freeze(top)
@@ -74,11 +76,12 @@ def examine(config: "ExperimentConfig") -> Examined:
         name: top.parsed(name, units.parse_duration) for name in ("max_experiment_duration", "max_trial_duration")
     }
     if problems or tuner is None or where is None:
-        return Examined(problems=tuple(problems), experiment=None, tuner=tuner, assessor=assessor)
+        found = tuple(dict.fromkeys(problems))
+        return Examined(problems=found, experiment=None, tuner=tuner, tuner_path=path, assessor=assessor)
     canonical = config.completed()
     frozen = spec.ExperimentSpec(
         name=canonical.experiment_name,
-        search_space=base.plain(canonical.search_space),
+        search_space=plain.of(canonical.search_space),
         tuner=tuner,
         assessor=assessor,
         platform=where,
@@ -89,9 +92,9 @@ def examine(config: "ExperimentConfig") -> Examined:
         working_directory=str(canonical.experiment_working_directory),
         manager_address=address,
         log_level=canonical.log_level or "info",
-        canonical=base.plain(canonical),
+        canonical=base.to_json(canonical),
     )
-    return Examined(problems=(), experiment=frozen, tuner=tuner, assessor=assessor)
+    return Examined(problems=(), experiment=frozen, tuner=tuner, tuner_path=path, assessor=assessor)
 
 
 def _check_limits(top: View) -> None:
@@ -130,8 +133,14 @@ def _algorithm(top: View, name: str) -> spec.AlgorithmSpec | None:
         name=config.name,
         class_name=config.class_name,
         code_directory=directory,
-        class_args=base.plain(config.class_args),
+        class_args=plain.of(config.class_args or {}),
     )
+
+
+def _is_set(top: View, name: str) -> bool:
+    """Whether the user named a tuner or an assessor, be it wrongly."""
+    value = getattr(top.config, name)
+    return value.is_set if isinstance(value, algorithm.AlgorithmConfig) else True
 
 
 def _check_search_space(top: View, *, is_custom: bool) -> None:
@@ -159,17 +168,12 @@ def _check_search_space(top: View, *, is_custom: bool) -> None:
 
 
 def _check_plain(top: View, path: str, value: Any) -> None:
-    """Report whatever JSON cannot hold."""
-    match base.plain(value):
-        case None | bool() | int() | float() | str():
-            pass
-        case list() as items:
-            for index, item in enumerate(items):
-                _check_plain(top, f"{path}[{index}]", item)
-        case dict() as items:
-            for name, item in items.items():
-                _check_plain(top, join(path, name), item)
-        case other:
-            top.report(
-                path, f"a {type(other).__name__} cannot be written as JSON; use text, numbers, lists and mappings"
-            )
+    """Report the first thing in a value that JSON cannot hold."""
+    if plain.is_plain(value):
+        return
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, item in items:
+        if not plain.is_plain(item):
+            _check_plain(top, join(path, name) if isinstance(name, str) else f"{path}[{name!r}]", item)
+            return
+    top.report(path, f"{plain.shown(value)} cannot be written as JSON; use text, finite numbers, lists and mappings")

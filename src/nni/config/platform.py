@@ -1,5 +1,6 @@
 """Freezes the platform: what a job is, and where it runs."""
 
+import math
 import re
 import typing
 from typing import Any
@@ -104,7 +105,7 @@ def _role(top: View, view: View, name: str, *, is_single: bool) -> spec.RoleSpec
     if role is None:
         return None
     if is_single:
-        role.checked("replicas", lambda number: number == 1, f"is not 1: a job has exactly one {name}")
+        role.checked("replicas", lambda number: number == 1, f"is not 1, and a job has exactly one {name}")
     else:
         role.checked("replicas", lambda number: number > 0, "is not above 0")
     command = _first(role.get("command"), view.get("trial_command"), top.get("trial_command"))
@@ -118,7 +119,9 @@ def _role(top: View, view: View, name: str, *, is_single: bool) -> spec.RoleSpec
         command=command or "",
         code_directory=own.directory(field) or "",
         image=role.checked("docker_image", _is_image, "is not the name of a container image") or "",
-        cpus=role.checked("cpu_number", lambda number: number > 0, "is not above 0; write for example 1 or 0.5"),
+        cpus=role.checked(
+            "cpu_number", lambda number: 0 < number < math.inf, "is not above 0; write for example 1 or 0.5"
+        ),
         memory_mib=role.parsed("memory_size", units.parse_size),
         gpus=role.checked("gpu_number", lambda number: number >= 0, "is below 0") or 0,
     )

@@ -108,3 +108,10 @@ def new(platform: str | list[str]) -> Any:
 def no_platform(platform: str) -> str:
     """Return the sentence for a platform that does not exist."""
     return f"{platform!r} is not a platform of this version; {nearest.advice(platform, sorted(PLATFORMS))}"
+
+
+def elsewhere() -> Mapping[str, str]:
+    """Return the fields that only platforms have, with their path in an experiment."""
+    return {
+        field.name: f"training_service.{field.name}" for cls in PLATFORMS.values() for field in dataclasses.fields(cls)
+    }

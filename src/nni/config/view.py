@@ -8,6 +8,7 @@ from typing import Any
 
 from nni import errors
 from nni.config import base
+from nni.core import plain
 
 _WORDS: Mapping[Any, str] = {
     str: "text",
@@ -68,7 +69,7 @@ class View:
         """Return a field's value; when it is unset, say how to set it, and return None."""
         value = self.get(name)
         if value is None and name not in self._bad:
-            self.wrong(name, f"is not set: {how}")
+            self.wrong(name, f"is not set; {how}")
         return value
 
     def checked(self, name: str, is_right: Callable[[Any], object], rule: str) -> Any:
@@ -138,7 +139,7 @@ def _type_mistake(value: Any, hint: Any) -> str | None:
     if value is None or any(_fits(value, one) for one in hints):
         return None
     words = " or ".join(_word(one) for one in hints if one is not types.NoneType)
-    return f"{_shown(value)} is not {words}"
+    return f"{plain.shown(value)} is not {words}"
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -158,9 +159,5 @@ def _word(hint: Any) -> str:
         return f"a list of {_word(typing.get_args(hint)[0])}"
     if typing.get_origin(hint) is dict:
         return "a mapping"
-    return _WORDS.get(hint) or f"a {hint.__name__}"
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    article = "an" if hint.__name__[0] in "AEIOU" else "a"
+    return _WORDS.get(hint) or f"{article} {hint.__name__}, or a mapping with its fields"

@@ -1,13 +1,11 @@
 """Reads search spaces, and goes between them and the parameters of a trial. ``dimension`` says what the types mean."""
 
 import dataclasses
-import math
-import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nni import errors
-from nni.core import dimension, nearest
+from nni.core import dimension, nearest, plain
 from nni.core.dimension import Space
 
 
@@ -109,7 +107,7 @@ def _index(one: dimension.Dimension, value: Any, options: Sequence[Any]) -> int:
 def _parse_space(value: Any, path: str, key: str, problems: list[errors.Problem]) -> Space:
     """Return the records; mistakes are added to the problems."""
     if not isinstance(value, Mapping):
-        problems.append(errors.Problem(path, f"{_shown(value)} is not a mapping of names to search spaces"))
+        problems.append(errors.Problem(path, f"{plain.shown(value)} is not a mapping of names to search spaces"))
         return ()
     found = []
     for name, described in value.items():
@@ -139,7 +137,7 @@ class _Spot:
 def _parse_dimension(described: Any, spot: _Spot) -> dimension.AnyDimension | None:
     example = 'write {"_type": "uniform", "_value": [0, 1]}'
     if not isinstance(described, Mapping):
-        spot.wrong("", f"{_shown(described)} is not a search space: {example}")
+        spot.wrong("", f"{plain.shown(described)} is not a search space: {example}")
         return None
     for name in described:
         if name not in ("_type", "_value"):
@@ -150,10 +148,10 @@ def _parse_dimension(described: Any, spot: _Spot) -> dimension.AnyDimension | No
         return None
     kind, values = described["_type"], described["_value"]
     if not isinstance(kind, str) or kind not in _PARSERS:
-        spot.wrong("._type", f"{_shown(kind)} is not a type; {nearest.advice(str(kind), list(_PARSERS))}")
+        spot.wrong("._type", f"{plain.shown(kind)} is not a type; {nearest.advice(str(kind), list(_PARSERS))}")
         return None
     if not isinstance(values, list | tuple):
-        spot.wrong("._value", f"{_shown(values)} is not a list")
+        spot.wrong("._value", f"{plain.shown(values)} is not a list")
         return None
     return _PARSERS[kind](kind, values, spot)
 
@@ -168,11 +166,12 @@ def _parse_choice(kind: str, options: Sequence[Any], spot: _Spot) -> dimension.A
     if any(named):
         spot.wrong(f"._value[{named.index(False)}]", "has no _name, and other options have one; name all or none")
     for index, option in enumerate(options):
-        if not _is_plain(option):
+        if not plain.is_plain(option):
             spot.wrong(
-                f"._value[{index}]", f"{_shown(option)} cannot be written as JSON; use text, numbers, lists, mappings"
+                f"._value[{index}]",
+                f"{plain.shown(option)} cannot be written as JSON; use text, numbers, lists, mappings",
             )
-    return dimension.Choice(name=spot.name, key=spot.key, options=tuple(_plain(option) for option in options))
+    return dimension.Choice(name=spot.name, key=spot.key, options=tuple(plain.of(option) for option in options))
 
 
 def _parse_nested(options: Sequence[Mapping[str, Any]], spot: _Spot) -> dimension.AnyDimension:
@@ -180,7 +179,7 @@ def _parse_nested(options: Sequence[Mapping[str, Any]], spot: _Spot) -> dimensio
     for index, option in enumerate(options):
         name, below = option["_name"], f"._value[{index}]"
         if not isinstance(name, str):
-            spot.wrong(f"{below}._name", f"{_shown(name)} is not text")
+            spot.wrong(f"{below}._name", f"{plain.shown(name)} is not text")
         elif name in [branch.name for branch in branches]:
             spot.wrong(f"{below}._name", f"{name!r} is there twice")
         space = _parse_space(option, spot.path + below, f"{spot.key}[{name}]", spot.problems)
@@ -243,13 +242,13 @@ def _numbers(kind: str, values: Sequence[Any], names: Sequence[str], spot: _Spot
     """Return the values as numbers; None after reporting what is wrong with them."""
     if len(values) != len(names):
         spot.wrong(
-            "._value", f"{_shown(values)} does not have the {len(names)} numbers of {kind}: [{', '.join(names)}]"
+            "._value", f"{plain.shown(values)} does not have the {len(names)} numbers of {kind}: [{', '.join(names)}]"
         )
         return None
-    wrong = [index for index, value in enumerate(values) if not _is_number(value)]
+    wrong = [index for index, value in enumerate(values) if not plain.is_number(value)]
     for index in wrong:
-        spot.wrong(f"._value[{index}]", f"{_shown(values[index])} is not a number")
-    return None if wrong else [_plain(value) for value in values]
+        spot.wrong(f"._value[{index}]", f"{plain.shown(values[index])} is not a number")
+    return None if wrong else [plain.of(value) for value in values]
 
 
 def _check_order(bounds: Sequence[float], spot: _Spot) -> None:
@@ -265,34 +264,5 @@ def _step(read: Sequence[float], spot: _Spot) -> float | None:
     return read[2]
 
 
-def _is_number(value: Any) -> bool:
-    # numpy's numbers are of the first kind alone; True is a number to Python, and a mistake to everybody else.
-    return not isinstance(value, bool) and isinstance(value, numbers.Real) and math.isfinite(value)
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and _is_plain(one) for name, one in value.items())
-    if isinstance(value, list | tuple):
-        return all(_is_plain(one) for one in value)
-    return value is None or isinstance(value, str | bool) or _is_number(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with lists for tuples, and Python's numbers for numpy's."""
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        return value
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
-
-
 def _member(path: str, name: Any) -> str:
     return f"{path}.{name}" if str(name).isidentifier() else f"{path}[{name!r}]"
-
-
-def _shown(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
