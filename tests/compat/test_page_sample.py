@@ -69,6 +69,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (directory / "model.py").write_text(MODEL)
     (directory / "sample.py").write_text(BEFORE + sample + "\n" + run + AFTER)
     volume = directory / "volume"
+    volume.mkdir()
     home = directory / "home"
     home.mkdir()
     inside = [

@@ -115,7 +115,7 @@ def scalar(value: str) -> float | None:
 
 def next_metrics(metrics: Sequence[model.Metric], received: int) -> tuple[model.Metric, ...]:
     """Return the metrics that follow on what was received, without a gap."""
-    new = []
+    new: list[model.Metric] = []
     for metric in metrics:
         if metric.number == received + len(new) + 1:
             new.append(metric)

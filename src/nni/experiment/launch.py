@@ -123,7 +123,7 @@ def _wait_until_ready(
                 raise errors.ConfigError(errors.Problem(*pair) for pair in answer["problems"])
             case "failed":
                 raise errors.ManagerError(answer["message"])
-            case "ready":
+            case _:
                 return Running(process=process, url=answer["url"], token=answer["token"], link=answer["link"])
     process.wait()
     raise errors.ManagerError(f"The manager ended before it was ready (exit code {process.returncode}); see {logs}.")

@@ -1,0 +1,316 @@
+"""Joins the parts of one experiment and runs it: the only place where parts are chosen."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from nni import check, errors
+from nni._version import __version__
+from nni.config import experiment as configs
+from nni.core import event, fold, model, ports
+from nni.core import spec as specs
+from nni.core.state import State
+from nni.manager import ground, ids, loop, performer, secrets
+from nni.records import registry, sqlite
+from nni.server import auth, events, intake, listen, portal, rest, views
+from nni.tuners import process
+
+_log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+STATIC = Path(portal.__file__).parent / "static"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the program that starts a manager asks for."""
+
+    config: Mapping[str, Any]
+    """Canonical JSON."""
+    experiment_id: model.ExperimentId
+    directory: Path
+    """The experiment's own."""
+    port: int
+    """The portal's; the next one is the intake's."""
+    url_prefix: str
+    """Without slashes at its ends; empty for none."""
+    is_attached: bool
+    """Whether standard input stays open as long as the experiment is to live."""
+
+    @property
+    def url(self) -> str:
+        """The portal's address."""
+        return f"http://{HOST}:{self.port}" + (f"/{self.url_prefix}" if self.url_prefix else "")
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """See the port."""
+        return time.time()  # noqa: TID251 the one clock
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What is joined around the loop."""
+
+    request: Request
+    spec: specs.ExperimentSpec
+    state: State
+    records: sqlite.SqliteRecords
+    revisions: events.Revisions
+    tokens: secrets.TrialTokens
+    clock: ports.Clock
+    running: loop.Loop
+
+
+async def run(
+    request: Request,
+    environment: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
+    ready: Callable[[str, str], None],
+) -> None:
+    """Run an experiment until it has been stopped.
+
+    Args:
+        request: What to run.
+        environment: Of this process: KUBECONFIG, NNI_MOUNTS, and what local trials inherit.
+        say: Told what is being done before the experiment is ready.
+        ready: Called once, with the portal's address and its token, when the portal answers.
+
+    Raises:
+        NniError: The experiment cannot be started; the message says why.
+    """
+    spec = check.checked(configs.ExperimentConfig.from_dict(request.config))
+    with _logging_to(request.directory / "log" / "nnimanager.log", spec.log_level):
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                parts = await _join(request, spec, environment, stack, say)
+                ready(request.url, secrets.portal_token(request.directory))
+                stack.enter_context(_stopping(parts.running.emit, is_attached=request.is_attached))
+                parts.running.emit(event.Started())
+                async with _entered_in_registry(parts):
+                    await parts.running.run()
+        except BaseExceptionGroup as group:
+            ours, others = group.split(errors.NniError)
+            if ours is None or others is not None:
+                raise
+            raise _first_of(ours) from group
+
+
+async def _join(
+    request: Request,
+    spec: specs.ExperimentSpec,
+    environment: Mapping[str, str],
+    stack: contextlib.AsyncExitStack,
+    say: Callable[[str], None],
+) -> _Parts:
+    """Make and open every part; the stack takes them apart again in the opposite order."""
+    clock = SystemClock()
+    portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
+    stand = await ground.find(spec, environment=environment, directory=request.directory)
+    intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
+    records = await sqlite.SqliteRecords.create(request.directory)
+    stack.push_async_callback(records.close)
+    state = State.new(experiment_id=request.experiment_id, spec=spec)
+    for entry in await records.replay():
+        fold.fold(state, entry.event, entry.at)
+    tokens = secrets.trial_tokens(request.directory)
+    say("Packing code")
+    files = await stand.files(request.experiment_id)
+    intake_url = f"http://{stand.intake_address}:{request.port + 1}"
+    platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
+    tuner = process.TunerProcess(
+        tuner=spec.tuner, search_space=spec.search_space, log=request.directory / "log" / "dispatcher.log"
+    )
+    revisions = events.Revisions(state.revision)
+
+    async def perform(action: event.Action) -> None:
+        # The loop has the performer act, and the performer emits into the loop: one is named before it is there.
+        await doing.perform(action)
+
+    running = loop.Loop(
+        state=state,
+        records=records,
+        clock=clock,
+        perform=perform,
+        announce=revisions.publish,
+    )
+    doing = performer.Performer(
+        platform=platform,
+        tuner=tuner,
+        files=files,
+        chief=state.chief,
+        emit=running.emit,
+        new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
+    )
+    stack.push_async_callback(platform.close)
+    stack.push_async_callback(tuner.close)
+    say("Connecting, uploading code, starting the tuner")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(files.upload())
+        tasks.create_task(platform.open(running.emit))
+        tasks.create_task(tuner.open())
+    parts = _Parts(
+        request=request,
+        spec=spec,
+        state=state,
+        records=records,
+        revisions=revisions,
+        tokens=tokens,
+        clock=clock,
+        running=running,
+    )
+    await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
+    await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
+    return parts
+
+
+def _portal(parts: _Parts) -> web.Application:
+    request = parts.request
+    return portal.make_app(
+        sources=rest.Sources(
+            state=parts.state,
+            records=parts.records,
+            revisions=parts.revisions,
+            request=parts.running.commit,
+            clock=parts.clock,
+        ),
+        about=views.About(
+            port=request.port,
+            pid=os.getpid(),
+            platform=_platform_name(parts.spec),
+            log_directory=str(request.directory),
+            version=__version__,
+            url_prefix=request.url_prefix,
+        ),
+        guard=auth.Guard(request.experiment_id, secrets.portal_token(request.directory)),
+        hosts=auth.Hosts.of(HOST),
+        static=STATIC,
+    )
+
+
+def _intake(parts: _Parts) -> web.Application:
+    state, running, tokens = parts.state, parts.running, parts.tokens
+
+    async def accept(reported: event.ReplicaReported) -> int:
+        await running.commit(reported)
+        trial = state.trials[reported.attempt.trial]
+        known = trial.replicas.get(reported.replica)
+        return known.received if known is not None else 0
+
+    return intake.make_app(
+        experiment_id=parts.request.experiment_id,
+        verify=lambda attempt, token: tokens.verify(state, attempt, token),
+        accept=accept,
+    )
+
+
+def _platform_name(spec: specs.ExperimentSpec) -> str:
+    return "local" if isinstance(spec.platform, specs.LocalSpec) else "kubeflow"
+
+
+@contextlib.asynccontextmanager
+async def _entered_in_registry(parts: _Parts) -> AsyncIterator[None]:
+    """Keep this machine's list of experiments right while the context is open."""
+    known = registry.Registry(registry.default_directory())
+    request, state, spec = parts.request, parts.state, parts.spec
+    first = registry.Known(
+        id=request.experiment_id,
+        name=spec.name,
+        platform=_platform_name(spec),
+        port=request.port,
+        url_prefix=request.url_prefix or None,
+        pid=os.getpid(),
+        process_mark=registry.process_mark(os.getpid()),
+        status=state.status.value,
+        start_time=parts.clock.now(),
+        end_time=None,
+        directory=request.directory,
+        working_directory=Path(spec.working_directory),
+    )
+
+    async def write() -> None:
+        now = dataclasses.replace(first, status=state.status.value, end_time=state.ended_at)
+        try:
+            await asyncio.to_thread(known.write, now)
+        except errors.RecordsError as error:
+            _log.warning("%s", error)
+
+    async def keep() -> None:
+        status, revision = None, 0
+        while True:
+            if state.status is not status:
+                status = state.status
+                await write()
+            revision = await parts.revisions.after(revision)
+
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+    await write()
+
+
+@contextlib.contextmanager
+def _stopping(emit: ports.Emit, *, is_attached: bool) -> Iterator[None]:
+    """Stop the experiment on SIGTERM and SIGINT, and when an attached program has gone."""
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        by = f"signal {signal.Signals(number).name}"
+        running.add_signal_handler(number, emit, event.StopRequested(by=by))
+    source = sys.stdin.fileno()
+
+    def listen_to_input() -> None:
+        if not os.read(source, 4096):
+            running.remove_reader(source)
+            emit(event.StopRequested(by="the end of the program that started it"))
+
+    if is_attached:
+        running.add_reader(source, listen_to_input)
+    try:
+        yield
+    finally:
+        running.remove_reader(source)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            running.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path, level: str) -> Iterator[None]:
+    """Write what this process logs to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("nni")
+    logger.addHandler(handler)
+    logger.setLevel({"fatal": "CRITICAL", "trace": "DEBUG"}.get(level, level.upper()))
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:
+    """Return the first error of a group, to be told as one sentence."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, errors.NniError)  # noqa: S101 the group was split by it
+    return error

@@ -1,0 +1,306 @@
+"""Stories of whole experiments: real managers, real processes, on the sandbox and on this machine."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from nni import errors
+from nni.experiment import Experiment, ExperimentConfig, K8sNfsConfig, KubeflowRoleConfig
+from nni.testing.sandbox import Sandbox
+
+SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}}
+
+GOOD = """\
+import nni
+parameters = nni.get_next_parameter()
+nni.report_intermediate_result({"default": parameters["x"] / 2, "note": "it's half"})
+nni.report_final_result({"default": parameters["x"], "note": "it's done"})
+"""
+BAD = """\
+import sys
+import nni
+nni.get_next_parameter()
+print("epoch 1")
+print("it's broken", file=sys.stderr)
+sys.exit(3)
+"""
+ENDLESS = """\
+import signal
+import nni
+nni.get_next_parameter()
+nni.report_intermediate_result(1)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def make(cluster: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Experiment]]:
+    """Return what makes experiments that are stopped at the end of the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make_one(
+            code: str, platform: str = "kubeflow", command: str = "python3 trial.py", **config: Any
+        ) -> Experiment:
+            directory = tmp_path / "code"
+            directory.mkdir(exist_ok=True)
+            (directory / "trial.py").write_text(code)
+            experiment = Experiment(platform)
+            experiment.config.search_space = SPACE
+            experiment.config.tuner.name = "Random"
+            experiment.config.trial_concurrency = 2
+            for name, value in config.items():
+                setattr(experiment.config, name, value)
+            if platform == "local":
+                experiment.config.trial_command = command
+                experiment.config.trial_code_directory = directory
+            else:
+                service = experiment.config.training_service
+                service.operator = "pytorch-operator"
+                service.api_version = "v1"
+                service.storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
+                service.master = KubeflowRoleConfig(
+                    replicas=1, command=command, code_directory=directory, cpu_number=1, memory_size="1Gi"
+                )
+            stack.callback(experiment.stop)
+            return experiment
+
+        yield make_one
+
+
+def jobs_left(cluster: Sandbox, experiment: Experiment) -> list[str]:
+
+    api = config.new_client_from_config(str(cluster.kubeconfig))
+    with api:
+        found = client.CustomObjectsApi(api).list_namespaced_custom_object(
+            "kubeflow.org", "v1", "default", "pytorchjobs", label_selector=f"nni/experiment={experiment.id}"
+        )["items"]
+        pods = client.CoreV1Api(api).list_namespaced_pod("default", label_selector=f"nni/experiment={experiment.id}")
+        secrets = client.CoreV1Api(api).list_namespaced_secret("default")
+        mine = [one.metadata.name for one in secrets.items if experiment.id in one.metadata.name]
+    return [job["metadata"]["name"] for job in found] + [pod.metadata.name for pod in pods.items] + mine
+
+
+def processes_of(experiment: Experiment) -> list[str]:
+    """Return the command lines of processes that have the experiment's id in their environment or arguments."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+                if experiment.id.encode() in text:
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def until(experiment: Experiment, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Follow the experiment's events until one fits."""
+    for change in experiment._connected.events():
+        if is_so(dict(change)):
+            return dict(change)
+    raise AssertionError("the stream ended")
+
+
+@pytest.mark.parametrize("platform", ["local", "kubeflow"])
+def test_trials_run_report_and_succeed(
+    make: Callable[..., Experiment], port: int, platform: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = make(GOOD, platform, max_trial_number=3)
+
+    assert experiment.run(port) is True
+
+    results = experiment.export_data()
+    assert [result.value["default"] for result in results] == [result.parameter["x"] for result in results]
+    assert {result.value["note"] for result in results} == {"it's done"}
+    assert len(results) == 3
+    metrics = experiment.get_job_metrics()
+    assert {one.type for per_trial in metrics.values() for one in per_trial} == {"PERIODICAL", "FINAL"}
+    assert "best trial" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("platform", ["local", "kubeflow"])
+def test_a_failing_trial_says_why_and_the_experiment_goes_on(
+    make: Callable[..., Experiment], port: int, platform: str
+) -> None:
+    experiment = make(BAD, platform, max_trial_number=2)
+
+    assert experiment.run(port) is True
+
+    for trial in experiment.list_trial_jobs():
+        assert trial.status == "FAILED"
+        assert trial.exitCode == 3
+        assert trial.lastLines == ("it's broken",)
+        assert trial.reason is not None
+        assert trial.reason["class"] == "user"
+        assert "exit code 3" in trial.reason["sentence"]
+
+
+@pytest.mark.parametrize("platform", ["local", "kubeflow"])
+def test_a_command_runs_as_written(make: Callable[..., Experiment], port: int, platform: str) -> None:
+    command = """NAME="it's" && echo "$NAME me" | tr 'a-z' 'A-Z' > said.txt && python3 trial.py --note='it'"'"'s'"""
+    experiment = make(GOOD, platform, command, max_trial_number=1)
+
+    assert experiment.run(port) is True
+
+    assert experiment.get_job_statistics() == [{"trialJobStatus": "SUCCEEDED", "trialJobNumber": 1}]
+
+
+@pytest.mark.parametrize("platform", ["local", "kubeflow"])
+def test_sigterm_to_the_manager_leaves_nothing_behind(
+    make: Callable[..., Experiment], cluster: Sandbox, port: int, platform: str
+) -> None:
+    experiment = make(ENDLESS, platform, max_trial_number=4)
+    experiment.start(port)
+    until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
+    assert experiment._running is not None
+    manager = experiment._running.process
+
+    manager.send_signal(signal.SIGTERM)
+
+    assert manager.wait(timeout=60) == 0
+    assert jobs_left(cluster, experiment) == []
+    assert processes_of(experiment) == []
+
+
+def test_a_killed_trial_is_cancelled_and_its_place_filled(make: Callable[..., Experiment], port: int) -> None:
+    experiment = make(ENDLESS, "local", trial_concurrency=1)
+    experiment.start(port)
+    first = until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
+    victim = first["trials"][0]["trialJobId"]
+
+    experiment.kill_trial_job(victim)
+
+    until(experiment, lambda change: change["counts"]["RUNNING"] == 1 and change["counts"]["USER_CANCELED"] == 1)
+    assert experiment.get_trial_job(victim).status == "USER_CANCELED"
+
+
+def test_a_trial_past_its_duration_is_stopped(make: Callable[..., Experiment], port: int) -> None:
+    experiment = make(ENDLESS, "local", max_trial_number=1, max_trial_duration="1s")
+
+    assert experiment.run(port) is True
+
+    assert [trial.status for trial in experiment.list_trial_jobs()] == ["EARLY_STOPPED"]
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_port_in_use_is_said_before_anything_happens(
+    make: Callable[..., Experiment], port: int, offset: int, tmp_path: Path
+) -> None:
+    experiment = make(GOOD, max_trial_number=1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port + offset))
+        taken.listen()
+
+        with pytest.raises(errors.PortInUseError, match=f"Port {port + offset}"):
+            experiment.run(port)
+
+    assert not (tmp_path / "home" / "nni-experiments").exists()
+
+
+def test_no_program_that_ends_leaves_its_manager_behind(cluster: Sandbox, port: int, tmp_path: Path) -> None:
+    (tmp_path / "trial.py").write_text(ENDLESS)
+    program = f"""
+from nni.experiment import Experiment
+experiment = Experiment("local")
+experiment.config.search_space = {SPACE!r}
+experiment.config.tuner.name = "Random"
+experiment.config.trial_command = "python3 trial.py"
+experiment.config.trial_concurrency = 1
+experiment.start({port})
+print(experiment.id, experiment._running.process.pid, flush=True)
+import os
+import select
+os._exit(0)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    experiment_id, pid = ended.stdout.split()
+
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        descriptor = os.pidfd_open(int(pid))
+        try:
+            assert select.select([descriptor], [], [], 60)[0]
+        finally:
+            os.close(descriptor)
+    described = Experiment("local", id=experiment_id)
+    assert processes_of(described) == []
+
+
+def test_nnictl_from_yaml_to_stop(cluster: Sandbox, port: int, tmp_path: Path) -> None:
+    (tmp_path / "trial.py").write_text(ENDLESS)
+    (tmp_path / "experiment.yml").write_text(
+        """
+searchSpace: {x: {_type: uniform, _value: [0, 1]}}
+tuner: {name: Random}
+trialConcurrency: 1
+trialCommand: python3 trial.py
+trainingService: {platform: local}
+"""
+    )
+
+    def nnictl(*words: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, "-m", "nni", *words], capture_output=True, text=True, timeout=90, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    nnictl("create", "--config", str(tmp_path / "experiment.yml"), "--port", str(port))
+    try:
+        (known,) = json.loads(nnictl("experiment", "list", "--json"))
+        assert (known["port"], known["platform"], known["status"]) == (port, "local", "RUNNING")
+        experiment = Experiment.connect(port)
+        until(experiment, lambda change: change["counts"]["RUNNING"] == 1)
+        (trial,) = json.loads(nnictl("trial", "ls", "--json"))
+        assert trial["status"] == "RUNNING"
+        assert trial["trialJobId"] in nnictl("trial", "ls", known["id"][:4])
+        assert nnictl("webui", "url").startswith(f"http://127.0.0.1:{port}/oview?token=")
+        assert "1 running" in nnictl("experiment", "status")
+    finally:
+        nnictl("stop", "--all")
+    assert json.loads(nnictl("experiment", "list", "--json")) == []
+    (ended,) = json.loads(nnictl("experiment", "list", "--all", "--json"))
+    assert ended["status"] == "STOPPED"
+
+
+def test_every_mistake_in_a_file_is_said_at_once(cluster: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(
+        "searchSpace: {x: {_type: unifrom, _value: [0, 1]}}\ntuner: {name: TPEE}\ntrainingService: {platform: local}\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "nni", "create", "--config", str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    for word in ("unifrom", "TPEE", "trialConcurrency", "trialCommand"):
+        assert word.lower() in ended.stderr.lower().replace("_", "")
+
+
+def test_a_whole_configuration_object_runs(cluster: Sandbox, port: int, tmp_path: Path) -> None:
+    (tmp_path / "trial.py").write_text(GOOD)
+    config = ExperimentConfig(
+        search_space=SPACE,
+        trial_command="python3 trial.py",
+        trial_code_directory=tmp_path,
+        trial_concurrency=1,
+        max_trial_number=1,
+        tuner={"name": "TPE", "class_args": {"optimize_mode": "maximize"}},
+        training_service={"platform": "local"},
+    )
+    experiment = Experiment(config)
+    try:
+        assert experiment.run(port) is True
+    finally:
+        experiment.stop()
