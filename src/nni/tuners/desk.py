@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from nni import errors
-from nni.core import model, spec
+from nni.core import model, space, spec
 from nni.tuners import algorithm, messages, registry
 
 
@@ -67,7 +67,7 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
 def _do(call: Mapping[str, Any], desk: Desk | None) -> tuple[Desk, Any]:
     if desk is None:
         tuner, arguments = registry.arguments_of(spec.AlgorithmSpec(**call["tuner"]))
-        return Desk(tuner.make(call["search_space"], arguments)), None
+        return Desk(tuner.make(space.parse(call["search_space"]), arguments)), None
     if call["do"] == "ask":
         return desk, desk.ask(call["parameter_ids"])
     desk.tell(model.Outcome(**outcome) for outcome in call["outcomes"])

@@ -6,13 +6,14 @@ import random
 
 from nni import errors
 from nni.core import model
+from nni.core.dimension import Space
 from nni.tuners import points
 
 
 class Novelty:
     """Knows which parameters of a space have been proposed or tried."""
 
-    def __init__(self, space: points.Space, seed: int | None) -> None:
+    def __init__(self, space: Space, seed: int | None) -> None:
         """Take a space of which nothing is known.
 
         Args:

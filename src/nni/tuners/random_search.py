@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni.core import model
+from nni.core.dimension import Space
 from nni.tuners import novelty, points
 
 _TRIES = 20
@@ -14,7 +15,7 @@ _TRIES = 20
 class RandomSearch:
     """Draws parameters; where the space has finitely many points, each is proposed once."""
 
-    def __init__(self, space: points.Space, seed: int | None) -> None:
+    def __init__(self, space: Space, seed: int | None) -> None:
         """Take the space and what fixes the draws."""
         self._space = space
         self._chance = random.Random(seed)  # noqa: S311 nothing here is secret
@@ -39,7 +40,7 @@ class RandomSearch:
     def _draw(self) -> model.Parameters:
         return points.draw(self._space, self._take)
 
-    def _take(self, path: str, domain: points.Domain) -> points.Number:
+    def _take(self, key: str, domain: points.Domain) -> points.Number:
         match domain:
             case points.Categories(size):
                 return self._chance.randrange(size)
@@ -51,6 +52,6 @@ class RandomSearch:
                 return self._chance.uniform(low, high)
 
 
-def make(search_space: Mapping[str, Any], arguments: Mapping[str, Any]) -> RandomSearch:
+def make(space: Space, arguments: Mapping[str, Any]) -> RandomSearch:
     """Make the tuner that is called Random."""
-    return RandomSearch(points.parse(search_space), arguments["seed"])
+    return RandomSearch(space, arguments["seed"])

@@ -7,6 +7,7 @@ from typing import Any
 
 from nni import errors
 from nni.core import nearest, spec
+from nni.core.dimension import Space
 
 _MAX_SEED = 2**32 - 1
 
@@ -37,16 +38,16 @@ class Tuner:
     factory: str
     """``module:function``; takes the search space and the arguments, and returns an ``algorithm.Algorithm``."""
 
-    def make(self, search_space: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+    def make(self, space: Space, arguments: Mapping[str, Any]) -> Any:
         """Import the tuner and make one.
 
         Args:
-            search_space: As the user wrote it.
+            space: The search space.
             arguments: All of them; see ``arguments_of``.
         """
         module, _, function = self.factory.partition(":")
         factory: Callable[..., Any] = getattr(importlib.import_module(module), function)
-        return factory(search_space, arguments)
+        return factory(space, arguments)
 
 
 _OPTIMIZE_MODE = Argument(kind=str, default="minimize", values=("minimize", "maximize"))

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 
 from nni.core import model
+from nni.core.dimension import Space
 from nni.tuners import novelty, points
 
 _TRIES = 5
@@ -15,7 +16,7 @@ _TRIES = 5
 class Tpe:
     """Asks and tells an Optuna study in memory."""
 
-    def __init__(self, space: points.Space, sampler: optuna.samplers.BaseSampler, *, maximize: bool, seed: int | None):
+    def __init__(self, space: Space, sampler: optuna.samplers.BaseSampler, *, maximize: bool, seed: int | None):
         """Take the space and the sampler that looks for the optimum.
 
         Args:
@@ -46,8 +47,8 @@ class Tpe:
         self._novelty.take(outcome.parameters)
         numbers = points.locate(self._space, outcome.parameters)
         if numbers is not None:
-            distributions = {path: _distribution(domain) for path, (domain, _) in numbers.items()}
-            values = {path: number for path, (_, number) in numbers.items()}
+            distributions = {key: _distribution(domain) for key, (domain, _) in numbers.items()}
+            values = {key: number for key, (_, number) in numbers.items()}
             self._study.add_trial(
                 optuna.trial.create_trial(state=state, value=value, params=values, distributions=distributions)
             )
@@ -67,20 +68,20 @@ class Tpe:
         if parameters is None:
             return None
         numbers = points.locate(self._space, parameters) or {}
-        self._study.enqueue_trial({path: number for path, (_, number) in numbers.items()})
+        self._study.enqueue_trial({key: number for key, (_, number) in numbers.items()})
         return self._ask()
 
     def _ask(self) -> tuple[optuna.Trial, model.Parameters]:
         trial = self._study.ask()
 
-        def take(path: str, domain: points.Domain) -> points.Number:
+        def take(key: str, domain: points.Domain) -> points.Number:
             match domain:
                 case points.Categories(size):
-                    return trial.suggest_categorical(path, range(size))
+                    return trial.suggest_categorical(key, range(size))
                 case points.Integers(low, high):
-                    return trial.suggest_int(path, low, high)
+                    return trial.suggest_int(key, low, high)
                 case points.Reals(low, high, is_log):
-                    return trial.suggest_float(path, low, high, log=is_log)
+                    return trial.suggest_float(key, low, high, log=is_log)
 
         return trial, points.draw(self._space, take)
 
@@ -95,7 +96,7 @@ def _distribution(domain: points.Domain) -> optuna.distributions.BaseDistributio
             return optuna.distributions.FloatDistribution(low, high, log=is_log)
 
 
-def make(search_space: Mapping[str, Any], arguments: Mapping[str, Any]) -> Tpe:
+def make(space: Space, arguments: Mapping[str, Any]) -> Tpe:
     """Make the tuner that is called TPE."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     tpe_args = arguments["tpe_args"]
@@ -106,4 +107,4 @@ def make(search_space: Mapping[str, Any], arguments: Mapping[str, Any]) -> Tpe:
         seed=arguments["seed"],
     )
     maximize = arguments["optimize_mode"] == "maximize"
-    return Tpe(points.parse(search_space), sampler, maximize=maximize, seed=arguments["seed"])
+    return Tpe(space, sampler, maximize=maximize, seed=arguments["seed"])

@@ -1,0 +1,261 @@
+"""What tuners propose: types, distributions, repetition, exhaustion, learning."""
+
+import json
+import math
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from nni import errors
+from nni.core import model, space, spec
+from nni.testing import tuner as scripted
+from nni.tuners import algorithm, points, registry
+
+BOTH = ["TPE", "Random"]
+
+
+def one_of(*options: Any) -> Mapping[str, Any]:
+    return {"_type": "choice", "_value": list(options)}
+
+
+NESTED = {
+    "net": {
+        "_type": "choice",
+        "_value": [
+            {"_name": "dense", "units": {"_type": "choice", "_value": [16, 32]}, "deep": one_of("a", "b")},
+            {"_name": "none"},
+            {"_name": "conv", "kernel": {"_type": "choice", "_value": [{"_name": "x", "k": one_of(1, 2, 3)}]}},
+        ],
+    },
+    "flag": one_of(True, False),
+}
+
+
+def make(name: str, search_space: Mapping[str, Any], **arguments: Any) -> algorithm.Algorithm:
+    tuner, all_arguments = registry.arguments_of(spec.AlgorithmSpec(name=name, class_args=arguments))
+    made: algorithm.Algorithm = tuner.make(space.parse(search_space), all_arguments)
+    return made
+
+
+def one(kind: str, *values: Any) -> Mapping[str, Any]:
+    return {"x": {"_type": kind, "_value": list(values)}}
+
+
+def drawn(name: str, search_space: Mapping[str, Any], count: int, **arguments: Any) -> list[Any]:
+    """Return values of x, as trials get them."""
+    tuner = make(name, search_space, seed=1, **arguments)
+    return [json.loads(json.dumps(tuner.suggest(number)))["x"] for number in range(count)]
+
+
+def all_points(tuner: algorithm.Algorithm) -> list[model.Parameters]:
+    found: list[model.Parameters] = []
+    while True:
+        try:
+            found.append(tuner.suggest(len(found)))
+        except errors.NoMoreTrialError:
+            return found
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(
+    ("kind", "values", "of_type", "bounds", "median"),
+    [
+        ("uniform", (-1, 3), float, (-1, 3), 1.0),
+        ("loguniform", (0.01, 100), float, (0.01, 100), 1.0),
+        ("normal", (5, 2), float, (5 - 12, 5 + 12), 5.0),
+        ("lognormal", (0, 1), float, (math.exp(-6), math.exp(6)), 1.0),
+        ("randint", (0, 10_000), int, (0, 9_999), 5_000),
+        ("quniform", (0, 20_000, 2), int, (0, 20_000), 10_000),
+        ("quniform", (0, 1_000, 0.5), float, (0, 1_000), 500.0),
+        ("qloguniform", (10_000, 1_000_000, 1), int, (10_000, 1_000_000), 100_000),
+        ("qnormal", (5_000, 2_000, 1), int, (5_000 - 12_000, 5_000 + 12_000), 5_000),
+        ("qlognormal", (9, 1, 1), int, (math.exp(3), math.exp(15)), math.exp(9)),
+    ],
+)
+def test_where_the_values_of_a_type_lie(
+    *, name: str, kind: str, values: tuple[float, ...], of_type: type, bounds: tuple[float, float], median: float
+) -> None:
+    found = drawn(name, one(kind, *values), 300)
+    assert {type(value) for value in found} == {of_type}
+    assert min(found) >= bounds[0]
+    assert max(found) <= bounds[1]
+    if kind.startswith("q"):
+        assert {abs(value / values[2] - round(value / values[2])) < 1e-9 for value in found} == {True}
+    assert statistics.quantiles(found, n=10)[3] < median < statistics.quantiles(found, n=10)[5]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_both_ends_of_an_integer_range_are_drawn_and_the_upper_bound_is_not(name: str) -> None:
+    assert set(drawn(name, one("randint", 3, 7), 4)) == {3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_choice_keeps_the_type_of_its_options(name: str) -> None:
+    options: list[Any] = [1, 1.5, True, None, "it's", [1, {"a": 2}], {"b": []}, "1"]
+    found = drawn(name, {"x": one_of(*options)}, 8)
+    assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, options))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_grid_between_bounds_that_are_not_on_it_ends_in_the_bounds(name: str) -> None:
+    found = drawn(name, one("quniform", 0.5, 3.6, 1.0), 5)
+    assert sorted(found) == [0.5, 1.0, 2.0, 3.0, 3.6]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_finite_space_is_exhausted_point_by_point(name: str) -> None:
+    search_space = {"a": one_of(*range(5)), "b": {"_type": "randint", "_value": [0, 4]}, **one("quniform", 0, 1, 0.5)}
+    tuner = make(name, search_space, seed=1)
+    found = all_points(tuner)
+    assert len(found) == 5 * 4 * 3
+    assert len({json.dumps(point) for point in found}) == 5 * 4 * 3
+    for _ in range(3):
+        with pytest.raises(errors.NoMoreTrialError):
+            tuner.suggest(99)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_nested_space_is_exhausted_too(name: str) -> None:
+    found = all_points(make(name, NESTED, seed=1))
+    assert Counter(point["net"]["_name"] for point in found) == {"dense": 8, "none": 2, "conv": 6}
+    assert len({json.dumps(point) for point in found}) == 16
+    assert {json.dumps(point["net"]) for point in found if point["net"]["_name"] == "none"} == {'{"_name": "none"}'}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_options_that_are_equal_are_one_point(name: str) -> None:
+    assert all_points(make(name, {"x": one_of(1, 1, 2)}, seed=1)) in ([{"x": 1}, {"x": 2}], [{"x": 2}, {"x": 1}])
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_branch_without_parameters_may_come_again_beside_one_that_never_ends(name: str) -> None:
+    endless = {"_name": "some", "x": {"_type": "uniform", "_value": [0, 1]}}
+    tuner = make(name, {"net": {"_type": "choice", "_value": [{"_name": "none"}, endless]}}, seed=1)
+    found = [tuner.suggest(number)["net"]["_name"] for number in range(60)]
+    assert set(found) == {"none", "some"}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
+    def story(seed: int) -> list[model.Parameters]:
+        tuner = make(name, scripted.SEARCH_SPACE, seed=seed)
+        said = []
+        for number in range(30):
+            said.append(tuner.suggest(number))
+            if number >= 3:
+                told = said[number - 3]
+                tuner.learn(scripted.outcome(number - 3, told, None if number % 7 == 0 else told["lr"]))
+        return said
+
+    assert story(4) == story(4)
+    assert story(4) != story(5)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_what_was_tried_before_a_restart_is_not_proposed_again(name: str) -> None:
+    tuner = make(name, {"x": one_of(*range(6))}, seed=1)
+    for number in (0, 3, 5):
+        tuner.learn(scripted.outcome(100 + number, {"x": number}, None if number == 3 else 0.1))
+    assert sorted(point["x"] for point in all_points(tuner)) == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_tpe_finds_what_is_good(mode: str, sign: int) -> None:
+    search_space = {"x": {"_type": "uniform", "_value": [-10, 10]}, "c": one_of("bad", "good", "ugly")}
+
+    def loss(point: model.Parameters) -> float:
+        return float((point["x"] - 3) ** 2 + (0 if point["c"] == "good" else 20))
+
+    def best(name: str) -> float:
+        tuner = make(name, search_space, seed=1, optimize_mode=mode)
+        losses = []
+        for number in range(100):
+            point = tuner.suggest(number)
+            losses.append(loss(point))
+            tuner.learn(scripted.outcome(number, point, sign * losses[-1]))
+        return statistics.median(losses[-30:])
+
+    assert best("TPE") < best("Random") / 5
+
+
+def test_tpe_learns_from_trials_of_before_a_restart() -> None:
+    tuner = make("TPE", one("uniform", 0, 1), seed=1)
+    for number in range(40):
+        point = {"x": number / 40}
+        tuner.learn(scripted.outcome(number, point, abs(point["x"] - 0.2)))
+    after = [tuner.suggest(100 + number)["x"] for number in range(10)]
+    assert statistics.median(abs(x - 0.2) for x in after) < 0.1
+
+
+def test_tpe_passes_over_what_is_not_of_its_space() -> None:
+    tuner = make("TPE", one("loguniform", 0.1, 1), seed=1)
+    strange: list[dict[str, Any]] = [{}, {"x": -1}, {"x": 5}, {"x": "a"}, {"x": True}, {"x": None}, {"y": 0.5}]
+    for number, point in enumerate(strange):
+        tuner.learn(scripted.outcome(number, point, 0.1))
+    assert 0.1 <= tuner.suggest(99)["x"] <= 1
+
+
+def test_tpe_takes_ten_thousand_outcomes_in_linear_time() -> None:
+    """In quadratic time the second half would take three times as long as the first."""
+    draws = make("Random", scripted.SEARCH_SPACE, seed=1)
+    outcomes = [scripted.outcome(number, draws.suggest(number), 0.5) for number in range(10_000)]
+    tuner = make("TPE", scripted.SEARCH_SPACE, seed=1)
+    seconds = []
+    for half in (outcomes[:5_000], outcomes[5_000:]):
+        before = time.process_time()
+        for outcome in half:
+            tuner.learn(outcome)
+        seconds.append(time.process_time() - before)
+    assert seconds[1] < 2 * seconds[0]
+    assert sum(seconds) < 10
+
+
+SPACES = [
+    one("uniform", 0, 1),
+    one("loguniform", 1e-5, 1),
+    one("normal", 1, 2),
+    one("lognormal", 1, 2),
+    one("quniform", 0.5, 9.3, 0.1),
+    one("qnormal", 0, 10, 3),
+    one("qlognormal", 3, 1, 2),
+    one("randint", -5, 5),
+    NESTED,
+    scripted.SEARCH_SPACE,
+]
+
+
+@pytest.mark.parametrize("search_space", SPACES, ids=lambda it: json.dumps(it)[:40])
+def test_parameters_are_found_by_their_numbers(search_space: Mapping[str, Any]) -> None:
+    parsed = space.parse(search_space)
+    tuner = make("Random", search_space, seed=1)
+    for number in range(10):
+        parameters = tuner.suggest(number)
+        located = points.locate(parsed, parameters)
+        assert located is not None
+        again = points.draw(parsed, lambda key, domain: located[key][1])  # noqa: B023 it is called at once
+        assert again == pytest.approx(parameters) if "x" in parameters else again == parameters
+
+
+@pytest.mark.parametrize(
+    ("search_space", "size"),
+    [
+        (one("uniform", 0, 1), None),
+        (one("qnormal", 0, 1, 1), None),
+        (one("randint", 0, 10**30), 10**30),
+        (one("quniform", 0, 1, 0.1), 11),
+        (one("qloguniform", 1, 100, 5), 21),
+        (NESTED, 16),
+        ({"a": one_of(1, 2, 3), "b": {"_type": "uniform", "_value": [0, 1]}}, None),
+    ],
+)
+def test_how_many_points_a_space_has(search_space: Mapping[str, Any], size: int | None) -> None:
+    assert points.size(space.parse(search_space)) == size
+
+
+def test_every_point_of_a_space_has_its_number() -> None:
+    parsed = space.parse(NESTED)
+    assert len({json.dumps(points.at(parsed, index)) for index in range(16)}) == 16
