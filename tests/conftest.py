@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import os
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -95,3 +96,17 @@ def no_leaks(request: pytest.FixtureRequest) -> None:
     """Watch the tasks of asynchronous tests; the others have none."""
     if inspect.iscoroutinefunction(request.function):
         request.getfixturevalue("no_leaked_tasks")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that is free, and so is the next one."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            number: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", number + 1))
+            except (OSError, OverflowError):
+                continue
+            return number

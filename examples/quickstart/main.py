@@ -2,7 +2,7 @@
 
     nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- python examples/quickstart/main.py    no cluster needed
     python examples/quickstart/main.py --platform local                                    as processes
-    python examples/quickstart/main.py --nfs SERVER:/EXPORT --image IMAGE                  on the cluster of your KUBECONFIG
+    python examples/quickstart/main.py --nfs SERVER:/EXPORT --image IMAGE                  on your KUBECONFIG's cluster
 
 The image needs Python and scikit-learn, nothing of ours.
 """

@@ -6,10 +6,11 @@ search; those of the other replicas are kept beside them.
 
 import os
 
-import nni
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
+
+import nni
 
 FOLDS = 5
 

@@ -108,7 +108,8 @@ def _fitting(name: str, base: Any, value: Any) -> Any:
     if isinstance(base, float) and isinstance(value, int):
         return float(value)
     raise ValueError(
-        f"The parameter {name!r} is {value!r}, a {type(value).__name__}, but its default is a {type(base).__name__}."
+        f"The parameter {name!r} is {value!r} ({type(value).__name__}), but its default is a value of type "
+        f"{type(base).__name__}."
     )
 
 

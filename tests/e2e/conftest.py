@@ -1,6 +1,5 @@
 """One sandbox for all end-to-end tests, and experiments that run on it."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,17 +23,3 @@ def cluster(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return sandbox
-
-
-@pytest.fixture
-def port() -> int:
-    """A port that is free, and so is the next one."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            number: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", number + 1))
-            except (OSError, OverflowError):
-                continue
-            return number

@@ -113,11 +113,11 @@ def until(experiment: Experiment, is_so: Callable[[dict[str, Any]], bool]) -> di
 
 @pytest.mark.parametrize("platform", ["local", "kubeflow"])
 def test_trials_run_report_and_succeed(
-    make: Callable[..., Experiment], port: int, platform: str, capsys: pytest.CaptureFixture[str]
+    make: Callable[..., Experiment], free_port: int, platform: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment = make(GOOD, platform, max_trial_number=3)
 
-    assert experiment.run(port) is True
+    assert experiment.run(free_port) is True
 
     results = experiment.export_data()
     assert [result.value["default"] for result in results] == [result.parameter["x"] for result in results]
@@ -130,11 +130,11 @@ def test_trials_run_report_and_succeed(
 
 @pytest.mark.parametrize("platform", ["local", "kubeflow"])
 def test_a_failing_trial_says_why_and_the_experiment_goes_on(
-    make: Callable[..., Experiment], port: int, platform: str
+    make: Callable[..., Experiment], free_port: int, platform: str
 ) -> None:
     experiment = make(BAD, platform, max_trial_number=2)
 
-    assert experiment.run(port) is True
+    assert experiment.run(free_port) is True
 
     for trial in experiment.list_trial_jobs():
         assert trial.status == "FAILED"
@@ -146,21 +146,21 @@ def test_a_failing_trial_says_why_and_the_experiment_goes_on(
 
 
 @pytest.mark.parametrize("platform", ["local", "kubeflow"])
-def test_a_command_runs_as_written(make: Callable[..., Experiment], port: int, platform: str) -> None:
+def test_a_command_runs_as_written(make: Callable[..., Experiment], free_port: int, platform: str) -> None:
     command = """NAME="it's" && echo "$NAME me" | tr 'a-z' 'A-Z' > said.txt && python3 trial.py --note='it'"'"'s'"""
     experiment = make(GOOD, platform, command, max_trial_number=1)
 
-    assert experiment.run(port) is True
+    assert experiment.run(free_port) is True
 
     assert experiment.get_job_statistics() == [{"trialJobStatus": "SUCCEEDED", "trialJobNumber": 1}]
 
 
 @pytest.mark.parametrize("platform", ["local", "kubeflow"])
 def test_sigterm_to_the_manager_leaves_nothing_behind(
-    make: Callable[..., Experiment], cluster: Sandbox, port: int, platform: str
+    make: Callable[..., Experiment], cluster: Sandbox, free_port: int, platform: str
 ) -> None:
     experiment = make(ENDLESS, platform, max_trial_number=4)
-    experiment.start(port)
+    experiment.start(free_port)
     until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
     assert experiment._running is not None
     manager = experiment._running.process
@@ -172,9 +172,9 @@ def test_sigterm_to_the_manager_leaves_nothing_behind(
     assert processes_of(experiment) == []
 
 
-def test_a_killed_trial_is_cancelled_and_its_place_filled(make: Callable[..., Experiment], port: int) -> None:
+def test_a_killed_trial_is_cancelled_and_its_place_filled(make: Callable[..., Experiment], free_port: int) -> None:
     experiment = make(ENDLESS, "local", trial_concurrency=1)
-    experiment.start(port)
+    experiment.start(free_port)
     first = until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
     victim = first["trials"][0]["trialJobId"]
 
@@ -184,30 +184,30 @@ def test_a_killed_trial_is_cancelled_and_its_place_filled(make: Callable[..., Ex
     assert experiment.get_trial_job(victim).status == "USER_CANCELED"
 
 
-def test_a_trial_past_its_duration_is_stopped(make: Callable[..., Experiment], port: int) -> None:
+def test_a_trial_past_its_duration_is_stopped(make: Callable[..., Experiment], free_port: int) -> None:
     experiment = make(ENDLESS, "local", max_trial_number=1, max_trial_duration="1s")
 
-    assert experiment.run(port) is True
+    assert experiment.run(free_port) is True
 
     assert [trial.status for trial in experiment.list_trial_jobs()] == ["EARLY_STOPPED"]
 
 
 @pytest.mark.parametrize("offset", [0, 1])
 def test_a_port_in_use_is_said_before_anything_happens(
-    make: Callable[..., Experiment], port: int, offset: int, tmp_path: Path
+    make: Callable[..., Experiment], free_port: int, offset: int, tmp_path: Path
 ) -> None:
     experiment = make(GOOD, max_trial_number=1)
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port + offset))
+        taken.bind(("127.0.0.1", free_port + offset))
         taken.listen()
 
-        with pytest.raises(errors.PortInUseError, match=f"Port {port + offset}"):
-            experiment.run(port)
+        with pytest.raises(errors.PortInUseError, match=f"Port {free_port + offset}"):
+            experiment.run(free_port)
 
     assert not (tmp_path / "home" / "nni-experiments").exists()
 
 
-def test_no_program_that_ends_leaves_its_manager_behind(cluster: Sandbox, port: int, tmp_path: Path) -> None:
+def test_no_program_that_ends_leaves_its_manager_behind(cluster: Sandbox, free_port: int, tmp_path: Path) -> None:
     (tmp_path / "trial.py").write_text(ENDLESS)
     program = f"""
 from nni.experiment import Experiment
@@ -216,7 +216,7 @@ experiment.config.search_space = {SPACE!r}
 experiment.config.tuner.name = "Random"
 experiment.config.trial_command = "python3 trial.py"
 experiment.config.trial_concurrency = 1
-experiment.start({port})
+experiment.start({free_port})
 print(experiment.id, experiment._running.process.pid, flush=True)
 import os
 import select
@@ -235,7 +235,7 @@ os._exit(0)
     assert processes_of(described) == []
 
 
-def test_nnictl_from_yaml_to_stop(cluster: Sandbox, port: int, tmp_path: Path) -> None:
+def test_nnictl_from_yaml_to_stop(cluster: Sandbox, free_port: int, tmp_path: Path) -> None:
     (tmp_path / "trial.py").write_text(ENDLESS)
     (tmp_path / "experiment.yml").write_text(
         """
@@ -254,16 +254,16 @@ trainingService: {platform: local}
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
-    nnictl("create", "--config", str(tmp_path / "experiment.yml"), "--port", str(port))
+    nnictl("create", "--config", str(tmp_path / "experiment.yml"), "--port", str(free_port))
     try:
         (known,) = json.loads(nnictl("experiment", "list", "--json"))
-        assert (known["port"], known["platform"], known["status"]) == (port, "local", "RUNNING")
-        experiment = Experiment.connect(port)
+        assert (known["port"], known["platform"], known["status"]) == (free_port, "local", "RUNNING")
+        experiment = Experiment.connect(free_port)
         until(experiment, lambda change: change["counts"]["RUNNING"] == 1)
         (trial,) = json.loads(nnictl("trial", "ls", "--json"))
         assert trial["status"] == "RUNNING"
         assert trial["trialJobId"] in nnictl("trial", "ls", known["id"][:4])
-        assert nnictl("webui", "url").startswith(f"http://127.0.0.1:{port}/oview?token=")
+        assert nnictl("webui", "url").startswith(f"http://127.0.0.1:{free_port}/oview?token=")
         assert "1 running" in nnictl("experiment", "status")
     finally:
         nnictl("stop", "--all")
@@ -288,7 +288,7 @@ def test_every_mistake_in_a_file_is_said_at_once(cluster: Sandbox, tmp_path: Pat
         assert word.lower() in ended.stderr.lower().replace("_", "")
 
 
-def test_a_whole_configuration_object_runs(cluster: Sandbox, port: int, tmp_path: Path) -> None:
+def test_a_whole_configuration_object_runs(cluster: Sandbox, free_port: int, tmp_path: Path) -> None:
     (tmp_path / "trial.py").write_text(GOOD)
     config = ExperimentConfig(
         search_space=SPACE,
@@ -301,6 +301,6 @@ def test_a_whole_configuration_object_runs(cluster: Sandbox, port: int, tmp_path
     )
     experiment = Experiment(config)
     try:
-        assert experiment.run(port) is True
+        assert experiment.run(free_port) is True
     finally:
         experiment.stop()

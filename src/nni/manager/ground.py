@@ -2,18 +2,19 @@
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import client, platform
 from nni.runtime import archive
-from nni.storage import bundle, mounted, nfs
+from nni.storage import bundle, mounted
+
+_log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -106,7 +107,9 @@ async def _files(
 ) -> Files:
     """Pack each distinct code directory once."""
     directories = sorted({role.code_directory for role in roles})
-    packed = {one: await asyncio.to_thread(bundle.build, Path(one)) for one in directories}
+    packed = {one: await bundle.build(Path(one)) for one in directories}
+    for warning in (warning for one in packed.values() for warning in one.warnings):
+        _log.warning("%s", warning)
     return Files(
         volume=volume,
         experiment_id=experiment_id,

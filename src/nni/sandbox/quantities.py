@@ -19,7 +19,7 @@ def parse(text: str | float) -> decimal.Decimal:
     number = text.rstrip("KMGTPEikmun")
     suffix = text[len(number) :]
     try:
-        return decimal.Decimal(number) * _SCALES[suffix]
+        return decimal.Decimal(number if number.strip() == number else "") * _SCALES[suffix]
     except (decimal.InvalidOperation, KeyError) as error:
         raise ValueError(f"{text} is not a quantity such as 2, 500m or 4Gi") from error
 

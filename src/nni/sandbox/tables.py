@@ -17,7 +17,8 @@ def table(
     """Make a Table. ``include`` is ``None``, ``Metadata`` or ``Object``: what each row carries of its object."""
     columns = _COLUMNS.get(kind.kind, (_NAME, _AGE))
     definitions = [
-        {"name": name, "type": "string", "format": "name" if name == "Name" else "", "description": name, "priority": priority}
+        {"name": name, "type": "string", "format": name.lower() if name == "Name" else "", "description": name,
+         "priority": priority}
         for name, priority, _ in columns
     ]  # fmt: skip
     return {

@@ -12,13 +12,18 @@ input closes.
 """
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
+import http.client
 import json
 import pathlib
+import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from nni import errors
@@ -115,6 +120,61 @@ class Sandbox:
         with self._process as process, contextlib.suppress(BrokenPipeError):
             process.communicate(timeout=_END_WITHIN)
         self._process = None
+
+
+class Connection:
+    """Plain HTTPS to the API server of a sandbox, for tests that want to see the answers themselves."""
+
+    def __init__(self, running: Sandbox) -> None:
+        config = json.loads(running.kubeconfig.read_text())
+        authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
+        self._tls = ssl.create_default_context(cadata=authority)
+        self._url = running.url
+        self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
+
+    def open(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
+        """Send a request and return the open answer. Raises urllib.error.HTTPError for refusals."""
+        data = None if body is None else json.dumps(body).encode()
+        complete = {"Content-Type": "application/json", **self._headers, **headers}
+        request = urllib.request.Request(self._url + path, data, complete, method=method)  # noqa: S310 - it is https
+        answer: http.client.HTTPResponse = urllib.request.urlopen(request, context=self._tls, timeout=20)  # noqa: S310
+        return answer
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
+        """Send a request and return the status code and the object, of a refusal too."""
+        try:
+            with self.open(method, path, body, **headers) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def watch(self, path: str) -> Iterator[dict[str, Any]]:
+        """Yield the events of a watch (the path carries its query) until the server ends it."""
+        with self.open("GET", path) as answer:
+            for line in answer:
+                yield json.loads(line)
+
+    def until(self, path: str, is_done: Callable[[dict[str, Any]], bool], *, timeout: int = 15) -> dict[str, Any]:
+        """Watch one object until something holds, and return it as it then is. Raises TimeoutError."""
+        for event in self.watch(self._one(path, timeout)):
+            if event["type"] != "DELETED" and is_done(event["object"]):
+                return dict(event["object"])
+        raise TimeoutError(f"{path} never came to it: {self.call('GET', path)}")
+
+    def until_gone(self, path: str, *, timeout: int = 15) -> None:
+        """Watch one object until it is deleted. Raises TimeoutError."""
+        code, found = self.call("GET", path)
+        if code == 404:
+            return
+        since = f"&resourceVersion={found['metadata']['resourceVersion']}"
+        if not any(event["type"] == "DELETED" for event in self.watch(self._one(path, timeout) + since)):
+            raise TimeoutError(f"{path} is still there: {self.call('GET', path)}")
+
+    @staticmethod
+    def _one(path: str, timeout: int) -> str:
+        collection, _, name = path.rpartition("/")
+        return f"{collection}?watch=1&timeoutSeconds={timeout}&fieldSelector=metadata.name%3D{name}"
 
 
 async def _serve(options: "cluster.Options") -> None:

@@ -2,8 +2,8 @@
 
 It is the parent of all of them, so it alone can wait for them, and when its socket closes - the sandbox has ended, in
 whatever way - it kills what still runs, removes the sandbox's directory and leaves. With namespaces it is PID 1 of a
-PID namespace: should it die itself, the kernel kills all below it. Every container then is PID 1 of one of its own, as in
-a cluster: what it leaves behind dies with it, and a SIGTERM that it has no handler for does nothing.
+PID namespace: should it die itself, the kernel kills all below it. Every container then is PID 1 of one of its own, as
+in a cluster: what it leaves behind dies with it, and a SIGTERM that it has no handler for does nothing.
 
 Frames on the socket: 4 bytes of length (big endian), then JSON; a frame ``start`` brings the descriptor for the output.
 """

@@ -7,7 +7,6 @@ shows the same entries and has room for one more. All of it lives in a mount nam
 import dataclasses
 import os
 import pathlib
-import stat
 
 from nni.sandbox.node import kernel
 
@@ -38,22 +37,32 @@ def arrange(calls: kernel.Kernel, wanted: list[Mount], staging: pathlib.Path, *,
         has_own_processes: Whether it is in a PID namespace of its own, and so needs a /proc of its own.
     """
     calls.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    targets = {mount: pathlib.Path(mount.target).resolve() for mount in wanted}
+    for mount in wanted:
+        if not targets[mount].exists():
+            _make_room(calls, targets[mount], staging, is_folder=_is_folder(mount))
     # Held open from here on: what is mounted first may hide the source of what comes next.
     sources = {mount: os.open(mount.source, os.O_PATH) for mount in wanted if mount.source}
-    for mount in sorted(wanted, key=lambda each: each.target.count("/")):
-        target = pathlib.Path(mount.target).resolve()
-        is_folder = mount not in sources or stat.S_ISDIR(os.fstat(sources[mount]).st_mode)
-        if not target.exists():
-            _make_room(calls, target, staging, is_folder=is_folder)
-        if mount in sources:
-            calls.mount(f"/proc/self/fd/{sources[mount]}", str(target), None, kernel.MS_BIND | kernel.MS_REC)
-        if mount.is_read_only:
-            flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _locked_flags(target)
-            calls.mount(None, str(target), None, flags)
+    for mount in sorted(wanted, key=lambda each: len(targets[each].parts)):
+        _mount(calls, mount, targets[mount], sources.get(mount))
     for descriptor in sources.values():
         os.close(descriptor)
     if has_own_processes:
         calls.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
+
+
+def _mount(calls: kernel.Kernel, mount: Mount, target: pathlib.Path, source: int | None) -> None:
+    if not target.exists():  # below another volume: it gets the directory, as in a cluster
+        _make(target, is_folder=_is_folder(mount))
+    if source is not None:
+        calls.mount(f"/proc/self/fd/{source}", str(target), None, kernel.MS_BIND | kernel.MS_REC)
+    if mount.is_read_only:
+        flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _locked_flags(target)
+        calls.mount(None, str(target), None, flags)
+
+
+def _is_folder(mount: Mount) -> bool:
+    return not mount.source or pathlib.Path(mount.source).is_dir()
 
 
 def _make_room(calls: kernel.Kernel, target: pathlib.Path, staging: pathlib.Path, *, is_folder: bool) -> None:

@@ -1,0 +1,170 @@
+"""The code directory, packed: content-addressed, and the same bytes for the same files.
+
+Inside a git work tree git itself says which files belong to it; elsewhere ``.gitignore`` files are read here. On top
+of both, ``.nniignore`` leaves more behind (what git leaves behind it cannot take back). ``.git`` and ``__pycache__``
+never travel; other names that begin with a dot do.
+"""
+
+import asyncio
+import dataclasses
+import gzip
+import hashlib
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nni import errors
+from nni.core import units
+from nni.storage import listing
+
+WARN_FILES = 2_000
+WARN_BYTES = 20 << 20
+REFUSE_BYTES = 300 << 20
+_LARGEST = 10
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A packed code directory: a snapshot, so that later edits change nothing."""
+
+    digest: str
+    """sha256 over names, kinds and contents: the bundle's name on the volume. Not that of ``content``."""
+    content: bytes = dataclasses.field(repr=False)
+    """tar.gz."""
+    files: int
+    size: int
+    """Bytes, unpacked."""
+    warnings: tuple[str, ...] = ()
+    """Sentences for the user."""
+
+
+class _Found(NamedTuple):
+    path: str
+    """Relative to the code directory, with ``/``."""
+    is_link: bool
+    size: int
+
+
+async def build(directory: Path) -> Bundle:
+    """Pack a directory, in a thread.
+
+    Raises:
+        ConfigError: It is not there, is too large, or has a file that cannot travel; the message names it.
+    """
+    return await asyncio.to_thread(pack, directory)
+
+
+def pack(directory: Path) -> Bundle:
+    """Pack a directory; see ``build``."""
+    if not directory.is_dir():
+        raise _refused(f"The code directory {directory} is not a directory; name the one that holds the trial's code.")
+    found, warnings = _survey(directory)
+    total = sum(each.size for each in found)
+    if total > REFUSE_BYTES:
+        raise _refused(_too_large(directory, found, total))
+    if total > WARN_BYTES or len(found) > WARN_FILES:
+        warnings.append(
+            f"The code directory {directory} has {len(found):,} files of {units.format_size(total / 2**20)} in all; "
+            "name in a .nniignore file there what trials do not need."
+        )
+    manifest = hashlib.sha256()
+    packed = io.BytesIO()
+    size = 0
+    with (
+        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for each in found:
+            member, content = _member(directory, each)
+            kind = "link" if member.issym() else f"{member.mode:o}"
+            digest = hashlib.sha256(member.linkname.encode(errors="surrogateescape") or content).hexdigest()
+            manifest.update(f"{kind} {digest} ".encode() + os.fsencode(each.path) + b"\0")
+            archive.addfile(member, io.BytesIO(content))
+            size += len(content)
+    return Bundle(
+        digest=manifest.hexdigest(), content=packed.getvalue(), files=len(found), size=size, warnings=tuple(warnings)
+    )
+
+
+def _survey(directory: Path) -> tuple[list[_Found], list[str]]:
+    """Return what travels, in order, and what is to be said about the rest."""
+    listed, warnings = listing.files(directory)
+    found = []
+    for path in sorted(listed, key=os.fsencode):
+        status = _status(directory / path)
+        if status is None:
+            continue
+        if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            found.append(_Found(path, stat.S_ISLNK(status.st_mode), status.st_size))
+        else:
+            warnings.append(f"{directory / path} is neither a file nor a link, so it stays behind.")
+    return found, warnings
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:  # git lists what was deleted but not committed
+        return None
+
+
+def _member(directory: Path, found: _Found) -> tuple[tarfile.TarInfo, bytes]:
+    member = tarfile.TarInfo(found.path)
+    place = directory / found.path
+    if found.is_link:
+        member.type, member.linkname = tarfile.SYMTYPE, _target(directory, place)
+        return member, b""
+    try:
+        with place.open("rb") as file:
+            content = file.read()
+            mode = os.fstat(file.fileno()).st_mode
+    except OSError as error:
+        raise _refused(
+            f"{place} cannot be read ({error.strerror}), so the code directory cannot travel; make it readable, or "
+            "name it in .nniignore."
+        ) from error
+    member.mode = 0o755 if mode & 0o111 else 0o644
+    member.size = len(content)
+    return member, content
+
+
+def _target(directory: Path, link: Path) -> str:
+    """Return where a link leads, relative to itself: the directory will be somewhere else."""
+    top = directory.absolute()
+    here = top / link.relative_to(directory).parent
+    written = link.readlink()
+    target = Path(os.path.normpath(here / written))
+    if not target.is_relative_to(top):
+        # An absolute link may name the same directory by another path.
+        real_top = top.resolve()
+        if not (written.is_absolute() and target.is_relative_to(real_top)):
+            raise _leaves(link, written)
+        target = top / target.relative_to(real_top)
+    if not Path(os.path.realpath(link)).is_relative_to(top.resolve()):
+        raise _leaves(link, written)
+    return os.path.relpath(target, here)
+
+
+def _leaves(link: Path, target: Path) -> errors.ConfigError:
+    return _refused(
+        f"The link {link} leads out of the code directory, to {target}; copy what it names into the directory, or name "
+        "the link in .nniignore."
+    )
+
+
+def _too_large(directory: Path, found: Sequence[_Found], total: int) -> str:
+    largest = sorted(found, key=lambda each: each.size, reverse=True)[:_LARGEST]
+    names = ", ".join(f"{each.path} ({units.format_size(each.size / 2**20)})" for each in largest)
+    return (
+        f"The code directory {directory} has {units.format_size(total / 2**20)}, and at most "
+        f"{units.format_size(REFUSE_BYTES / 2**20)} travel with a trial; move data elsewhere or name it in .nniignore. "
+        f"The largest files are {names}."
+    )
+
+
+def _refused(message: str) -> errors.ConfigError:
+    return errors.ConfigError([errors.Problem("", message)])
