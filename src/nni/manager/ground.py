@@ -1,22 +1,31 @@
 """What an experiment stands on: its platform, its volume, and how trials reach the intake."""
 
 import asyncio
+import contextlib
 import dataclasses
+import ipaddress
 import logging
+import os
+import socket
+import subprocess
+import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager.files import Files
 from nni.platforms import local
+from nni.platforms.kubeflow import client, kinds, manifest, platform
 from nni.runtime import archive
-from nni.storage import bundle, mounted
+from nni.storage import bundle, mounted, nfs
 
 _log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 pods come from anywhere; each needs its token
 
 
 class Ground(Protocol):
@@ -48,13 +57,16 @@ class Ground(Protocol):
         ...
 
 
-async def find(spec: specs.ExperimentSpec, *, environment: Mapping[str, str], directory: Path) -> Ground:
+async def find(
+    spec: specs.ExperimentSpec, *, environment: Mapping[str, str], directory: Path, say: Callable[[str], None]
+) -> Ground:
     """Return what a configuration asks to stand on.
 
     Args:
         spec: The experiment.
         environment: Of this process.
         directory: The experiment's own.
+        say: Told what the user should know of what was found.
 
     Raises:
         PlatformError: There is no usable kubeconfig.
@@ -64,7 +76,7 @@ async def find(spec: specs.ExperimentSpec, *, environment: Mapping[str, str], di
         case specs.LocalSpec():
             return _Local(spec.platform, environment, directory / "volume")
         case specs.KubeflowSpec():
-            return await _kubeflow(spec, spec.platform, environment)
+            return await _kubeflow(spec.platform, spec.manager_address, environment, say)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,6 +133,114 @@ async def _files(
 
 
 async def _kubeflow(
-    spec: specs.ExperimentSpec, platform_spec: specs.KubeflowSpec, environment: Mapping[str, str]
+    spec: specs.KubeflowSpec,
+    manager_address: str | None,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> Ground:
-    raise NotImplementedError
+    """Connect to the cluster, find the job kind there and the volume here."""
+    root = nfs.locate(spec.storage, environment.get("NNI_MOUNTS"), await asyncio.to_thread(_mount_table))
+    if not await asyncio.to_thread(root.is_dir):
+        raise errors.VolumeError(
+            f"{root}, where the NFS export {spec.storage.server}:{spec.storage.path} should be, is not a directory; "
+            "mount the export there, or correct storage.mount_path or NNI_MOUNTS."
+        )
+    connection = await asyncio.to_thread(client.connect, environment, spec.namespace)
+    kind = kinds.KINDS[spec.operator]
+    try:
+        version = await connection.run(lambda: _version(connection, kind, spec.api_version))
+    except client.Refusal as refusal:
+        raise errors.PlatformError(f"The API server does not say what it serves: {refusal.message}") from refusal
+    if version != spec.api_version:
+        notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{version} is used"
+        _log.warning("%s", notice)
+        say(notice)
+    host = urllib.parse.urlsplit(connection.server).hostname or ""
+    is_near = _is_loopback(host)
+    address = manager_address
+    if address is None:
+        address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
+    return _Kubeflow(
+        spec=spec,
+        root=root,
+        connection=connection,
+        kind=kind,
+        version=version,
+        intake_host=LOOPBACK if is_near else ALL_ADDRESSES,
+        intake_address=address,
+    )
+
+
+def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str:
+    """Return the version in which the cluster takes jobs of a kind."""
+    version = kinds.fall_forward(kind, wanted, connection.served())
+    if kind.plural not in connection.plurals(kind.group, version):
+        raise kinds.missing(kind)
+    return version
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Kubeflow:
+    spec: specs.KubeflowSpec
+    root: Path
+    connection: client.Client
+    kind: kinds.JobKind
+    version: str
+    intake_host: str
+    intake_address: str
+
+    async def files(self, experiment_id: model.ExperimentId) -> Files:
+        volume = mounted.MountedVolume(self.root)
+        return await _files(experiment_id, self.spec.roles, volume, lambda path: nfs.url(self.spec.storage, path))
+
+    def platform(
+        self,
+        experiment_id: model.ExperimentId,
+        *,
+        intake_url: str,
+        tokens: Callable[[int], str],
+        clock: ports.Clock,
+    ) -> ports.Platform:
+        volume, mount = nfs.pod_volume(self.spec.storage)
+        return platform.KubeflowPlatform(
+            connection=self.connection,
+            kind=self.kind,
+            version=self.version,
+            experiment_id=experiment_id,
+            roles=self.spec.roles,
+            volume=manifest.Volume(volume=volume, mount=mount),
+            intake_url=intake_url,
+            token=tokens,
+            clock=clock,
+        )
+
+
+def _mount_table() -> str:
+    """Return what this machine has mounted: Linux's mountinfo, or what ``mount`` prints elsewhere."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    with contextlib.suppress(OSError):
+        return subprocess.run(["mount"], capture_output=True, text=True, check=False).stdout  # noqa: S607 macOS's own
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address_towards(host: str) -> str:
+    """Return this machine's address on the way to a host: where pods are likely to reach it."""
+    try:
+        ((family, _, _, _, target), *_) = socket.getaddrinfo(host, 443, type=socket.SOCK_DGRAM)
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(target)
+            own: str = probe.getsockname()[0]
+    except OSError as error:
+        raise errors.PlatformError(
+            f"No way to the API server's host {host} is known ({os.strerror(error.errno or 0)}), so it is not known "
+            "under which address pods reach this machine; set nni_manager_ip."
+        ) from error
+    return f"[{own}]" if ":" in own else own
