@@ -16,6 +16,7 @@ PAGE = Path(__file__).parent / "data" / "kubeflow_mode.rst"
 
 MODEL = """\
 import os
+import socket
 import nni
 
 parameters = nni.get_next_parameter()
@@ -24,6 +25,22 @@ for epoch in range(3):
 with open("model.bin", "w") as file:
     file.write(os.environ["RANK"])
 nni.report_final_result(parameters["x"])
+
+# As in distributed training, nobody leaves before everybody has come this far.
+place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if os.environ["RANK"] == "0":
+    with socket.create_server(place) as server:
+        workers = [server.accept()[0] for _ in range(int(os.environ["WORLD_SIZE"]) - 1)]
+    for worker in workers:
+        worker.recv(1)
+else:
+    connection = None
+    while connection is None:
+        try:
+            connection = socket.create_connection(place)
+        except ConnectionRefusedError:
+            pass
+    connection.close()
 """
 
 BEFORE = """\

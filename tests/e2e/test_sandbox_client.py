@@ -95,10 +95,12 @@ def test_a_job_of_the_official_client_runs_on_a_shared_volume(
         "python3 -c 'import os, json; print(json.dumps(dict(os.environ)))' > /mnt/nni/volume/$MARK.json"
         " && echo mine > /mnt/nni/pod/x && test $(ls /mnt/nni/pod | wc -l) = 1"
     )
+    # Everybody's file is looked at: nobody may be cleaned away because the master was first.
+    policy = {"cleanPodPolicy": "None"}
     mark = {"name": "MARK", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
     part: dict[str, Any] = {"volumeMounts": mounts, "env": [mark]}
     objects.create_namespaced_custom_object(
-        *place, make_job("shared", Master=replica(script, **part), Worker=replica(script, 2, **part))
+        *place, make_job("shared", policy, Master=replica(script, **part), Worker=replica(script, 2, **part))
     )
     state = api.until(f"{JOBS}/shared", has("Succeeded"))["status"]
     assert [(each["type"], each["status"]) for each in state["conditions"]] == [
@@ -283,8 +285,8 @@ def test_a_suspended_job_starts_over(api: sandbox.Connection) -> None:
 def test_a_deleted_job_takes_its_pods_along_before_it_goes(api: sandbox.Connection) -> None:
     api.call("POST", JOBS, make_job("doomed", Master=replica("sleep 1000")))
     api.until(f"{PODS}/doomed-master-0", is_running)
-    api.call("DELETE", f"{JOBS}/doomed", {"propagationPolicy": "Foreground"})
-    assert api.call("GET", f"{JOBS}/doomed")[1]["metadata"]["finalizers"] == ["foregroundDeletion"]
+    marked = api.call("DELETE", f"{JOBS}/doomed", {"propagationPolicy": "Foreground"})[1]
+    assert marked["metadata"]["finalizers"] == ["foregroundDeletion"]
     api.until_gone(f"{JOBS}/doomed")
     assert api.call("GET", f"{PODS}/doomed-master-0")[0] == 404
 

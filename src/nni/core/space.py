@@ -137,14 +137,14 @@ class _Spot:
 def _parse_dimension(described: Any, spot: _Spot) -> dimension.AnyDimension | None:
     example = 'write {"_type": "uniform", "_value": [0, 1]}'
     if not isinstance(described, Mapping):
-        spot.wrong("", f"{plain.shown(described)} is not a search space: {example}")
+        spot.wrong("", f"{plain.shown(described)} is not a search space; {example}")
         return None
     for name in described:
         if name not in ("_type", "_value"):
             spot.wrong(f".{name}", f"is not known here; {nearest.advice(str(name), ('_type', '_value'))}")
     if "_type" not in described or "_value" not in described:
         missing = "_value" if "_type" in described else "_type"
-        spot.wrong(f".{missing}", f"is not set: {example}")
+        spot.wrong(f".{missing}", f"is not set; {example}")
         return None
     kind, values = described["_type"], described["_value"]
     if not isinstance(kind, str) or kind not in _PARSERS:

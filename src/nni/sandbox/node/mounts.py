@@ -81,6 +81,8 @@ def _make_room(calls: kernel.Kernel, target: pathlib.Path, staging: pathlib.Path
         os.chdir("/")
     else:
         calls.mount(str(staging), str(ancestor), None, kernel.MS_MOVE)
+    # In its place it is an ancestor like any other, of which the next copy may be made.
+    calls.mount(None, str(ancestor), None, kernel.MS_PRIVATE)
 
 
 def _copy_entries(calls: kernel.Kernel, folder: pathlib.Path, copy: pathlib.Path) -> None:
