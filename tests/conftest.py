@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from nni.testing.sandbox import Sandbox
+
+EXPORT = "10.20.30.40:/mnt/nfs/nni"
+
 
 def _runs(*command: str) -> bool:
     """Whether a command is there and works: a version manager may leave a name that does not."""
@@ -110,3 +114,19 @@ def free_port() -> int:
             except (OSError, OverflowError):
                 continue
             return number
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for all tests that need a cluster and change nothing about it."""
+    with Sandbox(nfs={EXPORT: None}, environment={"OMP_NUM_THREADS": "1"}) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    """The sandbox, as this process's cluster; a home of the test's own."""
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return sandbox

@@ -1,0 +1,125 @@
+"""The contract of the platform over memory, this machine's processes, and jobs on the sandbox."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nni.core import model, spec
+from nni.platforms import local
+from nni.platforms.kubeflow import client, kinds, manifest, platform
+from nni.storage import nfs
+from nni.testing import platform as contract
+from nni.testing.sandbox import Connection, Sandbox
+from nni.wire import layout
+
+EXPERIMENT = model.ExperimentId("contract1")
+ROLE = spec.RoleSpec(name="worker", replicas=1, command="", code_directory="/code", image="any")
+SCRIPTS = {"endless": "trap 'exit 143' TERM\nsleep 1000 &\nwait\n"}
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+class TestMemoryPlatform(contract.PlatformContract):
+    @contextlib.asynccontextmanager
+    async def place(self, directory: Path) -> AsyncIterator[contract.Place]:
+        made, observed = contract.MemoryPlatform(), contract.Observed()
+        await made.open(observed.take)
+
+        async def behaves(attempt: model.AttemptKey, behaviour: contract.Behaviour) -> None:
+            made.behaviours[attempt] = behaviour
+
+        async def count() -> int:
+            return len(made.jobs)
+
+        yield contract.Place(platform=made, observed=observed, behaves=behaves, count=count)
+        await made.close()
+
+
+def write_script(volume: Path, role: str, attempt: model.AttemptKey, behaviour: contract.Behaviour) -> None:
+    """Write what an attempt runs where the manager would."""
+    directory = volume / layout.attempt(EXPERIMENT, attempt.trial, attempt.number)
+    directory.mkdir(parents=True)
+    (directory / layout.script(role)).write_text(SCRIPTS.get(str(behaviour), f"exit {behaviour}\n"))
+
+
+class TestLocalPlatform(contract.PlatformContract):
+    @contextlib.asynccontextmanager
+    async def place(self, directory: Path) -> AsyncIterator[contract.Place]:
+        observed = contract.Observed()
+        made = local.LocalPlatform(
+            experiment_id=EXPERIMENT,
+            spec=spec.LocalSpec(roles=(ROLE,)),
+            volume=directory,
+            intake_url="",
+            tokens=str,
+            environment={"PATH": "/usr/bin:/bin"},
+            clock=SystemClock(),
+        )
+        await made.open(observed.take)
+
+        async def behaves(attempt: model.AttemptKey, behaviour: contract.Behaviour) -> None:
+            write_script(directory, "worker", attempt, behaviour)
+
+        async def count() -> int:
+            text = str(directory).encode()
+            found = 0
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    found += text in entry.read_bytes()
+            return found
+
+        yield contract.Place(platform=made, observed=observed, behaves=behaves, count=count)
+        await made.close()
+
+
+class TestKubeflowPlatform(contract.PlatformContract):
+    @pytest.fixture(autouse=True)
+    def running(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+
+    @contextlib.asynccontextmanager
+    async def place(self, directory: Path) -> AsyncIterator[contract.Place]:
+        (export,) = self.sandbox.exports
+        server, _, path = export.partition(":")
+        below = f"{path}/{directory.name}"
+        volume_directory = self.sandbox.exports[export] / directory.name
+        volume_directory.mkdir()
+        volume, mount = nfs.pod_volume(spec.NfsSpec(server=server, path=below))
+        experiment = EXPERIMENT
+        observed = contract.Observed()
+        made = platform.KubeflowPlatform(
+            connection=client.connect({"KUBECONFIG": str(self.sandbox.kubeconfig)}, "default"),
+            kind=kinds.KINDS["pytorch-operator"],
+            version="v1",
+            experiment_id=experiment,
+            roles=(dataclasses.replace(ROLE, name="master"),),
+            volume=manifest.Volume(volume=volume, mount=mount),
+            intake_url="",
+            token=str,
+            clock=SystemClock(),
+        )
+        await made.open(observed.take)
+        api = Connection(self.sandbox)
+
+        async def behaves(attempt: model.AttemptKey, behaviour: contract.Behaviour) -> None:
+            write_script(volume_directory, "master", attempt, behaviour)
+
+        async def count() -> int:
+            jobs = api.call("GET", "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs")[1]["items"]
+            mine = [job for job in jobs if job["metadata"]["labels"].get("nni/experiment") == EXPERIMENT]
+            ended = ("Succeeded", "Failed")
+            return sum(
+                not any(one["type"] in ended for one in job.get("status", {}).get("conditions", ())) for job in mine
+            )
+
+        try:
+            yield contract.Place(platform=made, observed=observed, behaves=behaves, count=count)
+        finally:
+            await made.close()
