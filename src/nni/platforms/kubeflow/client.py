@@ -292,7 +292,7 @@ class Client:
     def _mapped(self, error: Any) -> Exception:
         code = int(error.status or 0)
         if code == 0:
-            return errors.PlatformUnavailableError(self._unreachable(error))
+            return self._untrusted(str(error.reason))
         try:
             answer = json.loads(error.body)
             reason, message = str(answer.get("reason", "")), str(answer.get("message") or error.reason)
@@ -301,6 +301,16 @@ class Client:
         if code == 429 or code >= 500:
             return errors.PlatformUnavailableError(f"The API server at {self.server} asks to wait: {message}")
         return Refusal(code, reason, message)
+
+    def _untrusted(self, reason: str) -> Exception:
+        """Return the error for a failure of TLS: a certificate stays wrong, a broken handshake may not."""
+        words = reason.splitlines()[-1].strip()
+        if "certificate" not in words.lower():
+            return errors.PlatformUnavailableError(f"The API server at {self.server} does not answer: {words}")
+        return errors.PlatformError(
+            f"The API server at {self.server} cannot be trusted: {words}; correct certificate-authority in the "
+            "kubeconfig."
+        )
 
     def _unreachable(self, error: BaseException) -> str:
         return f"The API server at {self.server} does not answer: {_words(error)}"

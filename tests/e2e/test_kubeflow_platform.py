@@ -1,0 +1,237 @@
+"""The Kubeflow platform on the sandbox: what others do to its jobs, what keeps them waiting, and bad credentials."""
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nni import errors
+from nni.core import model, spec
+from nni.platforms.kubeflow import client, kinds, manifest, platform
+from nni.storage import nfs
+from nni.testing import platform as contract
+from nni.testing.sandbox import Connection, Sandbox
+from nni.wire import layout
+
+Connect = Callable[[dict[str, Any]], client.Client]
+
+EXPERIMENT = model.ExperimentId("stories1")
+JOBS = "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs"
+FOREIGN = {
+    "apiVersion": "kubeflow.org/v1",
+    "kind": "PyTorchJob",
+    "metadata": {"name": "nni-exp-stories1-trial-taken"},
+    "spec": {
+        "runPolicy": {"suspend": True},
+        "pytorchReplicaSpecs": {
+            "Master": {"replicas": 1, "template": {"spec": {"containers": [{"name": "pytorch", "image": "x"}]}}}
+        },
+    },
+}
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+
+class World:
+    """The sandbox, with platforms of one experiment on it."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.api = Connection(sandbox)
+        (self.export,) = sandbox.exports
+        self.observed = contract.Observed()
+
+    @contextlib.asynccontextmanager
+    async def platform(self, **role: Any) -> AsyncIterator[platform.KubeflowPlatform]:
+        server, _, path = self.export.partition(":")
+        volume, mount = nfs.pod_volume(spec.NfsSpec(server=server, path=path))
+        fields: dict[str, Any] = {"name": "master", "replicas": 1, "command": "", "code_directory": "/", "image": "x"}
+        made = platform.KubeflowPlatform(
+            connection=client.connect({"KUBECONFIG": str(self.sandbox.kubeconfig)}, "default"),
+            kind=kinds.KINDS["pytorch-operator"],
+            version="v1",
+            experiment_id=EXPERIMENT,
+            roles=(spec.RoleSpec(**fields | role),),
+            volume=manifest.Volume(volume=volume, mount=mount),
+            intake_url="",
+            token=str,
+            clock=SystemClock(),
+        )
+        try:
+            await made.open(self.observed.take)
+            yield made
+        finally:
+            await made.close()
+
+    def order(self, trial: str, script: str = "exec sleep 1000", slot: int = 0) -> model.JobOrder:
+        ordered = contract.order(trial, slot)
+        directory = self.sandbox.exports[self.export] / layout.attempt(EXPERIMENT, ordered.attempt.trial, 1)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / layout.script("master")).write_text(script)
+        return ordered
+
+
+@pytest.fixture
+def world(sandbox: Sandbox) -> World:
+    return World(sandbox)
+
+
+def runs(seen: model.Observation) -> bool:
+    return seen.phase is model.JobPhase.RUNNING
+
+
+async def test_a_job_that_is_not_ours_is_left_alone(world: World) -> None:
+    _, there = world.api.call("POST", JOBS, FOREIGN)
+    async with world.platform() as jobs:
+        with pytest.raises(errors.PlatformError, match="PyTorchJob default/nni-exp-stories1-trial-taken exists"):
+            await jobs.create(world.order("taken"))
+        await jobs.clean_up()
+    _, after = world.api.call("GET", f"{JOBS}/nni-exp-stories1-trial-taken")
+    assert after["metadata"]["uid"] == there["metadata"]["uid"]
+    world.api.call("DELETE", f"{JOBS}/nni-exp-stories1-trial-taken")
+
+
+async def test_a_job_that_somebody_deletes_is_gone(world: World) -> None:
+    ordered = world.order("victim", "trap 'exit 0' TERM; sleep 1000 & wait")
+    async with world.platform() as jobs:
+        name = await jobs.create(ordered)
+        await world.observed.until(ordered.attempt, runs)
+        world.api.call("DELETE", f"{JOBS}/{name}")
+        seen = await world.observed.until(ordered.attempt, lambda one: one.phase.is_final)
+        assert seen.phase is model.JobPhase.GONE
+        assert seen.reason is not None
+        assert seen.reason.kind is model.ReasonClass.INFRASTRUCTURE
+        await jobs.clean_up()
+
+
+async def test_jobs_from_before_are_observed_and_adopted(world: World) -> None:
+    ordered = world.order("older")
+    async with world.platform() as before:
+        name = await before.create(ordered)
+        await world.observed.until(ordered.attempt, runs)
+    world.observed = contract.Observed()
+    async with world.platform() as after:
+        await world.observed.until(ordered.attempt, runs)
+        assert await after.create(ordered) == name
+        await after.remove(ordered.attempt)
+        assert world.api.call("GET", f"{JOBS}/{name}")[0] == 404
+        await after.clean_up()
+
+
+async def test_a_job_without_room_says_so(world: World) -> None:
+    ordered = world.order("large")
+    async with world.platform(gpus=99) as jobs:
+        await jobs.create(ordered)
+        seen = await world.observed.until(ordered.attempt, lambda one: one.reason is not None)
+        assert seen.phase is model.JobPhase.PENDING
+        assert seen.reason is not None
+        assert seen.reason.kind is model.ReasonClass.CAPACITY
+        assert "Insufficient nvidia.com/gpu" in seen.reason.sentence
+        assert seen.reason.evidence == "Pod default/nni-exp-stories1-trial-large-master-0"
+        await jobs.clean_up()
+
+
+async def test_a_killed_command_shows_its_code_and_last_words(world: World) -> None:
+    ordered = world.order("killed", "echo 'not long now'; exit 137")
+    async with world.platform() as jobs:
+        await jobs.create(ordered)
+        seen = await world.observed.until(ordered.attempt, lambda one: one.phase.is_final)
+        assert (seen.phase, seen.exit_code) == (model.JobPhase.FAILED, 137)
+        assert seen.reason is not None
+        assert seen.reason.sentence.endswith("exit code 137: not long now")
+        await jobs.clean_up()
+
+
+async def test_tokens_are_made_ahead_and_go_at_the_end(world: World) -> None:
+    secret = "/api/v1/namespaces/default/secrets/nni-exp-stories1"
+    async with world.platform() as jobs:
+        assert len(world.api.call("GET", secret)[1]["data"]) == 256
+        await jobs.create(world.order("first", "exit 0", slot=300))
+        assert len(world.api.call("GET", secret)[1]["data"]) == 512
+        await jobs.clean_up()
+        assert world.api.call("GET", secret)[0] == 404
+
+
+@pytest.fixture
+def kubeconfig(sandbox: Sandbox) -> dict[str, Any]:
+    """The sandbox's kubeconfig, to be spoilt."""
+    return dict(json.loads(sandbox.kubeconfig.read_text()))
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], client.Client]]:
+    """Return what connects with a kubeconfig, which is written to ``config`` below ``tmp_path``."""
+    with contextlib.ExitStack() as stack:
+
+        def connect_one(kubeconfig: dict[str, Any]) -> client.Client:
+            path = tmp_path / "config"
+            path.write_text(json.dumps(kubeconfig))
+            return stack.enter_context(contextlib.closing(client.connect({"KUBECONFIG": str(path)}, "default")))
+
+        yield connect_one
+
+
+def test_a_wrong_token_is_said(connect: Connect, kubeconfig: dict[str, Any], tmp_path: Path) -> None:
+    kubeconfig["users"][0]["user"]["token"] = "wrong"
+    connection = connect(kubeconfig)
+    with pytest.raises(errors.PlatformUnavailableError, match="does not accept the credentials"):
+        connection.served()
+
+
+def test_a_renewed_token_is_taken_up(connect: Connect, kubeconfig: dict[str, Any], tmp_path: Path) -> None:
+    right = kubeconfig["users"][0]["user"]["token"]
+    kubeconfig["users"][0]["user"]["token"] = "expired"
+    connection = connect(kubeconfig)
+    kubeconfig["users"][0]["user"]["token"] = right
+    (tmp_path / "config").write_text(json.dumps(kubeconfig))
+    assert "v1" in connection.served()["kubeflow.org"]
+
+
+def test_a_server_that_is_not_there_is_said(connect: Connect, kubeconfig: dict[str, Any], tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        kubeconfig["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{closed.getsockname()[1]}"
+        connection = connect(kubeconfig)
+        with pytest.raises(errors.PlatformUnavailableError, match=r"does not answer: .*Connection refused"):
+            connection.served()
+
+
+def test_a_server_of_another_authority_is_said(connect: Connect, kubeconfig: dict[str, Any], tmp_path: Path) -> None:
+    del kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]
+    connection = connect(kubeconfig)
+    with pytest.raises(errors.PlatformError, match=r"cannot be trusted: .*certificate verify failed"):
+        connection.served()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "cannot be used"),
+        ("{}", "cannot be used"),
+        ('{"current-context": "x", "contexts": []}', "cannot be used"),
+    ],
+)
+def test_a_broken_kubeconfig_is_said(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(errors.PlatformError, match=said):
+        client.connect({"KUBECONFIG": str(tmp_path / "config")}, "default")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"KUBECONFIG": "/no/such"}, "KUBECONFIG names /no/such, which does not exist"),
+        ({"HOME": "/no"}, "There is no kubeconfig: set KUBECONFIG"),
+    ],
+)
+def test_no_kubeconfig_is_said(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(errors.PlatformError, match=said):
+        client.connect(environment, "default")

@@ -1,0 +1,211 @@
+"""What a job and its pods show: phases by condition, reasons by what keeps a trial from progressing."""
+
+from typing import Any
+
+import pytest
+
+from nni.core import model
+from nni.platforms.kubeflow import status
+
+TIME = "2026-11-24T10:00:00Z"
+SECONDS = 1795514400.0
+PHASE = model.JobPhase
+USER, CONFIG = model.ReasonClass.USER, model.ReasonClass.CONFIG
+CAPACITY, INFRASTRUCTURE = model.ReasonClass.CAPACITY, model.ReasonClass.INFRASTRUCTURE
+
+
+def job(*conditions: str, message: str = "it is so", **fields: Any) -> dict[str, Any]:
+    """Return a job with conditions; one that begins with ``!`` is False."""
+    listed = [
+        {
+            "type": one.lstrip("!"),
+            "status": "False" if one.startswith("!") else "True",
+            "message": message,
+            "lastTransitionTime": TIME,
+        }
+        for one in conditions
+    ]
+    return {
+        "kind": "PyTorchJob",
+        "metadata": {"name": "job", "namespace": "team", "uid": "1"},
+        "status": {"conditions": listed, **fields},
+    }
+
+
+def pod(role: str = "master", phase: str = "Pending", **state: Any) -> dict[str, Any]:
+    """Return a pod whose container is ``waiting``, ``running`` or ``terminated``; other words are of its status."""
+    container = {name: state.pop(name) for name in ("waiting", "running", "terminated") if name in state}
+    statuses = [{"name": "pytorch", "image": "my/image:1", "state": container}] if container else []
+    limits = {"name": "pytorch", "resources": {"limits": {"memory": "512Mi"}}}
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"job-{role}-0", "namespace": "team", "uid": role, "labels": {"nni/role": role},
+            "creationTimestamp": TIME,
+        },
+        "spec": {"containers": [limits]},
+        "status": {"phase": phase, "containerStatuses": statuses, **state},
+    }  # fmt: skip
+
+
+def observe(job: dict[str, Any], *pods: dict[str, Any]) -> model.Observation:
+    return status.observe(job, pods, status.training_operator_phase, "pytorch")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "phase"),
+    [
+        ([], PHASE.PENDING),
+        (["Created"], PHASE.PENDING),
+        (["Created", "Running"], PHASE.RUNNING),
+        (["Created", "!Running", "Restarting"], PHASE.RUNNING),
+        (["Created", "!Running", "Succeeded"], PHASE.SUCCEEDED),
+        (["Created", "!Running", "Failed"], PHASE.FAILED),
+        (["Succeeded", "Failed"], PHASE.FAILED),
+        (["Created", "Suspended"], PHASE.QUEUED),
+        (["Created", "!Running", "Suspended"], PHASE.QUEUED),
+        (["Created", "!Suspended", "Running"], PHASE.RUNNING),
+    ],
+)
+def test_a_phase_is_read_from_conditions_that_are_true(conditions: list[str], phase: model.JobPhase) -> None:
+    assert observe(job(*conditions)).phase is phase
+
+
+def test_a_job_without_a_status_is_pending() -> None:
+    assert observe({"metadata": {"name": "job"}}).phase is PHASE.PENDING
+
+
+def test_times_come_from_the_chief_s_container_and_the_job() -> None:
+    later = {"startedAt": "2026-11-24T10:00:05Z"}
+    pods = (pod("worker", "Running", running=later), pod("master", "Running", running={"startedAt": TIME}))
+    ended = job("Succeeded", completionTime="2026-11-24T10:00:30Z")
+
+    assert observe(job("Running"), *pods).started_at == SECONDS
+    assert (observe(ended, *pods).started_at, observe(ended, *pods).ended_at) == (SECONDS, SECONDS + 30)
+    assert observe(job("Created"), *pods).started_at is None
+
+
+REASONS: list[tuple[str, dict[str, Any], list[dict[str, Any]], model.ReasonClass, str]] = [
+    (
+        "the scheduler finds no node",
+        job("Created"),
+        [
+            pod(
+                conditions=[
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+                        "lastTransitionTime": TIME,
+                    }
+                ]
+            )
+        ],
+        CAPACITY,
+        "No node has room: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+    ),
+    (
+        "an image that is not there",
+        job("Created"),
+        [pod(waiting={"reason": "ImagePullBackOff", "message": 'Back-off pulling image "my/image:1"'})],
+        CONFIG,
+        'The image my/image:1 cannot be pulled: Back-off pulling image "my/image:1"',
+    ),
+    (
+        "a secret that is not there",
+        job("Created"),
+        [pod(waiting={"reason": "CreateContainerConfigError", "message": 'secret "x" not found'})],
+        CONFIG,
+        'A container cannot be started (CreateContainerConfigError): secret "x" not found',
+    ),
+    (
+        "a queue",
+        job("Suspended"),
+        [],
+        CAPACITY,
+        "It is queued: its job is suspended until a queue admits it.",
+    ),
+    (
+        "too much memory",
+        job("Failed"),
+        [pod(phase="Failed", terminated={"exitCode": 137, "reason": "OOMKilled", "finishedAt": TIME})],
+        USER,
+        "It used more memory than its limit of 512Mi (OOMKilled); raise memory_size.",
+    ),
+    (
+        "an exit code",
+        job("Failed"),
+        [pod(phase="Failed", terminated={"exitCode": 3, "reason": "Error", "message": "a\nlast words\n"})],
+        USER,
+        "A container ended with exit code 3: last words",
+    ),
+    (
+        "an eviction",
+        job("Failed"),
+        [pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")],
+        INFRASTRUCTURE,
+        "Evicted: The node was low on resource: memory.",
+    ),
+    (
+        "a preemption, whatever the exit code",
+        job("Failed"),
+        [
+            pod(
+                phase="Failed",
+                terminated={"exitCode": 143},
+                conditions=[
+                    {
+                        "type": "DisruptionTarget",
+                        "status": "True",
+                        "reason": "PreemptionByScheduler",
+                        "message": "preempting to accommodate a higher priority pod",
+                        "lastTransitionTime": TIME,
+                    }
+                ],
+            )
+        ],
+        INFRASTRUCTURE,
+        "The cluster took its pod away: preempting to accommodate a higher priority pod",
+    ),
+    (
+        "a job that failed without pods",
+        job("Failed", message="job has reached the deadline"),
+        [],
+        INFRASTRUCTURE,
+        "job has reached the deadline",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "kind", "sentence"), [row[1:] for row in REASONS], ids=[row[0] for row in REASONS]
+)
+def test_a_reason_says_what_is_wrong(
+    job: dict[str, Any], pods: list[dict[str, Any]], kind: model.ReasonClass, sentence: str
+) -> None:
+    reason = observe(job, *pods).reason
+
+    assert reason is not None
+    assert (reason.kind, reason.sentence) == (kind, sentence)
+    assert reason.evidence == ("Pod team/job-master-0" if pods else "PyTorchJob team/job")
+
+
+@pytest.mark.parametrize("conditions", [["Created"], ["Running"], ["Succeeded"]])
+def test_a_job_that_goes_its_way_has_no_reason(conditions: list[str]) -> None:
+    assert observe(job(*conditions), pod(phase="Running", running={"startedAt": TIME})).reason is None
+
+
+def test_the_first_replica_that_failed_gives_the_exit_code() -> None:
+    pods = (pod("worker", "Failed", terminated={"exitCode": 5}), pod("master", "Running", running={}))
+
+    assert observe(job("Failed"), *pods).exit_code == 5
+    assert observe(job("Succeeded"), *pods).exit_code is None
+
+
+def test_a_job_that_somebody_deleted_is_gone() -> None:
+    seen = status.gone(job("Running"), SECONDS)
+
+    assert seen.phase is PHASE.GONE
+    assert seen.reason is not None
+    assert (seen.reason.kind, seen.reason.evidence) == (INFRASTRUCTURE, "PyTorchJob team/job")
