@@ -90,7 +90,8 @@ class Sights:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._thread.join(timeout=10)
+        # The stream ends with the experiment.
+        self._thread.join()
 
     def _follow(self) -> None:
         seen: dict[str, float] = {}
