@@ -334,16 +334,6 @@ def test_a_refusal_for_good_fails_the_trial() -> None:
     )
 
 
-def test_a_job_that_somebody_deleted_fails_its_trial() -> None:
-    story = Story().running("aaaaa")
-    gone = model.Reason(kind=model.ReasonClass.INFRASTRUCTURE, sentence="deleted by somebody")
-    story.observes("aaaaa", model.JobPhase.GONE, reason=gone)
-
-    story.happens(event.Harvested(attempt=key("aaaaa")))
-
-    assert (story.trial("aaaaa").status, story.trial("aaaaa").reason) == (model.TrialStatus.FAILED, gone)
-
-
 def test_the_journal_of_a_silent_trial_is_read_from_the_volume() -> None:
     story = Story().running("aaaaa")
     story.at += folding.SILENCE_SECONDS
@@ -451,3 +441,191 @@ def test_metrics_after_a_gap_are_not_taken() -> None:
 
     assert story.trial("aaaaa").replicas[MASTER].received == 1
     assert story.trial("aaaaa").intermediate_count == 1
+
+
+EVICTED = model.Reason(
+    kind=model.ReasonClass.INFRASTRUCTURE, sentence="Evicted: low on memory", evidence="Pod x", since=1
+)
+
+
+def fails(story: Story, trial: str, number: int, reason: model.Reason) -> Sequence[event.Action]:
+    """Have the job of an attempt fail for a reason, with nothing left on the volume."""
+    seen = model.Observation(phase=model.JobPhase.FAILED, reason=reason, exit_code=137)
+    story.happens(event.JobObserved(attempt=key(trial, number), observation=seen))
+    return story.happens(event.Harvested(attempt=key(trial, number)))
+
+
+def runs_again(story: Story, trial: str, number: int) -> None:
+    """Let the pause pass, and have the attempt's job run."""
+    submit = None
+    while submit is None:
+        assert story.state.next_timer is not None
+        story.at = story.state.next_timer
+        submit = next((one for one in story.happens(event.Ticked()) if isinstance(one, event.Submit)), None)
+    assert submit.order.attempt == key(trial, number)
+    story.happens(event.JobCreated(attempt=key(trial, number), job=f"job-{number}", location="nfs://v"))
+    seen = model.Observation(phase=model.JobPhase.RUNNING)
+    story.happens(event.JobObserved(attempt=key(trial, number), observation=seen))
+
+
+def test_what_the_cluster_ends_is_tried_again_with_the_same_parameters() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+    story.reports("aaaaa", step("0.5", 1))
+    parameters = story.trial("aaaaa").parameters
+
+    assert kinds(fails(story, "aaaaa", 1, EVICTED)) == []
+
+    waiting = story.trial("aaaaa")
+    assert (waiting.status, waiting.attempt, waiting.cause) == (
+        model.TrialStatus.WAITING,
+        2,
+        model.AttemptCause.INFRASTRUCTURE,
+    )
+    assert waiting.reason is not None
+    assert waiting.reason.sentence == "Attempt 2 follows, because attempt 1 failed: Evicted: low on memory"
+    assert (waiting.intermediate_count, waiting.last_value, waiting.parameters) == (0, None, parameters)
+    (past,) = waiting.past
+    assert (past.number, past.cause, past.job, past.exit_code, past.reason) == (
+        1,
+        model.AttemptCause.FIRST,
+        "job-aaaaa",
+        137,
+        EVICTED,
+    )
+    runs_again(story, "aaaaa", 2)
+    assert story.trial("aaaaa").status is model.TrialStatus.RUNNING
+    assert story.state.counts[model.TrialStatus.FAILED] == 0
+
+
+def test_the_tuner_hears_of_a_trial_once_whatever_its_attempts() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+    fails(story, "aaaaa", 1, EVICTED)
+    runs_again(story, "aaaaa", 2)
+    story.happens(
+        event.ReplicaReported(
+            attempt=key("aaaaa", 2), replica=MASTER, metrics=(final("0.7"),), exit=model.ReplicaExit(code=0, metrics=1)
+        )
+    )
+
+    seen = model.Observation(phase=model.JobPhase.SUCCEEDED)
+    (tell,) = story.happens(event.JobObserved(attempt=key("aaaaa", 2), observation=seen))
+
+    assert isinstance(tell, event.Tell)
+    assert [outcome.value for outcome in tell.outcomes.values()] == [0.7]
+
+
+def test_the_cluster_gets_three_more_chances_each_later_than_the_one_before() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+    pauses = []
+    for number in (1, 2, 3):
+        fails(story, "aaaaa", number, EVICTED)
+        before = story.at
+        runs_again(story, "aaaaa", number + 1)
+        pauses.append(story.at - before)
+
+    fails(story, "aaaaa", 4, EVICTED)
+
+    assert pauses == [0, 5, 20]
+    assert (story.trial("aaaaa").status, story.trial("aaaaa").reason) == (model.TrialStatus.FAILED, EVICTED)
+
+
+@pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (2, 3)])
+def test_what_the_trial_s_own_code_ends_is_tried_again_only_if_asked_for(retries: int, attempts: int) -> None:
+    story = Story(max_trial_number=1, max_trial_retries=retries).running("aaaaa")
+    crash = model.Reason(kind=model.ReasonClass.USER, sentence="exit code 1")
+    for number in range(1, attempts):
+        fails(story, "aaaaa", number, crash)
+        runs_again(story, "aaaaa", number + 1)
+
+    fails(story, "aaaaa", attempts, crash)
+
+    assert (story.trial("aaaaa").status, story.trial("aaaaa").attempt) == (model.TrialStatus.FAILED, attempts)
+
+
+def test_a_stop_ends_a_trial_that_waits_for_its_next_attempt() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+    fails(story, "aaaaa", 1, EVICTED)
+
+    actions = story.happens(event.StopRequested(by="a test"))
+
+    assert story.trial("aaaaa").status is model.TrialStatus.SYS_CANCELED
+    assert "CleanUp" in kinds(actions)
+
+
+def test_a_trial_whose_chief_is_done_succeeds_whatever_befell_the_others() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+    story.reports("aaaaa", final("0.9"), ends=0)
+
+    story.observes("aaaaa", model.JobPhase.FAILED, reason=EVICTED)
+
+    assert story.trial("aaaaa").status is model.TrialStatus.SUCCEEDED
+
+
+def test_a_trial_that_is_kept_from_starting_for_too_long_is_given_up() -> None:
+    story = Story(max_trial_number=1)
+    story.starts()
+    story.proposes("aaaaa")
+    story.creates("aaaaa")
+    reason = model.Reason(kind=model.ReasonClass.CONFIG, sentence="no image", since=story.at, fails_after=300)
+    story.observes("aaaaa", model.JobPhase.PENDING, reason=reason)
+    story.at += 299
+    assert kinds(story.happens(event.Ticked())) == []
+
+    story.at += 1
+    assert kinds(story.happens(event.Ticked())) == ["Remove"]
+    story.happens(event.JobRemoved(attempt=key("aaaaa")), event.Harvested(attempt=key("aaaaa")))
+
+    assert (story.trial("aaaaa").status, story.trial("aaaaa").reason) == (model.TrialStatus.FAILED, reason)
+
+
+def test_a_trial_that_starts_within_its_grace_is_not_given_up() -> None:
+    story = Story(max_trial_number=1)
+    story.starts()
+    story.proposes("aaaaa")
+    story.creates("aaaaa")
+    reason = model.Reason(kind=model.ReasonClass.CONFIG, sentence="no image", since=story.at, fails_after=300)
+    story.observes("aaaaa", model.JobPhase.PENDING, reason=reason)
+    story.observes("aaaaa", model.JobPhase.RUNNING)
+    story.at += 300
+
+    assert "Remove" not in kinds(story.happens(event.Ticked()))
+
+
+def test_a_trial_that_a_queue_takes_back_waits_and_goes_on() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+
+    story.observes("aaaaa", model.JobPhase.QUEUED)
+    assert story.trial("aaaaa").status is model.TrialStatus.WAITING
+    story.observes("aaaaa", model.JobPhase.RUNNING)
+
+    assert (story.trial("aaaaa").status, story.trial("aaaaa").attempt) == (model.TrialStatus.RUNNING, 1)
+
+
+def ended(story: Story, trial: str) -> None:
+    story.reports(trial, final("0.9"), ends=0)
+    story.observes(trial, model.JobPhase.SUCCEEDED)
+
+
+def test_the_job_of_an_ended_trial_goes_after_a_while() -> None:
+    story = Story(max_trial_number=1).running("aaaaa")
+    ended(story, "aaaaa")
+    story.at += 599
+    assert "Discard" not in kinds(story.happens(event.Ticked()))
+
+    story.at += 1
+    assert kinds(story.happens(event.Ticked())) == ["Discard"]
+    assert kinds(story.happens(event.Ticked())) == []
+    story.happens(event.JobDiscarded(attempt=key("aaaaa")))
+
+    assert story.state.ended_jobs == {}
+
+
+def test_failed_jobs_stay_if_asked_for() -> None:
+    story = Story(max_trial_number=1, keep_failed_jobs=True).running("aaaaa")
+    fails(story, "aaaaa", 1, model.Reason(kind=model.ReasonClass.USER, sentence="exit code 1"))
+    story.at += 10_000
+    assert "Discard" not in kinds(story.happens(event.Ticked()))
+
+    (clean_up,) = story.happens(event.StopRequested(by="a test"))
+
+    assert clean_up == event.CleanUp(keep=(key("aaaaa"),))

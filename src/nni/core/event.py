@@ -78,6 +78,13 @@ class JobRemoved:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobDiscarded:
+    """An ended job that nobody needs any more was deleted."""
+
+    attempt: model.AttemptKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaReported:
     """A replica sent metrics, or its exit, or only a sign of life."""
 
@@ -176,6 +183,13 @@ class Remove:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Delete the job of an attempt that has ended and was kept for a while."""
+
+    attempt: model.AttemptKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Harvest:
     """Read from the volume what the chief replica has not sent."""
 
@@ -188,8 +202,11 @@ class Harvest:
 class CleanUp:
     """Remove whatever is left of the experiment on the platform."""
 
+    keep: tuple[model.AttemptKey, ...] = ()
+    """The attempts whose ended jobs stay."""
 
-Action = Ask | Tell | Submit | Remove | Harvest | CleanUp
+
+Action = Ask | Tell | Submit | Remove | Discard | Harvest | CleanUp
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +222,7 @@ Event = (
     | Failed
     | Harvested
     | JobCreated
+    | JobDiscarded
     | JobObserved
     | JobRefused
     | JobRemoved

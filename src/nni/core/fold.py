@@ -48,6 +48,9 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     state.cleaning = state.cleaned_up = state.stop_requested = False
     for trial_id in state.live:
         state.todo[trial_id] = None
+    for attempt in state.ended_jobs:
+        if attempt not in state.kept_jobs:
+            state.set_timer(at + state.spec.keep_finished_seconds, "discard", attempt)
     if state.limits.max_experiment_seconds is not None:
         state.set_timer(state.started_at + state.limits.max_experiment_seconds, "experiment")
 
@@ -110,7 +113,11 @@ def _began_submit(action: event.Submit, state: State, at: float) -> None:
 def _began_remove(action: event.Remove, state: State, at: float) -> None:
     state.todo.pop(action.attempt.trial, None)
     if (trial := state.current(action.attempt)) is not None and not trial.is_over:
-        state.put(dataclasses.replace(trial, step=Step.REMOVING, ending=action.ending))
+        state.put(dataclasses.replace(trial, step=Step.REMOVING, ending=action.ending, was_removed=True))
+
+
+def _began_discard(action: event.Discard, state: State, at: float) -> None:
+    state.discard.pop(action.attempt, None)
 
 
 def _began_harvest(action: event.Harvest, state: State, at: float) -> None:
@@ -127,6 +134,7 @@ _BEGAN: Mapping[type, Callable[..., None]] = {
     event.Tell: _began_tell,
     event.Submit: _began_submit,
     event.Remove: _began_remove,
+    event.Discard: _began_discard,
     event.Harvest: _began_harvest,
     event.CleanUp: _began_clean_up,
 }
@@ -172,14 +180,33 @@ def _job_observed(happened: event.JobObserved, state: State, at: float) -> None:
     trial = dataclasses.replace(trial, observation=seen)
     if seen.phase is model.JobPhase.RUNNING and trial.status is model.TrialStatus.WAITING:
         trial = _run(state, trial, seen.started_at or at, at)
+    elif seen.phase is model.JobPhase.QUEUED and trial.status is model.TrialStatus.RUNNING:
+        # A queue took its pods away and will give it new ones: that is no failure.
+        trial = dataclasses.replace(trial, status=model.TrialStatus.WAITING)
     if trial.ending is None:
-        trial = dataclasses.replace(trial, reason=seen.reason)
+        trial = _because(state, trial, seen.reason)
     state.put(trial)
     if seen.phase.is_final and trial.step is not Step.REMOVING and trial.ending is None:
-        succeeded = seen.phase is model.JobPhase.SUCCEEDED
-        ending = model.TrialStatus.SUCCEEDED if succeeded else model.TrialStatus.FAILED
         started_at = trial.started_at or seen.started_at or at
-        _end(state, dataclasses.replace(trial, ending=ending, started_at=started_at), at)
+        _end(state, dataclasses.replace(trial, ending=_ending_of(state, trial, seen), started_at=started_at), at)
+
+
+def _because(state: State, trial: Trial, reason: model.Reason | None) -> Trial:
+    """Return the trial with its reason; one that does not mend itself has a time by which it is given up."""
+    if reason is not None and reason.fails_after is not None:
+        before = trial.reason
+        if before is None or (before.since, before.fails_after) != (reason.since, reason.fails_after):
+            state.set_timer(reason.since + reason.fails_after, "grace", trial.key)
+    return dataclasses.replace(trial, reason=reason)
+
+
+def _ending_of(state: State, trial: Trial, seen: model.Observation) -> model.TrialStatus:
+    """Return how a trial ends whose job is over: what the chief replica says outweighs what befell the others."""
+    chief = trial.replicas.get(state.chief)
+    has_done_its_work = chief is not None and chief.exit is not None and chief.exit.code == 0
+    if seen.phase is model.JobPhase.SUCCEEDED or (has_done_its_work and trial.final is not None):
+        return model.TrialStatus.SUCCEEDED
+    return model.TrialStatus.FAILED
 
 
 def _run(state: State, trial: Trial, started_at: float, at: float) -> Trial:
@@ -208,6 +235,11 @@ def _job_removed(happened: event.JobRemoved, state: State, at: float) -> None:
     if trial.observation is not None and trial.observation.phase is model.JobPhase.SUCCEEDED:
         trial = dataclasses.replace(trial, ending=model.TrialStatus.SUCCEEDED)
     _end(state, trial, at)
+
+
+@_fold.register
+def _job_discarded(happened: event.JobDiscarded, state: State, at: float) -> None:
+    state.ended_jobs.pop(happened.attempt, None)
 
 
 @_fold.register
@@ -289,6 +321,8 @@ def _ticked(happened: event.Ticked, state: State, at: float) -> None:
     for timer in state.due_timers(at):
         if timer.attempt is None:
             _experiment_timer(state, at)
+        elif timer.kind == "discard":
+            _discard_timer(state, timer.attempt)
         elif (trial := state.current(timer.attempt)) is not None and not trial.is_over:
             _TIMERS[timer.kind](state, trial, at)
 
@@ -297,6 +331,20 @@ def _experiment_timer(state: State, at: float) -> None:
     seconds = state.limits.max_experiment_seconds
     if seconds is not None and state.started_at is not None and at >= state.started_at + seconds:
         state.time_is_up = True
+
+
+def _discard_timer(state: State, attempt: model.AttemptKey) -> None:
+    if attempt in state.ended_jobs:
+        state.discard[attempt] = None
+
+
+def _grace_timer(state: State, trial: Trial, at: float) -> None:
+    """Give a trial up that has been kept from starting for too long."""
+    reason = trial.reason
+    if trial.status is not model.TrialStatus.WAITING or reason is None or reason.fails_after is None:
+        return
+    if at >= reason.since + reason.fails_after:
+        state.stop(trial, model.TrialStatus.FAILED, reason, at)
 
 
 def _submit_timer(state: State, trial: Trial, at: float) -> None:
@@ -324,6 +372,7 @@ def _silence_timer(state: State, trial: Trial, at: float) -> None:
 
 _TIMERS: Mapping[str, Callable[[State, Trial, float], None]] = {
     "submit": _submit_timer,
+    "grace": _grace_timer,
     "trial": _trial_timer,
     "silence": _silence_timer,
 }

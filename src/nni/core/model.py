@@ -74,6 +74,18 @@ class Reason:
     evidence: str = ""
     """The object that shows it: ``Pod default/nni-exp-abc-trial-k2f9z-master-0``."""
     since: float = 0.0
+    fails_after: float | None = None
+    """Seconds after ``since`` at which the trial is given up; None to wait as long as it takes."""
+
+
+class AttemptCause(enum.StrEnum):
+    """Why there is an attempt."""
+
+    FIRST = "first"
+    INFRASTRUCTURE = "infrastructure"
+    """The cluster or the machine ended the one before."""
+    FAILURE = "failure"
+    """The trial's own code ended the one before, and ``max_trial_retries`` allows another."""
 
 
 class JobPhase(enum.StrEnum):
@@ -155,6 +167,33 @@ class ReplicaExit:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """What a platform last saw of one replica's pod."""
+
+    replica: Replica
+    name: str
+    phase: str
+    """Kubernetes' word: Pending, Running, Succeeded, Failed."""
+    node: str = ""
+    state: str = ""
+    """Of the container that runs the command: its waiting or terminated reason, such as ``ImagePullBackOff``."""
+    exit_code: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A Kubernetes event about a job or a pod of it."""
+
+    about: str
+    """The object: ``Pod default/nni-exp-abc-trial-k2f9z-master-0``."""
+    reason: str
+    message: str
+    is_warning: bool
+    count: int
+    last_at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What a platform last saw of a job."""
 
@@ -164,6 +203,9 @@ class Observation:
     ended_at: float | None = None
     exit_code: int | None = None
     """Of the chief replica, or of the first one that failed, where the platform can tell."""
+    pods: tuple[Pod, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    """Asked for when something keeps the job from starting, and when it has failed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

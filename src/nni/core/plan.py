@@ -24,6 +24,7 @@ def plan(state: State) -> tuple[event.Action, ...]:
         if action is not None:
             actions.append(action)
     actions.extend(event.Harvest(attempt=state.trials[key].key, final=False) for key in state.peek)
+    actions.extend(event.Discard(attempt=key) for key in state.discard)
     actions.extend(_ask_or_end(state))
     return tuple(actions)
 
@@ -43,7 +44,7 @@ def _due(trial: Trial, next_slot: int) -> event.Action | None:
 
 def _ask_or_end(state: State) -> tuple[event.Action, ...]:
     if state.stop_requested:
-        return () if state.live or state.cleaning else (event.CleanUp(),)
+        return () if state.live or state.cleaning else (event.CleanUp(keep=tuple(state.kept_jobs)),)
     if state.broken or state.exhausted or state.is_full:
         return ()
     count = state.limits.trial_concurrency - len(state.live) - state.asked

@@ -54,8 +54,8 @@ class Platform(Protocol):
         """
         ...
 
-    async def clean_up(self) -> None:
-        """Remove everything of this experiment and wait until it is gone.
+    async def clean_up(self, keep: Sequence[model.AttemptKey] = ()) -> None:
+        """Remove everything of this experiment, except ended jobs of these attempts, and wait until it is gone.
 
         Raises:
             PlatformUnavailableError: The same call may pass later.

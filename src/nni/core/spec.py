@@ -82,6 +82,14 @@ class ExperimentSpec:
     max_trial_seconds: int | None = None
     manager_address: str | None = None
     """Where pods call back (nni_manager_ip); None to find it out."""
+    max_trial_retries: int = 0
+    """New attempts of a trial whose own code failed."""
+    infrastructure_retries: int = 3
+    """New attempts of a trial that the cluster or the machine ended."""
+    keep_finished_seconds: int = 600
+    """How long the job of an ended trial stays, so that people see it with kubectl."""
+    keep_failed_jobs: bool = False
+    """Whether the jobs of failed trials stay, even after the experiment's end."""
     log_level: str = "info"
     canonical: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """The configuration in NNI's canonical JSON, for REST and the records."""

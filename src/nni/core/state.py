@@ -7,7 +7,7 @@ import dataclasses
 import heapq
 from collections.abc import Iterator
 
-from nni.core import model
+from nni.core import attempts, model
 from nni.core import spec as specs
 from nni.core import trial as trials
 from nni.core.trial import Step, Trial
@@ -21,6 +21,8 @@ class Limits:
     max_trial_number: int | None = None
     max_experiment_seconds: int | None = None
     max_trial_seconds: int | None = None
+    max_trial_retries: int = 0
+    infrastructure_retries: int = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -58,6 +60,12 @@ class State:
     counts: dict[model.TrialStatus, int] = dataclasses.field(
         default_factory=lambda: dict.fromkeys(model.TrialStatus, 0)
     )
+    ended_jobs: dict[model.AttemptKey, None] = dataclasses.field(default_factory=dict)
+    """Attempts that have ended and whose jobs are still there."""
+    kept_jobs: dict[model.AttemptKey, None] = dataclasses.field(default_factory=dict)
+    """Those of them that stay after the experiment's end."""
+    discard: dict[model.AttemptKey, None] = dataclasses.field(default_factory=dict)
+    """Those of them that have been kept long enough."""
     best: model.TrialId | None = None
     asked: int = 0
     """Proposals on their way from the tuner."""
@@ -85,6 +93,8 @@ class State:
             max_trial_number=spec.max_trial_number,
             max_experiment_seconds=spec.max_experiment_seconds,
             max_trial_seconds=spec.max_trial_seconds,
+            max_trial_retries=spec.max_trial_retries,
+            infrastructure_retries=spec.infrastructure_retries,
         )
         chief = model.Replica(*spec.chief)
         return cls(experiment_id=experiment_id, spec=spec, limits=limits, chief=chief)
@@ -157,24 +167,37 @@ class State:
         return trial if trial is not None and trial.attempt == key.number else None
 
     def finish(self, trial: Trial, at: float) -> None:
-        """End a trial as its ``ending`` says."""
-        seen = trial.observation
-        failed = trial.failed_replica if trial.ending is model.TrialStatus.FAILED else None
-        trial = dataclasses.replace(
-            trial,
-            step=Step.ENDED,
-            status=trial.ending or model.TrialStatus.FAILED,
-            ended_at=(seen.ended_at if seen else None) or at,
-            reason=trials.explain(trial, at),
-            exit_code=failed[1].code if failed else (seen.exit_code if seen else None),
-            last_lines=failed[1].lines if failed else (),
+        """End a trial as its ``ending`` says, or begin its next attempt where the limits allow one."""
+        trial = trials.concluded(trial, at)
+        self._keep_job(trial, at)
+        cause = (
+            None
+            if self.stop_requested
+            else attempts.cause_of_next(
+                trial, retries=self.limits.max_trial_retries, infrastructure_retries=self.limits.infrastructure_retries
+            )
         )
-        self.put(trial)
+        if cause is not None:
+            self.put(attempts.renewed(trial, cause))
+            self.set_timer(at + attempts.pause_before_next(trial, cause), "submit", attempts.renewed(trial, cause).key)
+            return
+        self.put(dataclasses.replace(trial, step=Step.ENDED))
         self.untold[trial.id] = None
         if trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None:
             best = self.trials[self.best].final_value if self.best else None
             if best is None or (trial.final_value > best if self.spec.maximize else trial.final_value < best):
                 self.best = trial.id
+
+    def _keep_job(self, trial: Trial, at: float) -> None:
+        """Note the job of an attempt that has ended, to be deleted after a while."""
+        is_gone = trial.observation is not None and trial.observation.phase is model.JobPhase.GONE
+        if trial.job is None or trial.was_removed or is_gone:
+            return
+        self.ended_jobs[trial.key] = None
+        if self.spec.keep_failed_jobs and trial.status is model.TrialStatus.FAILED:
+            self.kept_jobs[trial.key] = None
+        else:
+            self.set_timer(at + self.spec.keep_finished_seconds, "discard", trial.key)
 
     def stop(self, trial: Trial, ending: model.TrialStatus, reason: model.Reason, at: float) -> None:
         """Bring a trial to an end that it did not come to itself."""

@@ -42,6 +42,20 @@ class ReplicaRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """An attempt that was followed by another."""
+
+    number: int
+    cause: model.AttemptCause
+    job: str | None
+    started_at: float | None
+    ended_at: float
+    reason: model.Reason | None
+    exit_code: int | None
+    last_lines: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One set of parameters and all that became of it."""
 
@@ -54,6 +68,10 @@ class Trial:
     step: Step = Step.PROPOSED
     status: model.TrialStatus = model.TrialStatus.WAITING
     attempt: int = 1
+    cause: model.AttemptCause = model.AttemptCause.FIRST
+    """Of the current attempt."""
+    past: tuple[PastAttempt, ...] = ()
+    """The attempts before, in order."""
     slot: int | None = None
     """Number of the current attempt in the experiment; None before its job was ordered."""
     job: str | None = None
@@ -63,6 +81,8 @@ class Trial:
     ended_at: float | None = None
     ending: model.TrialStatus | None = None
     """How it will end, once it has been stopped or harvested."""
+    was_removed: bool = False
+    """Whether the current attempt's job was deleted by our own wish."""
     observation: model.Observation | None = None
     reason: model.Reason | None = None
     exit_code: int | None = None
@@ -135,6 +155,20 @@ def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...]) -> Trial:
                 last_value=trial.last_value if number is None else number,
             )
     return trial
+
+
+def concluded(trial: Trial, at: float) -> Trial:
+    """Return an attempt's end as the trial shows it: its status, and why."""
+    seen = trial.observation
+    failed = trial.failed_replica if trial.ending is model.TrialStatus.FAILED else None
+    return dataclasses.replace(
+        trial,
+        status=trial.ending or model.TrialStatus.FAILED,
+        ended_at=(seen.ended_at if seen else None) or at,
+        reason=explain(trial, at),
+        exit_code=failed[1].code if failed else (seen.exit_code if seen else None),
+        last_lines=failed[1].lines if failed else (),
+    )
 
 
 def explain(trial: Trial, at: float) -> model.Reason | None:

@@ -72,10 +72,12 @@ class Performer:
                 return self._submit(action)
             case event.Remove():
                 return self._remove(action)
+            case event.Discard():
+                return self._discard(action)
             case event.Harvest():
                 return self._harvest(action)
             case event.CleanUp():
-                return self._clean_up()
+                return self._clean_up(action)
 
     async def _ask(self, action: event.Ask) -> None:
         async with self._tuner_turn:
@@ -112,6 +114,10 @@ class Performer:
         await self._insist(lambda: self._platform.remove(action.attempt), f"removing the job of {action.attempt}")
         self._emit(event.JobRemoved(attempt=action.attempt))
 
+    async def _discard(self, action: event.Discard) -> None:
+        await self._insist(lambda: self._platform.remove(action.attempt), f"deleting the ended job of {action.attempt}")
+        self._emit(event.JobDiscarded(attempt=action.attempt))
+
     async def _harvest(self, action: event.Harvest) -> None:
         try:
             async for reported in self._files.harvest(action.attempt, self._chief, wait_for_exit=action.final):
@@ -121,8 +127,8 @@ class Performer:
         if action.final:
             self._emit(event.Harvested(attempt=action.attempt))
 
-    async def _clean_up(self) -> None:
-        await self._insist(self._platform.clean_up, "cleaning up")
+    async def _clean_up(self, action: event.CleanUp) -> None:
+        await self._insist(lambda: self._platform.clean_up(action.keep), "cleaning up")
         self._emit(event.CleanedUp())
 
     async def _insist(self, call: Callable[[], Awaitable[None]], what: str) -> None:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nni import errors
@@ -145,8 +145,8 @@ class LocalPlatform:
                 os.killpg(process.pid, signal.SIGKILL)
             await asyncio.wait([watcher])
 
-    async def clean_up(self) -> None:
-        """See the port."""
+    async def clean_up(self, keep: Sequence[model.AttemptKey] = ()) -> None:
+        """See the port; an ended process leaves nothing that could be kept."""
         async with asyncio.TaskGroup() as tasks:
             for attempt in list(self._processes):
                 tasks.create_task(self.remove(attempt))

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,9 +64,9 @@ class MemoryPlatform:
         """See the port."""
         self.jobs.pop(attempt, None)
 
-    async def clean_up(self) -> None:
+    async def clean_up(self, keep: Sequence[model.AttemptKey] = ()) -> None:
         """See the port."""
-        self.jobs.clear()
+        self.jobs = {attempt: order for attempt, order in self.jobs.items() if attempt in keep}
 
     async def close(self) -> None:
         """See the port."""

@@ -192,16 +192,20 @@ class KubeflowPlatform:
                 return
             raise errors.PlatformError(f"{self._kind.kind} {name} cannot be deleted: {refusal.message}") from refusal
 
-    async def clean_up(self) -> None:
+    async def clean_up(self, keep: Sequence[model.AttemptKey] = ()) -> None:
         """See the port."""
-        for seen in self._seen.values():
-            seen.is_ours_to_delete = True
+        for attempt, seen in self._seen.items():
+            seen.is_ours_to_delete = attempt not in keep
         found = await self._connection.run(self._list)
         async with asyncio.TaskGroup() as tasks:
             for metadata in found:
-                tasks.create_task(self._delete(metadata["name"], metadata["uid"]))
+                if names.attempt_of(metadata.get("labels") or {}) not in keep:
+                    tasks.create_task(self._delete(metadata["name"], metadata["uid"]))
         await self._wait(
-            lambda: all(seen.job is None and not seen.pods for seen in self._seen.values()), "the last pods"
+            lambda: all(
+                seen.job is None and not seen.pods for attempt, seen in self._seen.items() if attempt not in keep
+            ),
+            "the last pods",
         )
         await self._tokens.delete()
 

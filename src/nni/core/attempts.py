@@ -1,0 +1,70 @@
+"""When a trial is tried again, and what a new attempt begins with.
+
+An ending that the cluster or the machine brought about costs the user no trial: the same parameters get a new attempt.
+What the trial's own code brought about is tried again only where the user asked for that.
+"""
+
+import dataclasses
+
+from nni.core import model
+from nni.core.trial import PastAttempt, Step, Trial
+
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def cause_of_next(trial: Trial, *, retries: int, infrastructure_retries: int) -> model.AttemptCause | None:
+    """Return why another attempt follows on one that has been concluded; None when the trial ends with it."""
+    if trial.status is not model.TrialStatus.FAILED or trial.reason is None:
+        return None
+    causes = [past.cause for past in trial.past] + [trial.cause]
+    if trial.reason.kind is model.ReasonClass.INFRASTRUCTURE:
+        used = causes.count(model.AttemptCause.INFRASTRUCTURE)
+        return model.AttemptCause.INFRASTRUCTURE if used < infrastructure_retries else None
+    if trial.reason.kind is model.ReasonClass.USER:
+        used = causes.count(model.AttemptCause.FAILURE)
+        return model.AttemptCause.FAILURE if used < retries else None
+    return None
+
+
+def pause_before_next(trial: Trial, cause: model.AttemptCause) -> float:
+    """Return the seconds between an attempt's end and the next one: none for the first, then more and more."""
+    before = sum(past.cause is cause for past in trial.past) + (trial.cause is cause)
+    return min(FIRST_PAUSE_SECONDS * 4 ** (before - 1), LONGEST_PAUSE_SECONDS) if before else 0.0
+
+
+def renewed(trial: Trial, cause: model.AttemptCause) -> Trial:
+    """Return a concluded trial with an attempt more, of which nothing is known yet."""
+    past = PastAttempt(
+        number=trial.attempt,
+        cause=trial.cause,
+        job=trial.job,
+        started_at=trial.started_at,
+        ended_at=trial.ended_at or trial.created_at,
+        reason=trial.reason,
+        exit_code=trial.exit_code,
+        last_lines=trial.last_lines,
+    )
+    fresh = Trial(
+        id=trial.id,
+        sequence=trial.sequence,
+        parameter_id=trial.parameter_id,
+        parameters=trial.parameters,
+        created_at=trial.created_at,
+    )
+    why = trial.reason.sentence if trial.reason else "it ended"
+    reason = model.Reason(
+        kind=model.ReasonClass.INFRASTRUCTURE if cause is model.AttemptCause.INFRASTRUCTURE else model.ReasonClass.USER,
+        sentence=f"Attempt {trial.attempt + 1} follows, because attempt {trial.attempt} failed: {why}",
+        evidence=trial.reason.evidence if trial.reason else "",
+        since=past.ended_at,
+    )
+    return dataclasses.replace(
+        fresh,
+        attempt=trial.attempt + 1,
+        cause=cause,
+        past=(*trial.past, past),
+        location=trial.location,
+        reason=reason,
+        step=Step.PROPOSED,
+    )
