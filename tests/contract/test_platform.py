@@ -10,7 +10,7 @@ import pytest
 
 from nni.core import model, spec
 from nni.platforms import local
-from nni.platforms.kubeflow import client, kinds, manifest, platform
+from nni.platforms.kubeflow import client, kinds, platform, pods
 from nni.storage import nfs
 from nni.testing import platform as contract
 from nni.testing.sandbox import Connection, Sandbox
@@ -18,7 +18,7 @@ from nni.wire import layout
 
 EXPERIMENT = model.ExperimentId("contract1")
 ROLE = spec.RoleSpec(name="worker", replicas=1, command="", code_directory="/code", image="any")
-SCRIPTS = {"endless": "trap 'exit 143' TERM\nsleep 1000 &\nwait\n"}
+SCRIPTS = {"endless": "exec sleep 1000\n"}
 
 
 class SystemClock:
@@ -68,15 +68,25 @@ class TestLocalPlatform(contract.PlatformContract):
             write_script(directory, "worker", attempt, behaviour)
 
         async def count() -> int:
-            text = str(directory).encode()
+            text = f"NNI_VOLUME={directory}".encode()
             found = 0
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            for entry in Path("/proc").glob("[0-9]*/environ"):
                 with contextlib.suppress(OSError):
                     found += text in entry.read_bytes()
             return found
 
         yield contract.Place(platform=made, observed=observed, behaves=behaves, count=count)
         await made.close()
+
+
+def kubeflow_spec(role: spec.RoleSpec, server: str, path: str) -> spec.KubeflowSpec:
+    return spec.KubeflowSpec(
+        operator="pytorch-operator",
+        api_version="v1",
+        namespace="default",
+        roles=(role,),
+        storage=spec.NfsSpec(server=server, path=path),
+    )
 
 
 class TestKubeflowPlatform(contract.PlatformContract):
@@ -99,8 +109,8 @@ class TestKubeflowPlatform(contract.PlatformContract):
             kind=kinds.KINDS["pytorch-operator"],
             version="v1",
             experiment_id=experiment,
-            roles=(dataclasses.replace(ROLE, name="master"),),
-            volume=manifest.Volume(volume=volume, mount=mount),
+            spec=kubeflow_spec(dataclasses.replace(ROLE, name="master"), server, below),
+            volume=pods.Volume(volume=volume, mount=mount),
             intake_url="",
             token=str,
             clock=SystemClock(),

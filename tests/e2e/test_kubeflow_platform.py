@@ -12,7 +12,7 @@ import pytest
 
 from nni import errors
 from nni.core import model, spec
-from nni.platforms.kubeflow import client, kinds, manifest, platform
+from nni.platforms.kubeflow import client, kinds, platform, pods
 from nni.storage import nfs
 from nni.testing import platform as contract
 from nni.testing.sandbox import Connection, Sandbox
@@ -59,8 +59,14 @@ class World:
             kind=kinds.KINDS["pytorch-operator"],
             version="v1",
             experiment_id=EXPERIMENT,
-            roles=(spec.RoleSpec(**fields | role),),
-            volume=manifest.Volume(volume=volume, mount=mount),
+            spec=spec.KubeflowSpec(
+                operator="pytorch-operator",
+                api_version="v1",
+                namespace="default",
+                roles=(spec.RoleSpec(**fields | role),),
+                storage=spec.NfsSpec(server=server, path=path),
+            ),
+            volume=pods.Volume(volume=volume, mount=mount),
             intake_url="",
             token=str,
             clock=SystemClock(),

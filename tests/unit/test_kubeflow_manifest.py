@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nni.core import model, spec
-from nni.platforms.kubeflow import kinds, manifest, names
+from nni.platforms.kubeflow import kinds, names, platform, pods
 from nni.sandbox import schema
 from nni.storage import nfs
 
@@ -23,21 +23,24 @@ WORKER = spec.RoleSpec(
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def build(*roles: spec.RoleSpec, number: int = 1, **changes: Any) -> dict[str, Any]:
-    kind = kinds.KINDS["pytorch-operator"]
+def build(
+    *roles: spec.RoleSpec, operator: str = "pytorch-operator", number: int = 1, restricted: bool = False, **changes: Any
+) -> dict[str, Any]:
+    kind = kinds.KINDS[operator]
     volume, mount = nfs.pod_volume(EXPORT)
-    order = model.JobOrder(attempt=model.AttemptKey(model.TrialId("k2f9z"), number), sequence=4, slot=7)
-    fields: dict[str, Any] = {
-        "experiment": model.ExperimentId("k3x9ab12"),
-        "order": order,
-        "roles": roles,
-        "volume": manifest.Volume(volume=volume, mount=mount),
-        "intake_url": "http://10.0.0.5:8081",
-        "container": kind.container,
-        "token_key": "slot-7",
-    }
-    job = manifest.Job(**fields | changes)
-    return manifest.build(job, api_version="kubeflow.org/v1", kind=kind.kind, written=kind.write(job))
+    wanted = pods.Pods(
+        experiment=model.ExperimentId("k3x9ab12"),
+        order=model.JobOrder(attempt=model.AttemptKey(model.TrialId("k2f9z"), number), sequence=4, slot=7),
+        volume=pods.Volume(volume=volume, mount=mount, runs_restricted=restricted),
+        intake_url="http://10.0.0.5:8081",
+        container=kind.container,
+        index_field=kind.index_field,
+        token_key="slot-7",
+    )
+    described = spec.KubeflowSpec(
+        operator=operator, api_version="v1", namespace="default", roles=roles, storage=EXPORT, **changes
+    )
+    return platform.render(kind, "v1alpha1" if operator == "trainer" else "v1", described, wanted)
 
 
 def template(built: dict[str, Any], role: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nni.core import model
-from nni.platforms.kubeflow import status
+from nni.platforms.kubeflow import phases, status
 
 TIME = "2026-11-24T10:00:00Z"
 SECONDS = 1795514400.0
@@ -49,7 +49,7 @@ def pod(role: str = "master", phase: str = "Pending", **state: Any) -> dict[str,
 
 
 def observe(job: dict[str, Any], *pods: dict[str, Any]) -> model.Observation:
-    return status.observe(job, pods, status.training_operator_phase, "pytorch")
+    return status.observe(job, pods, phases.of_training_operator, "pytorch")
 
 
 @pytest.mark.parametrize(

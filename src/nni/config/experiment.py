@@ -44,6 +44,8 @@ class ExperimentConfig(base.Config):
     """Unlimited when unset."""
     max_trial_duration: str | int | None = None
     """As ``max_experiment_duration``; a trial that runs longer is stopped."""
+    max_trial_retries: int | None = None
+    """New attempts of a trial whose own code failed; none when unset. What the cluster ends is tried again anyway."""
     nni_manager_ip: str | None = None
     """Address of this machine that pods call back; found out when unset."""
     use_annotation: bool = False

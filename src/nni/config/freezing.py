@@ -72,6 +72,7 @@ def examine(config: "ExperimentConfig") -> Examined:
     _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
     where = platform.freeze(top)
     address = platform.manager_address(top)
+    keeping = platform.keeping(top)
     durations = {
         name: top.parsed(name, units.parse_duration) for name in ("max_experiment_duration", "max_trial_duration")
     }
@@ -91,6 +92,8 @@ def examine(config: "ExperimentConfig") -> Examined:
         max_trial_seconds=durations["max_trial_duration"],
         working_directory=str(canonical.experiment_working_directory),
         manager_address=address,
+        max_trial_retries=canonical.max_trial_retries or 0,
+        **keeping,
         log_level=canonical.log_level or "info",
         canonical=base.to_json(canonical),
     )
@@ -102,6 +105,7 @@ def _check_limits(top: View) -> None:
     top.needed("trial_concurrency", "write how many trials may run at once, such as 2")
     for name in ("trial_concurrency", "max_trial_number"):
         top.checked(name, lambda number: number > 0, "is not above 0")
+    top.checked("max_trial_retries", lambda number: number >= 0, "is below 0")
     level = top.get("log_level")
     if level is not None and level not in _LEVELS:
         top.wrong("log_level", f"{level!r} is not a level; {nearest.advice(level, _LEVELS)}")

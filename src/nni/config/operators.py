@@ -12,16 +12,16 @@ class Operator:
     """Its roles; a job's roles are in this order. At least one of them must be there."""
     single: tuple[str, ...] = ()
     """Those that have one replica."""
-    refusal: str = ""
-    """Why this version does not run it, as the end of a sentence; empty when it does."""
+    unsupported: tuple[str, ...] = ()
+    """Fields of a role that have no place in its jobs."""
 
 
 OPERATORS: Mapping[str, Operator] = {
     "pytorch-operator": Operator(roles=("master", "worker"), single=("master",)),
-    "tf-operator": Operator(
-        roles=("ps", "worker"), refusal="is not in this version yet; 'pytorch-operator' runs any command"
-    ),
+    "tf-operator": Operator(roles=("chief", "worker", "ps", "evaluator"), single=("chief",)),
+    "trainer": Operator(roles=("worker",), unsupported=("priority_class", "pod_template", "shm_size")),
+    "job": Operator(roles=("worker",)),
 }
 
-ROLES = ("master", "worker", "ps")
+ROLES = ("master", "worker", "ps", "chief", "evaluator")
 """All roles that a configuration can have."""

@@ -5,7 +5,7 @@ import re
 import typing
 from typing import Any
 
-from nni.config import operators, service, storage
+from nni.config import operators, pods, service, storage
 from nni.config.view import View
 from nni.core import nearest, spec, units
 
@@ -77,6 +77,13 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         namespace=namespace or "",
         roles=_roles(top, view),
         storage=_storage(view),
+        context=view.get("kube_context"),
+        manager_url=view.checked(
+            "nni_manager_url", _is_url, "is not a URL; write for example 'https://nni.example.org'"
+        ),
+        queue=view.checked("queue_name", pods.is_name, pods.NO_NAME),
+        queue_priority=view.checked("queue_priority_class", pods.is_name, pods.NO_NAME),
+        start_grace_seconds=view.parsed("start_grace", units.parse_duration),
     )
 
 
@@ -87,8 +94,6 @@ def _roles(top: View, view: View) -> tuple[spec.RoleSpec, ...]:
     operator = operators.OPERATORS.get(name or "")
     if name is not None and operator is None:
         holder.wrong("operator", f"{name!r} is not an operator; {nearest.advice(name, list(operators.OPERATORS))}")
-    if operator is not None and operator.refusal:
-        holder.wrong("operator", f"{name!r} {operator.refusal}")
     known = operators.ROLES if operator is None else operator.roles
     if all(view.get(role) is None for role in operators.ROLES) and not view.has_bad(*operators.ROLES):
         view.report(view.path, f"has no role; set {nearest.either(known)}, as training_service.worker")
@@ -96,15 +101,17 @@ def _roles(top: View, view: View) -> tuple[spec.RoleSpec, ...]:
         if view.get(role) is not None and role not in known:
             view.wrong(role, f"is not a role of {name!r}; use {nearest.either(known)}")
     order = sorted(operators.ROLES, key=lambda role: (role not in known, known.index(role) if role in known else 0))
-    frozen = tuple(_role(top, view, role, is_single=operator is not None and role in operator.single) for role in order)
+    frozen = tuple(_role(top, view, role, operator) for role in order)
     return tuple(role for role in frozen if role is not None)
 
 
-def _role(top: View, view: View, name: str, *, is_single: bool) -> spec.RoleSpec | None:
+def _role(top: View, view: View, name: str, operator: operators.Operator | None) -> spec.RoleSpec | None:
     role = view.child(name)
     if role is None:
         return None
-    if is_single:
+    for field in operator.unsupported if operator is not None else ():
+        role.refused(field, "has no place in the jobs of this operator; remove it")
+    if operator is not None and name in operator.single:
         role.checked("replicas", lambda number: number == 1, f"is not 1, and a job has exactly one {name}")
     else:
         role.checked("replicas", lambda number: number > 0, "is not above 0")
@@ -124,6 +131,8 @@ def _role(top: View, view: View, name: str, *, is_single: bool) -> spec.RoleSpec
         ),
         memory_mib=role.parsed("memory_size", units.parse_size),
         gpus=role.checked("gpu_number", lambda number: number >= 0, "is below 0") or 0,
+        gpu_resource=view.checked("gpu_resource", pods.is_qualified, pods.NOT_QUALIFIED) or "nvidia.com/gpu",
+        pod=pods.freeze(role),
     )
 
 
@@ -165,6 +174,22 @@ def manager_address(top: View) -> str | None:
     return address
 
 
+def keeping(top: View) -> dict[str, Any]:
+    """Return the fields of an experiment that say how often trials are tried again and how long their jobs stay.
+
+    A field that is not set is left out.
+    """
+    view = top.child("training_service")
+    if view is None or not isinstance(view.config, service.KubeflowConfig):
+        return {}
+    found = {
+        "infrastructure_retries": view.checked("infrastructure_retries", lambda number: number >= 0, "is below 0"),
+        "keep_finished_seconds": view.parsed("keep_finished_jobs", units.parse_duration),
+        "keep_failed_jobs": view.get("keep_failed_jobs"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _holder(top: View, view: View, name: str) -> View:
     """Return the view that holds a field which either may hold: the experiment's when neither does."""
     return top if view.get(name) is None and not view.has_bad(name) else view
@@ -180,6 +205,10 @@ def _agreed(top: View, view: View, name: str) -> Any:
 
 def _first(*values: Any) -> Any:
     return next((value for value in values if value), None)
+
+
+def _is_url(url: str) -> bool:
+    return re.fullmatch(r"https?://[^\s/:]+(:\d+)?(/\S*)?", url) is not None
 
 
 def _is_image(image: str) -> bool:

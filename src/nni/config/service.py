@@ -51,6 +51,32 @@ class KubeflowRoleConfig(base.Config):
     """Container image; it needs a shell and Python 3.8 or newer."""
     code_directory: base.AnyPath | None = None
     """Shipped to the pods, where the command starts in it; ``trial_code_directory`` when unset."""
+    environment: dict[str, Any] | None = None
+    """Variables by name: a text, or what Kubernetes has in ``valueFrom``, such as
+    ``{"secretKeyRef": {"name": "hub", "key": "token"}}``."""
+    requests: dict[str, Any] | None = None
+    """Resource requests where they differ from the limits, such as ``{"cpu": 0.5, "memory": "2Gi"}``."""
+    shm_size: str | int | None = None
+    """Size of /dev/shm, as ``memory_size``; a quarter of the memory, 16 GiB at the most, when unset."""
+    node_selector: dict[str, Any] | None = None
+    tolerations: list[Any] | None = None
+    affinity: dict[str, Any] | None = None
+    service_account: str | None = None
+    image_pull_secrets: list[str] | None = None
+    """Names of Secrets that are there already."""
+    private_registry_auth_path: base.AnyPath | None = None
+    """A Docker configuration (``~/.docker/config.json``) with the registry's credentials; a Secret is made of it."""
+    priority_class: str | None = None
+    volumes: list[Any] | None = None
+    """Further volumes, as in a pod's ``spec.volumes``."""
+    volume_mounts: list[Any] | None = None
+    """Where they are mounted, as in a container's ``volumeMounts``."""
+    labels: dict[str, Any] | None = None
+    """Of the pods."""
+    annotations: dict[str, Any] | None = None
+    """Of the pods."""
+    pod_template: dict[str, Any] | None = None
+    """The last resort: a JSON merge patch that is applied to the pod template."""
 
 
 KubeflowRowConfig = KubeflowRoleConfig
@@ -77,9 +103,30 @@ class KubeflowConfig(TrainingServiceConfig):
     """``KubeflowRoleConfig``, as ``ps`` and ``master`` are."""
     ps: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
     master: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
+    chief: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
+    evaluator: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
     reuse_mode: bool | None = True
     """Without effect: every trial is a job of its own. Kept for files written for NNI."""
     namespace: str = "default"
+    kube_context: str | None = None
+    """Of the kubeconfig; the current one when unset."""
+    gpu_resource: str | None = None
+    """What nodes call their GPUs: ``nvidia.com/gpu`` when unset, ``amd.com/gpu``, ``nvidia.com/mig-1g.10gb`` ..."""
+    queue_name: str | None = None
+    """A LocalQueue of Kueue that admits the jobs."""
+    queue_priority_class: str | None = None
+    """A WorkloadPriorityClass of Kueue."""
+    nni_manager_url: str | None = None
+    """Where pods reach the intake, such as ``https://nni.example.org``, when a proxy or an ingress is in between."""
+    start_grace: str | int | None = None
+    """How long a missing image, secret or volume may keep a trial from starting; 5 minutes (15 for volumes) when
+    unset."""
+    infrastructure_retries: int | None = None
+    """New attempts of a trial that the cluster ended (eviction, preemption, a lost node); 3 when unset."""
+    keep_finished_jobs: str | int | None = None
+    """How long the job of an ended trial stays for people to see; 10 minutes when unset."""
+    keep_failed_jobs: bool | None = None
+    """Keep the jobs of failed trials, even after the experiment's end."""
 
 
 PLATFORMS: Mapping[str, type[TrainingServiceConfig]] = {"kubeflow": KubeflowConfig, "local": LocalConfig}

@@ -16,6 +16,29 @@ class AlgorithmSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PodSpec:
+    """What a user asks of a role's pods beyond what a trial needs, in Kubernetes' own form."""
+
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Value by name: a text, or what Kubernetes has in ``valueFrom``."""
+    requests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Resource requests where they differ from the limits."""
+    shm_mib: int | None = None
+    """Size of /dev/shm; None for a share of the memory."""
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of the pod's ``spec``: nodeSelector, tolerations, affinity, serviceAccountName, priorityClassName,
+    imagePullSecrets."""
+    volumes: tuple[Mapping[str, Any], ...] = ()
+    mounts: tuple[Mapping[str, Any], ...] = ()
+    registry_credentials: str | None = None
+    """Path of a Docker configuration with the credentials of a private registry; absolute."""
+    template: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """A JSON merge patch that is applied to the whole pod template at last."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSpec:
     """One role of a job."""
 
@@ -30,6 +53,8 @@ class RoleSpec:
     cpus: float | None = None
     memory_mib: int | None = None
     gpus: int = 0
+    gpu_resource: str = "nvidia.com/gpu"
+    pod: PodSpec = PodSpec()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +77,16 @@ class KubeflowSpec:
     namespace: str
     roles: tuple[RoleSpec, ...]
     storage: NfsSpec
+    context: str | None = None
+    """Of the kubeconfig; None for the current one."""
+    manager_url: str | None = None
+    """Where trials report to, when something stands in between; None to go by address and port."""
+    queue: str | None = None
+    """A LocalQueue of Kueue."""
+    queue_priority: str | None = None
+    """A WorkloadPriorityClass of Kueue."""
+    start_grace_seconds: int | None = None
+    """How long something that does not mend itself may keep a trial from starting; None for the usual times."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import client, kinds, manifest, platform
+from nni.platforms.kubeflow import client, kinds, platform, pods
 from nni.runtime import archive
 from nni.storage import bundle, mounted, nfs
 
@@ -145,7 +145,7 @@ async def _kubeflow(
             f"{root}, where the NFS export {spec.storage.server}:{spec.storage.path} should be, is not a directory; "
             "mount the export there, or correct storage.mount_path or NNI_MOUNTS."
         )
-    connection = await asyncio.to_thread(client.connect, environment, spec.namespace)
+    connection = await asyncio.to_thread(client.connect, environment, spec.namespace, spec.context)
     kind = kinds.KINDS[spec.operator]
     try:
         version = await connection.run(lambda: _version(connection, kind, spec.api_version))
@@ -207,8 +207,8 @@ class _Kubeflow:
             kind=self.kind,
             version=self.version,
             experiment_id=experiment_id,
-            roles=self.spec.roles,
-            volume=manifest.Volume(volume=volume, mount=mount),
+            spec=self.spec,
+            volume=pods.Volume(volume=volume, mount=mount),
             intake_url=intake_url,
             token=tokens,
             clock=clock,

@@ -200,15 +200,27 @@ class Client:
             return functools.partial(apis.core.list_namespaced_pod, self.namespace)
         return functools.partial(apis.custom.list_namespaced_custom_object, *self._place(resource))
 
+    def events(self, uid: str) -> Sequence[Object]:
+        """Return the events about an object."""
+        found = self._ask(
+            lambda apis, how: apis.core.list_namespaced_event(
+                self.namespace, field_selector=f"involvedObject.uid={uid}", limit=PAGE, **how
+            )
+        )
+        items: Sequence[Object] = found["items"]
+        return items
+
     def get(self, resource: Resource, name: str) -> Object:
         """Return an object of a custom kind."""
         place = self._place(resource)
         return self._ask(lambda apis, how: apis.custom.get_namespaced_custom_object(*place, name, **how))
 
-    def create(self, resource: Resource, body: Object) -> Object:
-        """Create an object of a custom kind; fields that the server does not know are refused."""
+    def create(self, resource: Resource, body: Object, *, is_dry: bool = False) -> Object:
+        """Create an object of a custom kind, or only see whether that would pass; unknown fields are refused."""
         place = self._place(resource)
         manner = {"field_manager": FIELD_MANAGER, "field_validation": "Strict"}
+        if is_dry:
+            manner["dry_run"] = "All"
         return self._ask(lambda apis, how: apis.custom.create_namespaced_custom_object(*place, body, **manner, **how))
 
     def delete(self, resource: Resource, name: str, uid: str | None) -> None:
@@ -316,8 +328,8 @@ class Client:
         return f"The API server at {self.server} does not answer: {_words(error)}"
 
 
-def connect(environment: Mapping[str, str], namespace: str) -> Client:
-    """Return a client for the cluster that the environment points to.
+def connect(environment: Mapping[str, str], namespace: str, context: str | None = None) -> Client:
+    """Return a client for the cluster that the environment points to, in the kubeconfig's current context by default.
 
     Looked for in this order: the files in ``KUBECONFIG``, ``~/.kube/config``, the service account of the pod that this
     runs in.
@@ -325,10 +337,10 @@ def connect(environment: Mapping[str, str], namespace: str) -> Client:
     Raises:
         PlatformError: There is none, or it cannot be used.
     """
-    return Client(lambda: _api_client(environment), namespace)
+    return Client(lambda: _api_client(environment, context), namespace)
 
 
-def _api_client(environment: Mapping[str, str]) -> Any:
+def _api_client(environment: Mapping[str, str], context: str | None) -> Any:
     import kubernetes  # noqa: PLC0415 takes seconds, and needs no experiment but those on a cluster
     import yaml  # noqa: PLC0415
 
@@ -340,7 +352,9 @@ def _api_client(environment: Mapping[str, str]) -> Any:
         if file is None:
             kubernetes.config.load_incluster_config(client_configuration=configuration)
         else:
-            kubernetes.config.load_kube_config(file, client_configuration=configuration, persist_config=False)
+            kubernetes.config.load_kube_config(
+                file, context=context, client_configuration=configuration, persist_config=False
+            )
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
         raise errors.PlatformError(
             f"The kubeconfig {file or 'of this pod'} cannot be used: {_words(error)}; see `kubectl config view`."

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nni import errors
-from nni.core import model
-from nni.platforms.kubeflow import manifest, status
+from nni.platforms.kubeflow import manifest, phases
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +17,22 @@ class JobKind:
     kind: str
     container: str
     """The name of the container that runs the command."""
+    index_field: str
+    """Where the downward API has a replica's index."""
     install: str
     """What to install where it is missing."""
     write: Callable[[manifest.Job], dict[str, Any]]
     """Returns the object's ``spec``."""
-    read: Callable[[Mapping[str, Any]], model.JobPhase]
-    """Returns what the object's ``status`` says."""
+    read: phases.Read
+    """Returns what the object's ``status`` and its pods say."""
+    stands_on: Callable[[], dict[str, Any]] | None = None
+    """Returns an object that has to be there before any job."""
 
+
+_TRAINING_OPERATOR = "the Kubeflow Training Operator 1.9"
+_REPLICA_INDEX = "metadata.labels['training.kubeflow.org/replica-index']"
+# As an annotation it is there in every version of Kubernetes that we run on; as a label since 1.28.
+_COMPLETION_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 KINDS: Mapping[str, JobKind] = {
     "pytorch-operator": JobKind(
@@ -32,9 +40,41 @@ KINDS: Mapping[str, JobKind] = {
         plural="pytorchjobs",
         kind="PyTorchJob",
         container="pytorch",
-        install="the Kubeflow Training Operator 1.9",
+        index_field=_REPLICA_INDEX,
+        install=_TRAINING_OPERATOR,
         write=manifest.pytorch_job,
-        read=status.training_operator_phase,
+        read=phases.of_training_operator,
+    ),
+    "tf-operator": JobKind(
+        group="kubeflow.org",
+        plural="tfjobs",
+        kind="TFJob",
+        container="tensorflow",
+        index_field=_REPLICA_INDEX,
+        install=_TRAINING_OPERATOR,
+        write=manifest.tf_job,
+        read=phases.of_training_operator,
+    ),
+    "trainer": JobKind(
+        group="trainer.kubeflow.org",
+        plural="trainjobs",
+        kind="TrainJob",
+        container=manifest.TRAINER_CONTAINER,
+        index_field=_COMPLETION_INDEX,
+        install="Kubeflow Trainer 2.2 or newer",
+        write=manifest.train_job,
+        read=phases.of_trainer,
+        stands_on=manifest.training_runtime,
+    ),
+    "job": JobKind(
+        group="batch",
+        plural="jobs",
+        kind="Job",
+        container="trial",
+        index_field=_COMPLETION_INDEX,
+        install="nothing: it is a part of Kubernetes",
+        write=manifest.batch_job,
+        read=phases.of_batch_job,
     ),
 }
 
@@ -55,5 +95,5 @@ def missing(kind: JobKind) -> errors.PlatformError:
     """Return the error for a kind that a cluster does not serve."""
     return errors.PlatformError(
         f"The cluster does not serve {kind.plural}.{kind.group}: install {kind.install} (see "
-        f"`kubectl api-resources --api-group={kind.group}`)."
+        f"`kubectl api-resources --api-group={kind.group}`), or use the operator 'job', which needs none."
     )

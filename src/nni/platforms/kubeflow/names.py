@@ -33,6 +33,11 @@ def secret(experiment: model.ExperimentId) -> str:
     return f"nni-exp-{_slug(experiment)}"
 
 
+def registry_secret(experiment: model.ExperimentId, role: str) -> str:
+    """Return the name of the Secret with the registry's credentials for a role."""
+    return f"{secret(experiment)}-{role}-registry"
+
+
 def labels(experiment: model.ExperimentId, attempt: model.AttemptKey | None = None) -> Mapping[str, str]:
     """Return the labels of an experiment's objects, or of one attempt's."""
     common = {MANAGED_BY: MANAGER, EXPERIMENT: label(experiment)}

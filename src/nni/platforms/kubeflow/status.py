@@ -1,56 +1,77 @@
 """What a job and its pods show: pure functions from observed objects to what the manager knows."""
 
+import dataclasses
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nni.core import model
-from nni.platforms.kubeflow import names, reasons
+from nni.platforms.kubeflow import names, phases, reasons
 
 Object = Mapping[str, Any]
-Read = Callable[[Object], model.JobPhase]
 
-_PHASES = (
-    ("Failed", model.JobPhase.FAILED),
-    ("Succeeded", model.JobPhase.SUCCEEDED),
-    ("Suspended", model.JobPhase.QUEUED),
-    ("Restarting", model.JobPhase.RUNNING),
-    ("Running", model.JobPhase.RUNNING),
+_ENDED = (model.JobPhase.SUCCEEDED, model.JobPhase.FAILED)
+_INDEX = (
+    "training.kubeflow.org/replica-index",
+    "batch.kubernetes.io/job-completion-index",
 )
-"""In this order: an operator leaves older conditions in the list, and the last one is not always the newest."""
 
 
-def training_operator_phase(status: Object) -> model.JobPhase:
-    """Return the phase of a job of the Training Operator."""
-    true = {one["type"] for one in status.get("conditions") or () if one.get("status") == "True"}
-    return next((phase for condition, phase in _PHASES if condition in true), model.JobPhase.PENDING)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is not watched but asked for, when something keeps a job from starting."""
+
+    notices: tuple[model.Notice, ...] = ()
+    workload: Object | None = None
+    waited: float = 0.0
+    """Seconds for which the job has been seen not to start."""
 
 
-def observe(job: Object, pods: Sequence[Object], read: Read, container: str) -> model.Observation:
+def observe(
+    job: Object,
+    pods: Sequence[Object],
+    read: phases.Read,
+    container: str,
+    *,
+    asked: Asked = Asked(),
+    grace: float | None = None,
+) -> model.Observation:
     """Return what a job and its pods show together.
 
     Args:
         job: The job as it was last seen.
-        pods: Its pods.
-        read: Reads the job's phase from its status.
+        pods: Its pods, those that have gone in their last state.
+        read: Reads the job's phase from its status and its pods.
         container: The name of the container that runs the command.
+        asked: What was asked for beyond that.
+        grace: The user's own grace period, in seconds.
     """
     status = job.get("status") or {}
-    phase = read(status)
-    main = [one for one in (_container_state(pod, container) for pod in _chief_first(pods)) if one]
-    started = next((_time(_started(state)) for state in main if _started(state)), None)
+    ordered = _chief_first(pods)
+    phase = read(status, ordered)
+    main = [state for state in (_container_state(pod, container) for pod in ordered) if state]
+    started = next((_started(state) for state in main if _started(state)), None)
     failed = [state["terminated"] for state in main if (state.get("terminated") or {}).get("exitCode")]
     ended = status.get("completionTime")
+    scene = reasons.Scene(
+        job=job,
+        pods=ordered,
+        phase=phase,
+        container=container,
+        notices=asked.notices,
+        workload=asked.workload,
+        waited=asked.waited,
+        grace=grace,
+    )
     return model.Observation(
         phase=phase,
-        reason=reasons.explain(job, pods, phase, container),
-        started_at=started if phase in (model.JobPhase.RUNNING, *_ENDED) else None,
+        reason=reasons.explain(scene),
+        started_at=_time(started) if started and phase in (model.JobPhase.RUNNING, *_ENDED) else None,
         ended_at=_time(ended) if phase in _ENDED and ended else None,
         exit_code=failed[0]["exitCode"] if failed and phase is model.JobPhase.FAILED else None,
+        pods=tuple(_pod(pod, container) for pod in ordered),
+        notices=asked.notices,
     )
-
-
-_ENDED = (model.JobPhase.SUCCEEDED, model.JobPhase.FAILED)
 
 
 def gone(job: Object, now: float) -> model.Observation:
@@ -67,9 +88,25 @@ def gone(job: Object, now: float) -> model.Observation:
     )
 
 
-def has_ended_pod(pods: Iterable[Object]) -> bool:
-    """Whether some pod shows how it failed."""
-    return any((pod.get("status") or {}).get("phase") == "Failed" for pod in pods)
+def notice(event: Object) -> model.Notice:
+    """Return a Kubernetes event as the manager knows it."""
+    about = event.get("involvedObject") or {}
+    last = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    return model.Notice(
+        about=f"{about.get('kind', '')} {about.get('namespace', '')}/{about.get('name', '')}",
+        reason=event.get("reason") or "",
+        message=event.get("message") or "",
+        is_warning=event.get("type") == "Warning",
+        count=int(event.get("count") or 1),
+        last_at=_time(last) if last else 0.0,
+    )
+
+
+def shows_an_end(pods: Iterable[Object]) -> bool:
+    """Whether some pod shows how it ended, other than well."""
+    return any(
+        (pod.get("status") or {}).get("phase") == "Failed" or reasons.is_of_the_cluster_s_making(pod) for pod in pods
+    )
 
 
 def _chief_first(pods: Sequence[Object]) -> list[Object]:
@@ -80,6 +117,22 @@ def _chief_first(pods: Sequence[Object]) -> list[Object]:
 def _label(pod: Object, name: str) -> str | None:
     value: str | None = (pod["metadata"].get("labels") or {}).get(name)
     return value
+
+
+def _pod(pod: Object, container: str) -> model.Pod:
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    known = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
+    index = next((known[name] for name in _INDEX if name in known), "0")
+    state = _container_state(pod, container) or {}
+    reason = next((one["reason"] for one in state.values() if one and one.get("reason")), "")
+    return model.Pod(
+        replica=model.Replica(_label(pod, names.ROLE) or "", int(index)),
+        name=metadata["name"],
+        phase=status.get("phase") or "",
+        node=(pod.get("spec") or {}).get("nodeName") or "",
+        state=status.get("reason") or reason,
+        exit_code=(state.get("terminated") or {}).get("exitCode"),
+    )
 
 
 def _container_state(pod: Object, container: str) -> Object | None:
@@ -98,5 +151,5 @@ def _started(state: Object) -> str | None:
     return None
 
 
-def _time(text: str | None) -> float:
-    return dt.datetime.fromisoformat(text).timestamp() if text else 0.0
+def _time(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
