@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from nni.wire import layout
 
 EXPERIMENT = model.ExperimentId("contract1")
 ROLE = spec.RoleSpec(name="worker", replicas=1, command="", code_directory="/code", image="any")
-SCRIPTS = {"endless": "exec sleep 1000\n"}
+SCRIPTS = {"endless": "trap 'exit 143' TERM\nsleep 1000 &\nwait\n"}
 
 
 class SystemClock:
@@ -70,9 +71,11 @@ class TestLocalPlatform(contract.PlatformContract):
         async def count() -> int:
             text = f"NNI_VOLUME={directory}".encode()
             found = 0
-            for entry in Path("/proc").glob("[0-9]*/environ"):
+            for entry in Path("/proc").glob("[0-9]*"):
+                # The children of those that it started are theirs.
                 with contextlib.suppress(OSError):
-                    found += text in entry.read_bytes()
+                    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                    found += parent == str(os.getpid()) and text in (entry / "environ").read_bytes()
             return found
 
         yield contract.Place(platform=made, observed=observed, behaves=behaves, count=count)
