@@ -82,6 +82,9 @@ class ExperimentConfig(base.Config):
         """
         super().__init__(**values)
         if training_service_platform is not None:
+            if self.training_service is not None:
+                message = "is given twice: by its name and as training_service; keep one of the two"
+                raise errors.ConfigError([errors.Problem("training_service", message)])
             self.training_service = service.new(training_service_platform)
 
     @classmethod

@@ -30,7 +30,7 @@ def read_search_space(file: Path) -> Any:
     text = _read(file)
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return _parse_yaml(text, file)
 
 
@@ -62,13 +62,18 @@ def _parse_yaml(text: str, file: Path) -> Any:
         "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$", re.ASCII), list("-+0123456789")
     )
     try:
-        return yaml.load(text, Loader)  # noqa: S506 the loader is a safe one
+        value = yaml.load(text, Loader)  # noqa: S506 the loader is a safe one
+        # Finds what is in itself, by an anchor: everything that reads it later would never end.
+        json.dumps(value, default=str, skipkeys=True)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise _wrong(file, f"cannot be understood{place}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise _wrong(file, f"cannot be understood: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:  # YAML lets errors of Python's types through, as for 2026-13-01
+        raise _wrong(file, f"cannot be understood: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise _wrong(file, "is nested too deeply to be read") from error
+    return value
 
 
 def _wrong(file: Path, message: str) -> errors.ConfigError:

@@ -68,7 +68,7 @@ def examine(config: "ExperimentConfig") -> Examined:
         top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
     tuner, path = (advisor, top.at("advisor")) if tuner is None and advisor is not None else (tuner, top.at("tuner"))
     if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
-        top.wrong("tuner", "is not set; name one, such as config.tuner.name = 'TPE'")
+        top.wrong("tuner", "is not set; write the name of one, such as 'TPE', in tuner.name")
     _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
     where = platform.freeze(top)
     address = platform.manager_address(top)
@@ -113,6 +113,7 @@ def _algorithm(top: View, name: str) -> spec.AlgorithmSpec | None:
     if view is None:
         return None
     config = typing.cast(algorithm.AlgorithmConfig, view.config)
+    is_right = not view.has_bad("name", "class_name", "code_directory", "class_args")
     before = len(view.problems)
     for argument, value in (view.get("class_args") or {}).items():
         _check_plain(view, join(view.at("class_args"), argument), value)
@@ -127,7 +128,7 @@ def _algorithm(top: View, name: str) -> spec.AlgorithmSpec | None:
             "class_name", _CLASS_NAME.fullmatch, "is not a class in a module; write for example 'my_tuner.MyTuner'"
         )
         directory = view.directory("code_directory") or config.resolved(".")
-    if len(view.problems) > before:
+    if len(view.problems) > before or not is_right:
         return None
     return spec.AlgorithmSpec(
         name=config.name,
