@@ -13,8 +13,8 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     group = verbs.add_parser("trial", help="trials of an experiment").add_subparsers(metavar="VERB", required=True)
     listing = group.add_parser("ls", help="list them, with the reason of those that failed or wait")
     experiments.add_id(listing)
-    listing.add_argument("--head", type=int, metavar="N", help="only the N best")
-    listing.add_argument("--tail", type=int, metavar="N", help="only the N worst")
+    listing.add_argument("--head", type=table.count, metavar="N", help="only the N best")
+    listing.add_argument("--tail", type=table.count, metavar="N", help="only the N worst")
     table.add_json(listing)
     listing.set_defaults(run=list_trials)
 

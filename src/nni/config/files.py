@@ -63,8 +63,6 @@ def _parse_yaml(text: str, file: Path) -> Any:
     )
     try:
         value = yaml.load(text, Loader)  # noqa: S506 the loader is a safe one
-        # Finds what is in itself, by an anchor: everything that reads it later would never end.
-        json.dumps(value, default=str, skipkeys=True)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -73,6 +71,11 @@ def _parse_yaml(text: str, file: Path) -> Any:
         raise _wrong(file, f"cannot be understood: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise _wrong(file, "is nested too deeply to be read") from error
+    try:
+        json.dumps(value, default=str, skipkeys=True)
+    except ValueError as error:
+        # Whoever read it later would never come to an end.
+        raise _wrong(file, "has an alias (*name) inside of what it stands for (&name)") from error
     return value
 
 

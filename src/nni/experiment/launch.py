@@ -77,7 +77,11 @@ def launch(
     """
     check_ports(port)
     logs = directory / "log"
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{logs} cannot be made ({error.strerror}); set experiment_working_directory to another place."
+        raise errors.ManagerError(message) from error
     with (logs / "manager_stderr.log").open("ab") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "nni.manager"],
