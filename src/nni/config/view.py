@@ -177,7 +177,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _word(hint: Any) -> str:
     if typing.get_origin(hint) is list:
-        return f"a list of {_word(typing.get_args(hint)[0])}"
+        return f"a list of {_word(typing.get_args(hint)[0]).removeprefix('a ')}s"
     if typing.get_origin(hint) is dict:
         return "a mapping"
     article = "an" if hint.__name__[0] in "AEIOU" else "a"
