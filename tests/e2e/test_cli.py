@@ -463,6 +463,14 @@ def test_output_that_cannot_be_written_is_one_sentence(busy: Run) -> None:
     assert ended.stderr == "error: [Errno 28] No space left on device\n"
 
 
+def end_trials_of(experiment_id: str) -> None:
+    """Kill what a manager that was killed itself has left."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and f"NNI_EXP_ID={experiment_id}".encode() in (entry / "environ").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
 def test_a_manager_that_was_killed_is_listed_as_stopped(run: Run, free_port: int) -> None:
     ended = run(NNICTL, "create", "--config", "experiment.yml", "--port", str(free_port))
     assert ended.returncode == 0, ended.stderr
@@ -479,4 +487,5 @@ def test_a_manager_that_was_killed_is_listed_as_stopped(run: Run, free_port: int
         os.close(descriptor)
 
     assert known(run)[one["id"]]["status"] == "STOPPED"
+    end_trials_of(one["id"])
     assert "does not run any more" in run(NNICTL, "stop", one["id"]).stderr
