@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, assert_type
 
 import nni
+import nni.experiment
 from nni.experiment import (
     AlgorithmConfig,
     CustomAlgorithmConfig,
@@ -76,6 +77,8 @@ def mistakes() -> None:
     KubeflowRoleConfig(replica=1)  # type: ignore[call-arg]
     KubeflowRoleConfig(replicas="two")  # type: ignore[arg-type]
     K8sNfsConfig(sever="10.20.30.40")  # type: ignore[call-arg]
+    nni.experiment.ExperimentConfg("local")  # type: ignore[attr-defined]
+    nni.report_finl_result(0.9)  # type: ignore[attr-defined]
     config = ExperimentConfig("local")
     config.trial_comand = "python3 model.py"  # type: ignore[attr-defined]
     config.trial_concurrency = "2"  # type: ignore[assignment]
@@ -85,6 +88,7 @@ def mistakes() -> None:
 def life_of_an_experiment() -> None:
     experiment = Experiment("kubeflow", id="mine")
     Experiment(whole_configuration())
+    assert_type(nni.Experiment("kubeflow"), Experiment)
     assert_type(experiment.config, ExperimentConfig)
     assert_type(experiment.id, str)
     experiment.start(8080, debug=True, run_mode=RunMode.Detach)
