@@ -230,7 +230,14 @@ def test_an_empty_id_means_no_experiment(run: Run) -> None:
         ),
         ("a: [\n", ["error: it.yml: cannot be understood in line 2, column 1: "]),
         ("a: &b [*b]\n", ["error: it.yml: has an alias (*name) inside of what it stands for (&name)"]),
-        ("trainingServicePlatform: local\n", ["error: it.yml: is written in version 1 of NNI's format"]),
+        (
+            "trainingServicePlatform: local\nmaxTrialNum: 3\n",
+            [
+                "error: it.yml: is written in version 1 of NNI's format",
+                "error: trainingServicePlatform: is trainingService.platform now",
+                "error: maxTrialNum: is maxTrialNumber now",
+            ],
+        ),
         (
             "searchSpace: {x: {_type: unifrom, _value: [0, 1]}}\n"
             "tuner: {name: TPEE}\n"

@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nni import errors
@@ -301,6 +302,13 @@ def test_none_means_unset() -> None:
     role = Role(replicas=None, docker_image=None, gpu_number=None)
 
     assert role == KubeflowRoleConfig()
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    role = Role(replicas=np.int64(2), cpu_number=np.float32(0.5), gpu_number=np.uint8(1))
+
+    assert [type(value) for value in (role.replicas, role.cpu_number, role.gpu_number)] == [int, float, int]
+    assert role == Role(replicas=2, cpu_number=0.5, gpu_number=1)
 
 
 @pytest.mark.parametrize(

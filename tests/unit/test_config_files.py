@@ -1,7 +1,6 @@
 """Configurations in files: YAML of NNI's second format, search spaces, and what cannot be read."""
 
 import json
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -269,17 +268,50 @@ maxExecDuration: 1h
 maxTrialNum: 10
 trainingServicePlatform: kubeflow
 searchSpacePath: search_space.json
+multiPhase: false
 tuner:
   builtinTunerName: TPE
+  classArgs: {optimize_mode: maximize}
 assessor:
-  builtinAssessorName: Medianstop
+  codeDir: .
+  classFileName: mine.py
+  className: Mine
 trial:
   codeDir: .
-  worker: {replicas: 1, command: python3 model.py, gpuNum: 0, cpuNum: 1, memoryMB: 8192}
+  worker: {replicas: 1, command: python3 model.py, gpuNum: 0, cpuNum: 1, memoryMB: 8192, image: my/image}
 kubeflowConfig:
   operator: tf-operator
   apiVersion: v1alpha2
-  nfs: {server: 10.20.30.40, path: /mnt}
+  storage: azureStorage
+  keyVault: {vaultName: vault, name: secret}
+  azureStorage: {accountName: account, azureShare: share}
+  uploadRetryCount: 3
+"""
+
+REWRITTEN = """\
+is written in version 1 of NNI's format, which is not read; write it in version 2
+authorName: has no meaning any more; remove it
+maxExecDuration: is maxExperimentDuration now
+maxTrialNum: is maxTrialNumber now
+trainingServicePlatform: is trainingService.platform now
+searchSpacePath: is searchSpaceFile now
+multiPhase: has no meaning any more; remove it
+tuner.builtinTunerName: is tuner.name now
+assessor.codeDir: is assessor.codeDirectory now
+assessor.classFileName: is assessor.className, as module.Class, now
+trial.codeDir: is trialCodeDirectory now
+trial.worker: is trainingService.worker now
+trial.worker.gpuNum: is trainingService.worker.gpuNumber now
+trial.worker.cpuNum: is trainingService.worker.cpuNumber now
+trial.worker.memoryMB: is trainingService.worker.memorySize now
+trial.worker.image: is trainingService.worker.dockerImage now
+kubeflowConfig: is trainingService now
+kubeflowConfig.storage: is trainingService.storage.storageType now
+kubeflowConfig.keyVault.vaultName: is trainingService.storage.keyVaultName now
+kubeflowConfig.keyVault.name: is trainingService.storage.keyVaultKey now
+kubeflowConfig.azureStorage.accountName: is trainingService.storage.azureAccount now
+kubeflowConfig.azureStorage.azureShare: is trainingService.storage.azureShare now
+kubeflowConfig.uploadRetryCount: has no meaning any more; remove it
 """
 
 
@@ -287,14 +319,4 @@ def test_a_file_of_the_first_format_is_told_how_to_become_one_of_the_second(plac
     with pytest.raises(errors.ConfigError) as raised:
         load(place, LEGACY)
 
-    assert str(raised.value) == textwrap.dedent(f"""\
-        {place / "config.yml"}: is written in version 1 of NNI's format, which is not read;
-        remove authorName;
-        write maxExperimentDuration instead of maxExecDuration;
-        write maxTrialNumber instead of maxTrialNum;
-        write searchSpaceFile instead of searchSpacePath;
-        write trainingService.platform instead of trainingServicePlatform;
-        write trialCommand, trialCodeDirectory and the roles of trainingService instead of trial;
-        write trainingService instead of kubeflowConfig;
-        write name instead of builtinTunerName in tuner;
-        write name instead of builtinAssessorName in assessor""").replace("\n", " ")
+    assert f"{raised.value}\n" == f"{place / 'config.yml'}: {REWRITTEN}"

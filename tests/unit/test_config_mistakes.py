@@ -151,7 +151,14 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
             "trainingService: {platform: kubeflow} in YAML"
         ],
     ),
-    ({"trainingService": 5}, ["trainingService: 5 is not a KubeflowConfig or LocalConfig"]),
+    (
+        {"trainingService": 5},
+        ["trainingService: 5 is not a KubeflowConfig or LocalConfig, or a mapping with a platform"],
+    ),
+    (
+        {"training_service": "kubeflow"},
+        ["training_service: 'kubeflow' is not a KubeflowConfig or LocalConfig, or a mapping with a platform"],
+    ),
     (
         {"training_service": {"platform": "kubflow", "operator": "pytorch-operator"}},
         ["training_service.platform: 'kubflow' is not a platform of this version; did you mean 'kubeflow'?"],

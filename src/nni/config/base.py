@@ -8,6 +8,7 @@ messages.
 
 import copy
 import dataclasses
+import numbers
 import os
 import typing
 from collections.abc import Callable, Mapping
@@ -126,6 +127,8 @@ class Config:
         """
         if value is None:
             return _default(field)
+        if isinstance(value, numbers.Real):
+            return plain.of(value)  # numpy's numbers are no int or float to Python
         make: Maker | None = field.metadata.get("make")
         if make is None:
             return value

@@ -7,7 +7,7 @@ from typing import Any
 
 from nni.config import operators, service, storage
 from nni.config.view import View
-from nni.core import nearest, spec, units
+from nni.core import nearest, plain, spec, units
 
 _STORAGE_EXAMPLES = (
     "K8sNfsConfig(server='10.20.30.40', path='/mnt/nfs/nni') in Python, "
@@ -38,7 +38,10 @@ def freeze(top: View) -> spec.PlatformSpec | None:
             _unknown_platform(top, config)
             return None
         case _:
-            top.wrong("training_service", f"{config!r} is not a KubeflowConfig or LocalConfig")
+            top.wrong(
+                "training_service",
+                f"{plain.shown(config)} is not a KubeflowConfig or LocalConfig, or a mapping with a platform",
+            )
             return None
     assert view is not None  # noqa: S101 the two cases that come here hold a configuration
     own, platform = type(config).platform, view.get("platform")

@@ -91,7 +91,7 @@ class View:
         value = self.get(name)
         if value is None or is_right(value):
             return value
-        self.wrong(name, f"{value!r} {rule}")
+        self.wrong(name, f"{plain.shown(value)} {rule}")
         return None
 
     def parsed(self, name: str, parse: Callable[[Any], Any]) -> Any:
