@@ -177,6 +177,7 @@ WRONG_WORDS = [
     ("create --config experiment.yml --port 0", 1, "Port 0 cannot be used: choose one from 1 to 65534"),
     ("create --config experiment.yml --port 65535", 1, "Port 65535 cannot be used: choose one from 1 to 65534"),
     ("create --config experiment.yml --port -1", 1, "Port -1 cannot be used: choose one from 1 to 65534"),
+    ("create --config experiment.yml --url_prefix a?b", 1, "error: url_prefix: 'a?b' cannot be a part of an address"),
     ("create --config nowhere.yml", 1, "error: nowhere.yml: cannot be read (No such file or directory)"),
     ("create --config .", 1, "error: .: cannot be read (Is a directory)"),
     ("create --config trial.py", 1, "error: trial.py: "),
@@ -444,7 +445,7 @@ def test_trials_on_a_wide_terminal_are_whole(busy: Run) -> None:
 
 
 def test_the_best_and_the_worst_are_of_those_that_have_a_final_metric(busy: Run) -> None:
-    assert busy(NNICTL, "trial", "ls", "twin-a", "--head", "1").stdout == "There is no trial yet.\n"
+    assert busy(NNICTL, "trial", "ls", "twin-a", "--head", "1").stdout == "No trial has a final metric yet.\n"
 
 
 @pytest.mark.parametrize("words", ["experiment list", "trial ls twin-a", "--help"])

@@ -30,6 +30,12 @@ def enter(home: Path, name: str, *, is_alive: bool) -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("alive", "ended", "given", "found"),
     [
@@ -45,12 +51,9 @@ def enter(home: Path, name: str, *, is_alive: bool) -> None:
         (["ab", "abc"], [], "ab", "ab"),
     ],
 )
-def test_the_one_that_is_meant(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: list[str], ended: list[str], given: str | None, found: str
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_the_one_that_is_meant(home: Path, alive: list[str], ended: list[str], given: str | None, found: str) -> None:
     for name in alive + ended:
-        enter(tmp_path, name, is_alive=name in alive)
+        enter(home, name, is_alive=name in alive)
 
     assert experiments.find(given).id == found
 
@@ -70,12 +73,9 @@ def test_the_one_that_is_meant(
         ([], ["abc"], "a", "Experiment abc does not run any more (STOPPED)."),
     ],
 )
-def test_none_or_more_than_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: list[str], ended: list[str], given: str | None, says: str
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_none_or_more_than_one(home: Path, alive: list[str], ended: list[str], given: str | None, says: str) -> None:
     for name in alive + ended:
-        enter(tmp_path, name, is_alive=name in alive)
+        enter(home, name, is_alive=name in alive)
 
     with pytest.raises(errors.ExperimentNotFoundError) as raised:
         experiments.find(given)
@@ -83,8 +83,7 @@ def test_none_or_more_than_one(
     assert str(raised.value) == says
 
 
-def test_one_that_has_ended_will_do_where_that_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    enter(tmp_path, "abc", is_alive=False)
+def test_one_that_has_ended_will_do_where_that_is_asked(home: Path) -> None:
+    enter(home, "abc", is_alive=False)
 
     assert experiments.find("a", or_ended=True).id == "abc"

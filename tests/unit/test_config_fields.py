@@ -33,6 +33,37 @@ def fields(config: base.Config) -> dict[str, Any]:
     return {field.name: getattr(config, field.name) for field in config._fields}
 
 
+YAML_NAMES: list[tuple[type[base.Config], str]] = [
+    (
+        ExperimentConfig,
+        "experimentName experimentType searchSpaceFile searchSpace trialCommand trialCodeDirectory trialConcurrency "
+        "trialGpuNumber maxExperimentDuration maxTrialNumber maxTrialDuration nniManagerIp useAnnotation debug "
+        "logLevel experimentWorkingDirectory tunerGpuIndices tuner assessor advisor trainingService sharedStorage "
+        "operator apiVersion",
+    ),
+    (AlgorithmConfig, "name className codeDirectory classArgs"),
+    (
+        LocalConfig,
+        "platform trialCommand trialCodeDirectory trialGpuNumber nniManagerIp debug useActiveGpu maxTrialNumberPerGpu "
+        "gpuIndices reuseMode",
+    ),
+    (
+        KubeflowConfig,
+        "platform trialCommand trialCodeDirectory trialGpuNumber nniManagerIp debug operator apiVersion storage worker "
+        "ps master reuseMode namespace",
+    ),
+    (KubeflowRoleConfig, "replicas command gpuNumber cpuNumber memorySize dockerImage codeDirectory"),
+    (K8sNfsConfig, "storageType azureAccount azureShare keyVaultName keyVaultKey server path mountPath storage"),
+]
+
+
+@pytest.mark.parametrize(("cls", "names"), YAML_NAMES)
+def test_the_names_in_yaml_and_json(cls: type[base.Config], names: str) -> None:
+    assert [base.camel(field.name) for field in cls._fields] == names.split()
+    # Each is read as that field.
+    assert cls.from_dict(dict.fromkeys(names.split())).strange == {}
+
+
 @pytest.mark.parametrize("name", ["gpu_number", "gpuNumber", "GpuNumber", "gpunumber", "GPU_NUMBER", "_gpuNumber_"])
 def test_constructor_keys_match_regardless_of_case_and_underscores(name: str) -> None:
     assert Role(**{name: 3}).gpu_number == 3

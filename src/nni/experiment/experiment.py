@@ -89,6 +89,7 @@ class Experiment:
             ManagerError: The manager could not start.
         """
         launch.check_ports(port)
+        launch.check_prefix(self.url_prefix)
         if debug:
             self.config.debug = True
         spec = check.checked(self.config)
