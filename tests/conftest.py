@@ -102,18 +102,28 @@ def no_leaks(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("no_leaked_tasks")
 
 
+@pytest.fixture(scope="session")
+def new_port() -> Callable[[], int]:
+    """Gives ports that are free, and so is the next one of each."""
+
+    def find() -> int:
+        while True:
+            with socket.socket() as first, socket.socket() as second:
+                first.bind(("127.0.0.1", 0))
+                number: int = first.getsockname()[1]
+                try:
+                    second.bind(("127.0.0.1", number + 1))
+                except (OSError, OverflowError):
+                    continue
+                return number
+
+    return find
+
+
 @pytest.fixture
-def free_port() -> int:
+def free_port(new_port: Callable[[], int]) -> int:
     """A port that is free, and so is the next one."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            number: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", number + 1))
-            except (OSError, OverflowError):
-                continue
-            return number
+    return new_port()
 
 
 @pytest.fixture(scope="session")

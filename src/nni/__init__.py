@@ -5,7 +5,7 @@ and the submodules load on first use.
 """
 
 from importlib import import_module as _import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nni._version import __version__
 from nni.errors import NoMoreTrialError
@@ -20,6 +20,15 @@ from nni.trial import (
     report_final_result,
     report_intermediate_result,
 )
+
+if TYPE_CHECKING:
+    from nni import assessor as assessor
+    from nni import experiment as experiment
+    from nni import testing as testing
+    from nni import tuner as tuner
+    from nni import utils as utils
+    from nni.experiment import Experiment as Experiment
+    from nni.utils import ClassArgsValidator as ClassArgsValidator
 
 __all__ = [
     "NoMoreTrialError",
@@ -39,13 +48,15 @@ _SUBMODULES = ("assessor", "experiment", "testing", "tuner", "utils")
 _LATE = {"ClassArgsValidator": "nni.utils", "Experiment": "nni.experiment"}
 
 
-def __getattr__(name: str) -> Any:
-    """Load on first use what only some programs need (PEP 562)."""
-    if name in _SUBMODULES:
-        return _import_module("nni." + name)
-    if name in _LATE:
-        return getattr(_import_module(_LATE[name]), name)
-    raise AttributeError(f"module 'nni' has no attribute {name!r}")
+if not TYPE_CHECKING:  # else no type checker would find a misspelt name any more
+
+    def __getattr__(name: str) -> Any:
+        """Load on first use what only some programs need (PEP 562)."""
+        if name in _SUBMODULES:
+            return _import_module("nni." + name)
+        if name in _LATE:
+            return getattr(_import_module(_LATE[name]), name)
+        raise AttributeError(f"module 'nni' has no attribute {name!r}")
 
 
 def __dir__() -> "list[str]":

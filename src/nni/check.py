@@ -1,5 +1,7 @@
 """Every problem of a configuration at once: its fields, its search space, its roles, and its tuner's arguments."""
 
+from collections.abc import Iterable, Iterator
+
 from nni import errors
 from nni.config import experiment, freezing
 from nni.core import spec
@@ -27,7 +29,14 @@ def checked(config: experiment.ExperimentConfig) -> spec.ExperimentSpec:
 def _problems(examined: freezing.Examined) -> list[errors.Problem]:
     found = list(examined.problems)
     if examined.tuner is not None:
-        found += registry.problems(examined.tuner, examined.tuner_path)
+        found += _placed(registry.problems(examined.tuner.spec, ""), examined.tuner)
     if examined.assessor is not None:
-        found += registry.assessor_problems(examined.assessor, "assessor")
+        found += _placed(registry.assessor_problems(examined.assessor.spec, ".name"), examined.assessor)
     return found
+
+
+def _placed(found: Iterable[errors.Problem], chosen: freezing.Chosen) -> Iterator[errors.Problem]:
+    """Yield problems of an algorithm, whose paths begin with one of its fields, at the paths that the user wrote."""
+    for problem in found:
+        field, dot, rest = problem.path.removeprefix(".").partition(".")
+        yield errors.Problem(chosen.at(field) + dot + rest, problem.message)

@@ -75,9 +75,8 @@ def list_experiments(arguments: argparse.Namespace) -> int:
         print(json.dumps([_fields(known) for known in chosen], indent=2))
         return 0
     if not chosen:
-        print(
-            "No experiment runs on this machine." + ("" if arguments.all else " Add --all for those that have ended.")
-        )
+        none = "No experiment runs on this machine. Add --all for those that have ended."
+        print("No experiment is known on this machine." if arguments.all else none)
         return 0
     head = ("id", "name", "status", "platform", "port", "started")
     table.show(head, [_row(known) for known in chosen])
@@ -125,18 +124,34 @@ def find(prefix: str | None, *, or_ended: bool = False) -> "registry.Known":
     Raises:
         ExperimentNotFoundError: There is none, or more than one.
     """
+    alive = [known for known in _registry().list() if known.is_alive]
     if prefix is not None:
-        known = _registry().find(prefix)
+        known = _by_prefix(prefix, alive)
         if known.is_alive or or_ended:
             return known
         raise errors.ExperimentNotFoundError(f"Experiment {known.id} does not run any more ({known.status}).")
-    alive = [known for known in _registry().list() if known.is_alive]
     if len(alive) == 1:
         return alive[0]
     if not alive:
-        raise errors.ExperimentNotFoundError("No experiment runs on this machine; nnictl experiment list --all.")
+        raise errors.ExperimentNotFoundError(
+            "No experiment runs on this machine; those that have ended: nnictl experiment list --all."
+        )
     ids = ", ".join(known.id for known in alive)
     raise errors.ExperimentNotFoundError(f"Several experiments run on this machine; say which: {ids}.")
+
+
+def _by_prefix(prefix: str, alive: "Sequence[registry.Known]") -> "registry.Known":
+    if not prefix:
+        # An empty variable of a script must not stop whatever happens to run.
+        raise errors.ExperimentNotFoundError("The experiment's id is empty; leave it out to mean the one that runs.")
+    try:
+        return _registry().find(prefix)
+    except errors.ExperimentNotFoundError:
+        # Of several that begin so, the one that runs is meant.
+        begun = [known for known in alive if known.id.startswith(prefix)]
+        if len(begun) != 1:
+            raise
+        return begun[0]
 
 
 def connect(prefix: str | None) -> "client.Client":

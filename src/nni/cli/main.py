@@ -1,6 +1,7 @@
 """``nnictl``: the verbs, and how an error ends."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -28,7 +29,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after ``nnictl``; those of the process when None.
     """
-    chosen = build_parser().parse_args(arguments)
+    try:
+        try:
+            return _run(build_parser().parse_args(arguments))
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        # Output that could not be written is not to be tried again at exit.
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, sys.stdout.fileno())
+        os.close(silent)
+        if isinstance(error, BrokenPipeError):
+            return 141  # its reader has gone (``| head``): nothing is wrong
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(chosen: argparse.Namespace) -> int:
     run: Callable[[argparse.Namespace], int] = chosen.run
     try:
         return run(chosen)
@@ -37,12 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {problem}", file=sys.stderr)
     except (errors.NniError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (``| head``): nothing is wrong. Keep Python from trying again at exit.
-        sys.stderr.close()
-        return 141
     return 1
 
 

@@ -8,6 +8,7 @@ messages.
 
 import copy
 import dataclasses
+import numbers
 import os
 import typing
 from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ class Config:
         """
         self.fill(values, None)
         if self.strange:
-            raise errors.UnknownFieldError("\n".join(no_field(type(self), name) for name in self.strange))
+            raise errors.UnknownFieldError("\n".join(self.strange.values()))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], directory: Path | None = None) -> Self:
@@ -77,17 +78,23 @@ class Config:
         return cls.from_dict(files.read_mapping(file), file.parent.resolve())
 
     def fill(self, values: Mapping[str, Any], directory: Path | None) -> None:
-        """Set all fields, to these values or to their defaults; unknown names are kept aside."""
+        """Set all fields, to these values or to their defaults; names that are no fields are kept aside."""
         self._directory = directory
         self._written: dict[str, str] = {}
-        self._strange: dict[str, Any] = {}
+        self._strange: dict[str, str] = {}
         for field in self._fields:
             object.__setattr__(self, field.name, _default(field))
         for name, value in values.items():
-            if _field(type(self), str(name)) is None:
-                self._strange[str(name)] = value
-            else:
-                self._assign(str(name), value)
+            self._fill_one(str(name), value)
+
+    def _fill_one(self, name: str, value: Any) -> None:
+        field = _field(type(self), name)
+        if field is None:
+            self._strange[name] = no_field(type(self), name)
+        elif field.name in self._written:
+            self._strange[name] = f"{self._written[field.name]!r} and {name!r} are one field; keep one of the two"
+        else:
+            self._set(field, name, value)
 
     def _assign(self, name: str, value: Any) -> None:
         if name.startswith("_"):
@@ -96,6 +103,9 @@ class Config:
         field = _field(type(self), name)
         if field is None:
             raise errors.UnknownFieldError(no_field(type(self), name))
+        self._set(field, name, value)
+
+    def _set(self, field: "dataclasses.Field[Any]", name: str, value: Any) -> None:
         self._written[field.name] = name
         object.__setattr__(self, field.name, self._converted(field, value))
 
@@ -117,6 +127,8 @@ class Config:
         """
         if value is None:
             return _default(field)
+        if isinstance(value, numbers.Real):
+            return plain.of(value)  # numpy's numbers are no int or float to Python
         make: Maker | None = field.metadata.get("make")
         if make is None:
             return value
@@ -173,7 +185,8 @@ class Config:
 
     def resolved(self, path: AnyPath) -> str:
         """Return a path as an absolute one."""
-        return os.fspath(((self._directory or Path()) / Path(path).expanduser()).resolve())
+        # Unlike pathlib's, this expanduser leaves the home of an unknown user as it stands.
+        return os.fspath(((self._directory or Path()) / os.path.expanduser(path)).resolve())  # noqa: PTH111
 
     @property
     def written(self) -> Mapping[str, str]:
@@ -181,8 +194,11 @@ class Config:
         return self._written
 
     @property
-    def strange(self) -> Mapping[str, Any]:
-        """What was set and is no field; only ``from_dict`` and ``load`` keep such."""
+    def strange(self) -> Mapping[str, str]:
+        """The names that were given and are no fields, or the same field again, and what is wrong with each.
+
+        Only ``from_dict`` and ``load`` keep such.
+        """
         return self._strange
 
     def json_fields(self) -> dict[str, Any]:

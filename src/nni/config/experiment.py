@@ -84,6 +84,9 @@ class ExperimentConfig(base.Config):
         """
         super().__init__(**values)
         if training_service_platform is not None:
+            if self.training_service is not None:
+                message = "is given twice: by its name and as training_service; keep one of the two"
+                raise errors.ConfigError([errors.Problem("training_service", message)])
             self.training_service = service.new(training_service_platform)
 
     @classmethod
@@ -94,12 +97,13 @@ class ExperimentConfig(base.Config):
         together with all other mistakes.
 
         Raises:
-            ConfigError: The file cannot be read, is not YAML with a mapping in it, or is of NNI's version 1.
+            ConfigError: The file cannot be read, is not YAML with a mapping in it, or is of NNI's version 1; then
+                it is said of each key what became of it.
         """
         file = Path(path)
         values = files.read_mapping(file)
         if legacy.is_legacy(values):
-            raise errors.ConfigError([errors.Problem(str(file), legacy.refusal(values))])
+            raise errors.ConfigError(legacy.problems(file, values))
         return cls.from_dict(values, file.parent.resolve())
 
     def validate(self) -> None:

@@ -30,7 +30,7 @@ def read_search_space(file: Path) -> Any:
     text = _read(file)
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return _parse_yaml(text, file)
 
 
@@ -62,13 +62,21 @@ def _parse_yaml(text: str, file: Path) -> Any:
         "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$", re.ASCII), list("-+0123456789")
     )
     try:
-        return yaml.load(text, Loader)  # noqa: S506 the loader is a safe one
+        value = yaml.load(text, Loader)  # noqa: S506 the loader is a safe one
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise _wrong(file, f"cannot be understood{place}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise _wrong(file, f"cannot be understood: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:  # YAML lets errors of Python's types through, as for 2026-13-01
+        raise _wrong(file, f"cannot be understood: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise _wrong(file, "is nested too deeply to be read") from error
+    try:
+        json.dumps(value, default=str, skipkeys=True)
+    except ValueError as error:
+        # Whoever read it later would never come to an end.
+        raise _wrong(file, "has an alias (*name) inside of what it stands for (&name)") from error
+    return value
 
 
 def _wrong(file: Path, message: str) -> errors.ConfigError:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,15 @@ _REFUSED = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Chosen:
+    """A tuner or an assessor."""
+
+    spec: spec.AlgorithmSpec
+    at: Callable[[str], str]
+    """Gives the path of one of its fields, as the user wrote it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
     """What became of a configuration."""
@@ -32,11 +41,9 @@ class Examined:
     problems: tuple[errors.Problem, ...]
     experiment: "spec.ExperimentSpec | None"
     """None when there are problems."""
-    tuner: spec.AlgorithmSpec | None
+    tuner: Chosen | None
     """None when there are problems in it, or it is not set; the same holds for the assessor."""
-    assessor: spec.AlgorithmSpec | None
-    tuner_path: str = "tuner"
-    """Where the user wrote the tuner."""
+    assessor: Chosen | None
 
 
 def freeze(config: "ExperimentConfig") -> spec.ExperimentSpec:
@@ -66,10 +73,10 @@ def examine(config: "ExperimentConfig") -> Examined:
     advisor = _algorithm(top, "advisor")
     if tuner is not None and advisor is not None:
         top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
-    tuner, path = (advisor, top.at("advisor")) if tuner is None and advisor is not None else (tuner, top.at("tuner"))
+    tuner = tuner or advisor
     if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
-        top.wrong("tuner", "is not set; name one, such as config.tuner.name = 'TPE'")
-    _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
+        top.wrong("tuner", "is not set; write the name of one, such as 'TPE', in tuner.name")
+    _check_search_space(top, is_custom=tuner is not None and tuner.spec.class_name is not None)
     where = platform.freeze(top)
     address = platform.manager_address(top)
     keeping = platform.keeping(top)
@@ -78,13 +85,13 @@ def examine(config: "ExperimentConfig") -> Examined:
     }
     if problems or tuner is None or where is None:
         found = tuple(dict.fromkeys(problems))
-        return Examined(problems=found, experiment=None, tuner=tuner, tuner_path=path, assessor=assessor)
+        return Examined(problems=found, experiment=None, tuner=tuner, assessor=assessor)
     canonical = config.completed()
     frozen = spec.ExperimentSpec(
         name=canonical.experiment_name,
         search_space=plain.of(canonical.search_space),
-        tuner=tuner,
-        assessor=assessor,
+        tuner=tuner.spec,
+        assessor=None if assessor is None else assessor.spec,
         platform=where,
         trial_concurrency=canonical.trial_concurrency,
         max_trial_number=canonical.max_trial_number,
@@ -97,7 +104,7 @@ def examine(config: "ExperimentConfig") -> Examined:
         log_level=canonical.log_level or "info",
         canonical=base.to_json(canonical),
     )
-    return Examined(problems=(), experiment=frozen, tuner=tuner, tuner_path=path, assessor=assessor)
+    return Examined(problems=(), experiment=frozen, tuner=tuner, assessor=assessor)
 
 
 def _check_limits(top: View) -> None:
@@ -111,12 +118,13 @@ def _check_limits(top: View) -> None:
         top.wrong("log_level", f"{level!r} is not a level; {nearest.advice(level, _LEVELS)}")
 
 
-def _algorithm(top: View, name: str) -> spec.AlgorithmSpec | None:
+def _algorithm(top: View, name: str) -> Chosen | None:
     """Return a tuner or an assessor; None when it is not set or has a mistake."""
     view = top.child(name)
     if view is None:
         return None
     config = typing.cast(algorithm.AlgorithmConfig, view.config)
+    is_right = not view.has_bad("name", "class_name", "code_directory", "class_args")
     before = len(view.problems)
     for argument, value in (view.get("class_args") or {}).items():
         _check_plain(view, join(view.at("class_args"), argument), value)
@@ -131,14 +139,15 @@ def _algorithm(top: View, name: str) -> spec.AlgorithmSpec | None:
             "class_name", _CLASS_NAME.fullmatch, "is not a class in a module; write for example 'my_tuner.MyTuner'"
         )
         directory = view.directory("code_directory") or config.resolved(".")
-    if len(view.problems) > before:
+    if len(view.problems) > before or not is_right:
         return None
-    return spec.AlgorithmSpec(
+    chosen = spec.AlgorithmSpec(
         name=config.name,
         class_name=config.class_name,
         code_directory=directory,
         class_args=plain.of(config.class_args or {}),
     )
+    return Chosen(chosen, view.at)
 
 
 def _is_set(top: View, name: str) -> bool:

@@ -7,8 +7,12 @@ from typing import Any
 
 from nni.config import operators, pods, service, storage
 from nni.config.view import View
-from nni.core import nearest, spec, units
+from nni.core import nearest, plain, spec, units
 
+_STORAGE_EXAMPLES = (
+    "K8sNfsConfig(server='10.20.30.40', path='/mnt/nfs/nni') in Python, "
+    "{storageType: nfs, server: 10.20.30.40, path: /mnt/nfs/nni} in YAML"
+)
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _API_VERSION = re.compile(r"v[1-9]\d*((alpha|beta)[1-9]\d*)?")
 
@@ -18,7 +22,10 @@ def freeze(top: View) -> spec.PlatformSpec | None:
 
     The result is of use only when nothing was reported.
     """
-    config: object = top.needed("training_service", "write for example ExperimentConfig('kubeflow')")
+    config: object = top.needed(
+        "training_service",
+        "name a platform: ExperimentConfig('kubeflow') in Python, trainingService: {platform: kubeflow} in YAML",
+    )
     match config:
         case None:
             return None
@@ -31,7 +38,10 @@ def freeze(top: View) -> spec.PlatformSpec | None:
             _unknown_platform(top, config)
             return None
         case _:
-            top.wrong("training_service", f"{config!r} is not a KubeflowConfig or LocalConfig")
+            top.wrong(
+                "training_service",
+                f"{plain.shown(config)} is not a KubeflowConfig or LocalConfig, or a mapping with a platform",
+            )
             return None
     assert view is not None  # noqa: S101 the two cases that come here hold a configuration
     own, platform = type(config).platform, view.get("platform")
@@ -63,7 +73,7 @@ def _local(top: View, view: View) -> spec.LocalSpec:
 def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
     _holder(top, view, "trial_gpu_number").refused(
         "trial_gpu_number",
-        "has no meaning on kubeflow; set the roles' gpu_number, as training_service.worker.gpu_number",
+        f"has no meaning on kubeflow; set the GPUs of each role, as in {view.at('worker')}",
     )
     namespace = view.checked("namespace", _NAMESPACE.fullmatch, "is not the name of a Kubernetes namespace")
     version = _agreed(top, view, "api_version")
@@ -71,11 +81,12 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         _holder(top, view, "api_version").wrong(
             "api_version", f"{version!r} is not an API version; write for example 'v1'"
         )
+    operator = _operator(top, view)
     return spec.KubeflowSpec(
-        operator=_agreed(top, view, "operator") or "",
+        operator=operator or "",
         api_version=version or "v1",
         namespace=namespace or "",
-        roles=_roles(top, view),
+        roles=_roles(top, view, operator),
         storage=_storage(view),
         context=view.get("kube_context"),
         manager_url=view.checked(
@@ -87,16 +98,28 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
     )
 
 
-def _roles(top: View, view: View) -> tuple[spec.RoleSpec, ...]:
-    """Return the roles in the order of the operator, which is checked too."""
-    holder = view if top.get("operator") is None else _holder(top, view, "operator")
-    name = holder.needed("operator", "write for example 'pytorch-operator'")
-    operator = operators.OPERATORS.get(name or "")
-    if name is not None and operator is None:
+def _operator(top: View, view: View) -> str | None:
+    """Return the operator's name; None after reporting what is wrong with it."""
+    name: str | None = _agreed(top, view, "operator")
+    if any(one.has_bad("operator") for one in (top, view)):
+        return None
+    holder = top if view.get("operator") is None and top.get("operator") is not None else view
+    if name is None:
+        holder.needed("operator", "write for example 'pytorch-operator'")
+        return None
+    operator = operators.OPERATORS.get(name)
+    if operator is None:
         holder.wrong("operator", f"{name!r} is not an operator; {nearest.advice(name, list(operators.OPERATORS))}")
+        return None
+    return name
+
+
+def _roles(top: View, view: View, name: str | None) -> tuple[spec.RoleSpec, ...]:
+    """Return the roles in the order of the operator; all that there can be are right where there is none."""
+    operator = None if name is None else operators.OPERATORS[name]
     known = operators.ROLES if operator is None else operator.roles
     if all(view.get(role) is None for role in operators.ROLES) and not view.has_bad(*operators.ROLES):
-        view.report(view.path, f"has no role; set {nearest.either(known)}, as training_service.worker")
+        view.report(view.path, f"has no role; set {nearest.either(known)}, as {view.at('worker')}")
     for role in operators.ROLES:
         if view.get(role) is not None and role not in known:
             view.wrong(role, f"is not a role of {name!r}; use {nearest.either(known)}")
@@ -116,7 +139,8 @@ def _role(top: View, view: View, name: str, operator: operators.Operator | None)
     else:
         role.checked("replicas", lambda number: number > 0, "is not above 0")
     command = _first(role.get("command"), view.get("trial_command"), top.get("trial_command"))
-    if not command and not role.has_bad("command"):
+    is_bad = role.has_bad("command") or view.has_bad("trial_command") or top.has_bad("trial_command")
+    if not is_bad and not (command or "").strip():
         role.wrong("command", f"is not set; write what each {name} runs, such as 'python3 model.py'")
     own = role if role.get("code_directory") is not None else _holder(top, view, "trial_code_directory")
     field = "code_directory" if own is role else "trial_code_directory"
@@ -139,20 +163,25 @@ def _role(top: View, view: View, name: str, operator: operators.Operator | None)
 def _storage(view: View) -> spec.NfsSpec:
     of = view.child("storage")
     if of is None:
-        view.needed("storage", "write K8sNfsConfig(server=..., path=...), the NFS export for code and outputs")
-    elif of.get("storage_type") == storage.AZURE:
-        view.wrong("storage", "Azure Files are not in this version yet; use K8sNfsConfig(server=..., path=...)")
-    elif of.get("storage_type") == storage.NFS:
+        view.needed("storage", f"name the NFS export for code and outputs: {_STORAGE_EXAMPLES}")
+        return spec.NfsSpec(server="", path="")
+    field = "storage_type" if of.get("storage_type") is not None else "storage"
+    kind = typing.cast(storage.K8sStorageConfig, of.config).kind
+    if of.get("storage") not in (None, kind):
+        of.wrong("storage", f"is {of.get('storage')!r}, but {of.at('storage_type')} is {kind!r}; keep one of them")
+    elif kind == storage.NFS:
         return _nfs(of)
-    else:
-        kind = of.needed("storage_type", f"use {storage.NFS!r}")
-        if kind is not None:
-            of.wrong("storage_type", f"{kind!r} is not a type of storage; {nearest.advice(kind, storage.TYPES)}")
+    elif kind == storage.AZURE:
+        view.wrong("storage", f"Azure Files are not in this version yet; name an NFS export: {_STORAGE_EXAMPLES}")
+    elif kind is None:
+        of.needed("storage_type", f"use {storage.NFS!r}")
+    elif not of.has_bad("storage_type", "storage"):
+        of.wrong(field, f"{kind!r} is not a type of storage; {nearest.advice(kind, storage.TYPES)}")
     return spec.NfsSpec(server="", path="")
 
 
 def _nfs(view: View) -> spec.NfsSpec:
-    for name in ("azure_account", "azure_share", "key_vault_name", "key_vault_key"):
+    for name in storage.AZURE_FIELDS:
         view.refused(name, "is for Azure storage; remove it")
     server = view.needed("server", "write the name or the address of the NFS server, such as '10.20.30.40'")
     view.checked("server", _is_host, "is not the name or the address of a server; write for example '10.20.30.40'")
@@ -163,9 +192,10 @@ def _nfs(view: View) -> spec.NfsSpec:
 
 def manager_address(top: View) -> str | None:
     """Return the address that pods call back, where one is set; None on the local platform."""
-    view = top.child("training_service")
-    if view is None or not isinstance(view.config, service.KubeflowConfig):
+    if not isinstance(top.get("training_service"), service.KubeflowConfig):
         return None
+    view = top.child("training_service")
+    assert view is not None  # noqa: S101 a KubeflowConfig is a configuration
     address: str | None = _holder(top, view, "nni_manager_ip").checked(
         "nni_manager_ip",
         _is_host,
@@ -179,9 +209,10 @@ def keeping(top: View) -> dict[str, Any]:
 
     A field that is not set is left out.
     """
-    view = top.child("training_service")
-    if view is None or not isinstance(view.config, service.KubeflowConfig):
+    if not isinstance(top.get("training_service"), service.KubeflowConfig):
         return {}
+    view = top.child("training_service")
+    assert view is not None  # noqa: S101 there is a configuration
     found = {
         "infrastructure_retries": view.checked("infrastructure_retries", lambda number: number >= 0, "is below 0"),
         "keep_finished_seconds": view.parsed("keep_finished_jobs", units.parse_duration),
@@ -196,11 +227,13 @@ def _holder(top: View, view: View, name: str) -> View:
 
 
 def _agreed(top: View, view: View, name: str) -> Any:
-    """Return a field that may be set in either place, or in both alike."""
+    """Return a field that may be set in either place, or in both alike; None when unset or after reporting it."""
     outer, inner = top.get(name), view.get(name)
-    if outer is not None and inner is not None and outer != inner:
-        view.wrong(name, f"is {inner!r}, but {top.at(name)} is {outer!r}; keep one of them")
-    return _first(inner, outer)
+    if outer is None or inner is None or outer == inner:
+        return outer if inner is None else inner
+    view.wrong(name, f"is {inner!r}, but {top.at(name)} is {outer!r}; keep one of them")
+    view.mark_bad(name)
+    return None
 
 
 def _first(*values: Any) -> Any:

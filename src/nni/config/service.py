@@ -139,16 +139,16 @@ def make(values: Mapping[str, Any], directory: Path | None) -> TrainingServiceCo
     return named if cls is None else cls.from_dict(values, directory)
 
 
-def new(platform: str | list[str]) -> Any:
-    """Return an empty configuration of a platform, or a list of them for several.
+def new(platform: object) -> Any:
+    """Return an empty configuration of a platform by its name, or a list of them for several names.
 
     Raises:
         ConfigError: There is no such platform.
     """
     if isinstance(platform, list):
         return [new(one) for one in platform]
-    if platform not in PLATFORMS:
-        raise errors.ConfigError([errors.Problem("training_service.platform", no_platform(platform))])
+    if not isinstance(platform, str) or platform not in PLATFORMS:
+        raise errors.ConfigError([errors.Problem("training_service.platform", no_platform(str(platform)))])
     return PLATFORMS[platform]()
 
 

@@ -9,6 +9,7 @@ from nni.config import base
 NFS = "nfs"
 AZURE = "azureStorage"
 TYPES = (NFS, AZURE)
+AZURE_FIELDS = ("azure_account", "azure_share", "key_vault_name", "key_vault_key")
 
 
 class K8sStorageConfig(base.Config):
@@ -23,12 +24,17 @@ class K8sStorageConfig(base.Config):
     server: str | None = None
     path: str | None = None
     mount_path: base.AnyPath | None = None
+    storage: str | None = None
+    """The same as ``storage_type``; NNI's classes and its users' files have both."""
 
-    def fill(self, values: Mapping[str, Any], directory: Path | None) -> None:
-        """See the base class."""
-        # NNI's classes have a second, unused field with the same meaning, and its users' files have it.
-        renamed = {"storage_type" if name == "storage" else name: value for name, value in values.items()}
-        super().fill(renamed, directory)
+    @property
+    def kind(self) -> str | None:
+        """The type, or the one that the fields that are set belong to; None when nothing tells."""
+        if self.storage_type is not None or self.storage is not None:
+            return self.storage_type or self.storage
+        if any(getattr(self, name) is not None for name in AZURE_FIELDS):
+            return AZURE
+        return NFS if self.server is not None or self.path is not None else None
 
 
 class K8sNfsConfig(K8sStorageConfig):
@@ -41,6 +47,7 @@ class K8sNfsConfig(K8sStorageConfig):
     """The exported directory, absolute."""
     mount_path: base.AnyPath | None = None
     """Where this machine has it mounted; looked for in the mount table when unset. An addition to NNI."""
+    storage: str | None = NFS
 
 
 class K8sAzureStorageConfig(K8sStorageConfig):
@@ -54,10 +61,15 @@ class K8sAzureStorageConfig(K8sStorageConfig):
     key_vault_name: str | None = None
     key_vault_key: str | None = None
     """Name of the vault's secret that holds the account's key."""
+    storage: str | None = AZURE
 
 
 def make(values: Mapping[str, Any], directory: Path | None) -> K8sStorageConfig:
     """Return a storage configuration of the class that its type says."""
-    kind = K8sStorageConfig.from_dict(values).storage_type
-    cls = {NFS: K8sNfsConfig, AZURE: K8sAzureStorageConfig}.get(kind or "", K8sStorageConfig)
-    return cls.from_dict(values, directory)
+    match K8sStorageConfig.from_dict(values).kind:
+        case "nfs":
+            return K8sNfsConfig.from_dict(values, directory)
+        case "azureStorage":
+            return K8sAzureStorageConfig.from_dict(values, directory)
+        case _:
+            return K8sStorageConfig.from_dict(values, directory)

@@ -27,14 +27,25 @@ class View:
     None for what was reported already.
     """
 
-    def __init__(self, config: base.Config, path: str, problems: list[errors.Problem]) -> None:
+    def __init__(
+        self, config: base.Config, path: str, problems: list[errors.Problem], *, is_camel: bool = False
+    ) -> None:
+        """Examine the types of a configuration.
+
+        Args:
+            config: What is examined.
+            path: Where it is in the whole; empty for the whole itself.
+            problems: Takes what is found.
+            is_camel: Whether what it stands in is written in camelCase.
+        """
         self.config = config
+        self._is_camel = is_camel_case(config.written, or_else=is_camel)
         self.path = path
         self.problems = problems
         self._bad: set[str] = set()
         self._children: dict[str, View] = {}
-        for name in config.strange:
-            self.problems.append(errors.Problem(join(path, name), base.no_field(type(config), name)))
+        for name, sentence in config.strange.items():
+            self.problems.append(errors.Problem(join(path, name), sentence))
         for field in config._fields:
             message = _type_mistake(getattr(config, field.name), field.metadata.get("holds") or field.type)
             if message is not None:
@@ -46,8 +57,7 @@ class View:
         written = self.config.written
         if name in written:
             return join(self.path, written[name])
-        is_camel = any("_" in field and "_" not in spelt for field, spelt in written.items())
-        return join(self.path, base.camel(name) if is_camel else name)
+        return join(self.path, base.camel(name) if self._is_camel else name)
 
     def wrong(self, name: str, message: str) -> None:
         """Report what is wrong with a field."""
@@ -60,6 +70,10 @@ class View:
     def has_bad(self, *names: str) -> bool:
         """Whether one of these fields was reported as of the wrong type."""
         return not self._bad.isdisjoint(names)
+
+    def mark_bad(self, name: str) -> None:
+        """Let no later rule read a field that was reported."""
+        self._bad.add(name)
 
     def get(self, name: str) -> Any:
         """Return a field's value; None when it is unset or was reported."""
@@ -77,7 +91,7 @@ class View:
         value = self.get(name)
         if value is None or is_right(value):
             return value
-        self.wrong(name, f"{value!r} {rule}")
+        self.wrong(name, f"{plain.shown(value)} {rule}")
         return None
 
     def parsed(self, name: str, parse: Callable[[Any], Any]) -> Any:
@@ -113,7 +127,7 @@ class View:
         if not isinstance(value, base.Config):
             return None
         if name not in self._children:
-            self._children[name] = View(value, self.at(name), self.problems)
+            self._children[name] = View(value, self.at(name), self.problems, is_camel=self._is_camel)
         return self._children[name]
 
 
@@ -128,6 +142,12 @@ def _examine(view: View) -> None:
             _examine(child)
 
 
+def is_camel_case(written: Mapping[str, str], *, or_else: bool) -> bool:
+    """Whether a user spells fields in camelCase, by the names of two words; what the surroundings say without any."""
+    spelt = [name for field, name in written.items() if "_" in field]
+    return any("_" not in name for name in spelt) if spelt else or_else
+
+
 def join(path: str, name: str) -> str:
     """Return the path of a field of what has this path."""
     return f"{path}.{name}" if path else name
@@ -138,8 +158,9 @@ def _type_mistake(value: Any, hint: Any) -> str | None:
     hints = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if value is None or any(_fits(value, one) for one in hints):
         return None
-    words = " or ".join(_word(one) for one in hints if one is not types.NoneType)
-    return f"{plain.shown(value)} is not {words}"
+    # A whole number is a number too.
+    words = [_word(one) for one in hints if one is not types.NoneType and not (one is int and float in hints)]
+    return f"{plain.shown(value)} is not {' or '.join(words)}"
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -156,7 +177,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _word(hint: Any) -> str:
     if typing.get_origin(hint) is list:
-        return f"a list of {_word(typing.get_args(hint)[0])}"
+        return f"a list of {_word(typing.get_args(hint)[0]).removeprefix('a ')}s"
     if typing.get_origin(hint) is dict:
         return "a mapping"
     article = "an" if hint.__name__[0] in "AEIOU" else "a"

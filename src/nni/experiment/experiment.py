@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import enum
 import random
+import re
 import string
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from nni import check, errors
 from nni.config import experiment as configs
 from nni.experiment import client, data, launch, progress
 from nni.records import registry
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 STOP_SECONDS = 120.0
 """How long a stop may take: grace periods of running trials, then clean-up."""
@@ -55,7 +58,13 @@ class Experiment:
             config_or_platform: A whole configuration, or the name of a platform (``kubeflow``, ``local``) for an
                 empty one, to be filled through ``config``.
             id: 1 to 32 letters, digits, ``-`` and ``_``; made up when None.
+
+        Raises:
+            ConfigError: There is no such platform, or that can be no id.
         """
+        if id is not None and _ID.fullmatch(id) is None:
+            message = f"{id!r} cannot be an experiment's id; write 1 to 32 letters, digits, '-' and '_'"
+            raise errors.ConfigError([errors.Problem("id", message)])
         if isinstance(config_or_platform, configs.ExperimentConfig):
             self.config = config_or_platform
         else:
@@ -80,6 +89,7 @@ class Experiment:
             ManagerError: The manager could not start.
         """
         launch.check_ports(port)
+        launch.check_prefix(self.url_prefix)
         if debug:
             self.config.debug = True
         spec = check.checked(self.config)

@@ -7,6 +7,7 @@ closes, however the program that holds it ends.
 import dataclasses
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 from nni import errors
 
 HOST = "127.0.0.1"
+_PREFIX = re.compile(r"/*([A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*)?/*")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,17 @@ def check_ports(port: int) -> None:
                 raise errors.PortInUseError(message) from error
 
 
+def check_prefix(prefix: str | None) -> None:
+    """Make sure that something can stand before every path of the portal.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if prefix is not None and _PREFIX.fullmatch(prefix) is None:
+        message = f"{prefix!r} cannot be a part of an address; write letters, digits, '-', '_' and '.', such as team/a"
+        raise errors.ConfigError([errors.Problem("url_prefix", message)])
+
+
 def launch(
     config: Mapping[str, Any],
     *,
@@ -77,7 +90,11 @@ def launch(
     """
     check_ports(port)
     logs = directory / "log"
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{logs} cannot be made ({error.strerror}); set experiment_working_directory to another place."
+        raise errors.ManagerError(message) from error
     with (logs / "manager_stderr.log").open("ab") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "nni.manager"],
