@@ -116,7 +116,8 @@ def train_job(job: Job) -> Object:
     if container["resources"]:
         trainer["resourcesPerNode"] = container["resources"]
     patched = {name: value for name, value in template["spec"].items() if name in _PATCHED}
-    patched["containers"] = [{"name": TRAINER_CONTAINER, "volumeMounts": container["volumeMounts"]}]
+    beside_trainer = {name: container[name] for name in ("securityContext", "volumeMounts") if name in container}
+    patched["containers"] = [{"name": TRAINER_CONTAINER, **beside_trainer}]
     pod_patch = {"metadata": template["metadata"], "spec": patched}
     node = {"name": TRAINER_CONTAINER, "template": {"spec": {"template": pod_patch}}}
     return {
