@@ -123,7 +123,7 @@ def misfits(value: Any, schema: Mapping[str, Any], path: str = "") -> list[str]:
     found = [f"{path}.{name} is missing" for name in schema.get("required", ()) if name not in value]
     for name, one in value.items():
         if name in known or others:
-            found += misfits(one, known[name] if name in known else others, f"{path}.{name}")
+            found += misfits(one, known.get(name, others), f"{path}.{name}")
         elif not schema.get("x-kubernetes-preserve-unknown-fields"):
             found.append(f"{path}.{name} is unknown")
     return found

@@ -73,6 +73,7 @@ def test_a_trial_that_failed_says_why_and_where_to_look() -> None:
         "sentence": "The command of worker-0 ended with exit code 3: ValueError: it's wrong",
         "evidence": "",
         "since": 1795441600000,
+        "failsAt": None,
     }
     assert answer["job"] == "nni-exp-story123-trial-aaaaa"
     assert answer["logPath"] == "nfs://10.20.30.40/mnt/nfs/nni/nni/story123/aaaaa"

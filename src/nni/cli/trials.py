@@ -1,10 +1,11 @@
-"""``nnictl trial ls``: the trials of an experiment, with the reason of those that failed or wait."""
+"""``nnictl trial ls`` and ``trial show``: the trials of an experiment, and why they are where they are."""
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nni import errors
 from nni.cli import experiments, table
 
 
@@ -17,6 +18,11 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     listing.add_argument("--tail", type=table.count, metavar="N", help="only the N worst")
     table.add_json(listing)
     listing.set_defaults(run=list_trials)
+    showing = group.add_parser("show", help="all that is known of one: its attempts, pods and events")
+    showing.add_argument("trial", help="its id")
+    experiments.add_id(showing)
+    table.add_json(showing)
+    showing.set_defaults(run=show_trial)
 
 
 def list_trials(arguments: argparse.Namespace) -> int:
@@ -36,6 +42,43 @@ def list_trials(arguments: argparse.Namespace) -> int:
         return 0
     table.show(("no", "trial", "status", "metric", "steps", "job", "why"), [_row(trial) for trial in trials])
     return 0
+
+
+def show_trial(arguments: argparse.Namespace) -> int:
+    """Print one trial."""
+    trial: dict[str, Any] | None = experiments.connect(arguments.id).get(f"trial-jobs/{arguments.trial}")
+    if trial is None:
+        raise errors.ExperimentNotFoundError(f"There is no trial {arguments.trial}; see nnictl trial ls.")
+    if arguments.json:
+        print(json.dumps(trial, indent=2))
+        return 0
+    for line in _description(trial):
+        print(line)
+    return 0
+
+
+def _description(trial: Mapping[str, Any]) -> Iterator[str]:
+    parameters = json.loads(trial["hyperParameters"][0])["parameters"]
+    yield f"Trial {trial['trialJobId']} (number {trial['sequenceId']}): {trial['status']}"
+    if reason := trial.get("reason"):
+        yield f"why:        {reason['sentence']} ({reason['class']})"
+        if reason["evidence"]:
+            yield f"evidence:   {reason['evidence']}"
+    yield "parameters: " + " ".join(f"{name}={value}" for name, value in parameters.items())
+    for name, label in (("finalValue", "result:    "), ("logPath", "files:     "), ("job", "job:       ")):
+        if trial.get(name) is not None:
+            yield f"{label} {trial[name]}"
+    yield from (f"  | {line}" for line in trial.get("lastLines", ()))
+    yield from map(_attempt_line, trial["attempts"])
+    for pod in trial["pods"]:
+        node = f" on {pod['node']}" if pod["node"] else ""
+        yield f"pod {pod['name']}: {pod['phase']}{node} {pod['state']}".rstrip()
+    yield from (f"event {one['reason']} x{one['count']}: {one['message']}" for one in trial["events"])
+
+
+def _attempt_line(attempt: Mapping[str, Any]) -> str:
+    why = (attempt.get("reason") or {}).get("sentence", "")
+    return f"attempt {attempt['attempt']} ({attempt['cause']}): {attempt['job'] or 'no job yet'} {why}".rstrip()
 
 
 def _ranked(trials: Sequence[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
     operator = _operator(top, view)
     return spec.KubeflowSpec(
         operator=operator or "",
-        api_version=version or "v1",
+        api_version=version or "",
         namespace=namespace or "",
         roles=_roles(top, view, operator),
         storage=_storage(view),

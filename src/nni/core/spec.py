@@ -73,7 +73,7 @@ class KubeflowSpec:
 
     operator: str
     api_version: str
-    """As the user wrote it; the platform falls forward to a served version."""
+    """As the user wrote it, empty for any; the platform falls forward to a served version."""
     namespace: str
     roles: tuple[RoleSpec, ...]
     storage: NfsSpec

@@ -21,7 +21,7 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import ground, ids, loop, performer, secrets
+from nni.manager import doctor, ground, ids, loop, performer, secrets
 from nni.records import registry, sqlite
 from nni.server import auth, events, intake, listen, portal, rest, views
 from nni.tuners import process
@@ -121,7 +121,7 @@ async def _join(
     """Make and open every part; the stack takes them apart again in the opposite order."""
     clock = SystemClock()
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
-    stand = await ground.find(spec, environment=environment, directory=request.directory, say=say)
+    stand = await _stand(request, spec, environment, say)
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
     records = await sqlite.SqliteRecords.create(request.directory)
     stack.push_async_callback(records.close)
@@ -131,7 +131,7 @@ async def _join(
     tokens = secrets.trial_tokens(request.directory)
     say("Packing code")
     files = await stand.files(request.experiment_id)
-    intake_url = f"http://{stand.intake_address}:{request.port + 1}"
+    intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
     tuner = process.TunerProcess(
         tuner=spec.tuner, search_space=spec.search_space, log=request.directory / "log" / "dispatcher.log"
@@ -177,6 +177,15 @@ async def _join(
     await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
+
+
+async def _stand(
+    request: Request, spec: specs.ExperimentSpec, environment: Mapping[str, str], say: Callable[[str], None]
+) -> ground.Ground:
+    """Find the platform and the volume, and make sure that they have what the experiment needs."""
+    stand = await ground.find(spec, environment=environment, directory=request.directory, say=say)
+    doctor.insist(await stand.examine(), say)
+    return stand
 
 
 def _portal(parts: _Parts) -> web.Application:

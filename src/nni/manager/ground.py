@@ -18,7 +18,7 @@ from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import client, kinds, platform, pods
+from nni.platforms.kubeflow import client, kinds, platform, pods, preflight
 from nni.runtime import archive
 from nni.storage import bundle, mounted, nfs
 
@@ -39,6 +39,15 @@ class Ground(Protocol):
     @property
     def intake_address(self) -> str:
         """The address under which trials reach it."""
+        ...
+
+    @property
+    def intake_url(self) -> str | None:
+        """Where trials report to, when that is not the intake's own address."""
+        ...
+
+    async def examine(self) -> Sequence[preflight.Finding]:
+        """Return what is right and wrong with it, changing nothing."""
         ...
 
     async def files(self, experiment_id: model.ExperimentId) -> Files:
@@ -86,6 +95,10 @@ class _Local:
     root: Path
     intake_host: str = LOOPBACK
     intake_address: str = LOOPBACK
+    intake_url: str | None = None
+
+    async def examine(self) -> Sequence[preflight.Finding]:
+        return [preflight.ok("platform", "Trials run as processes of this machine.")]
 
     async def files(self, experiment_id: model.ExperimentId) -> Files:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -151,7 +164,7 @@ async def _kubeflow(
         version = await connection.run(lambda: _version(connection, kind, spec.api_version))
     except client.Refusal as refusal:
         raise errors.PlatformError(f"The API server does not say what it serves: {refusal.message}") from refusal
-    if version != spec.api_version:
+    if spec.api_version and version != spec.api_version:
         notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{version} is used"
         _log.warning("%s", notice)
         say(notice)
@@ -160,7 +173,7 @@ async def _kubeflow(
     address = manager_address
     if address is None:
         address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
-    return _Kubeflow(
+    return KubeflowGround(
         spec=spec,
         root=root,
         connection=connection,
@@ -173,14 +186,16 @@ async def _kubeflow(
 
 def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str:
     """Return the version in which the cluster takes jobs of a kind."""
-    version = kinds.fall_forward(kind, wanted, connection.served())
-    if kind.plural not in connection.plurals(kind.group, version):
-        raise kinds.missing(kind)
-    return version
+    for version in kinds.candidates(kind, wanted, connection.served()):
+        if kind.plural in connection.plurals(kind.group, version):
+            return version
+    raise kinds.missing(kind)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Kubeflow:
+class KubeflowGround:
+    """A cluster and an NFS export."""
+
     spec: specs.KubeflowSpec
     root: Path
     connection: client.Client
@@ -189,9 +204,30 @@ class _Kubeflow:
     intake_host: str
     intake_address: str
 
+    @property
+    def intake_url(self) -> str | None:
+        """See the protocol."""
+        return self.spec.manager_url
+
+    @property
+    def volume(self) -> ports.Volume:
+        """The manager's side of the storage."""
+        return mounted.MountedVolume(self.root)
+
+    @property
+    def pod_volume(self) -> pods.Volume:
+        """The pods' side of the storage."""
+        volume, mount = nfs.pod_volume(self.spec.storage)
+        return pods.Volume(volume=volume, mount=mount)
+
+    async def examine(self) -> Sequence[preflight.Finding]:
+        """See the protocol."""
+        job = platform.example(self.kind, self.version, self.spec, self.pod_volume, self.intake_url or "")
+        return await preflight.examine(self.connection, self.kind, self.version, self.spec, job)
+
     async def files(self, experiment_id: model.ExperimentId) -> Files:
-        volume = mounted.MountedVolume(self.root)
-        return await _files(experiment_id, self.spec.roles, volume, lambda path: nfs.url(self.spec.storage, path))
+        """See the protocol."""
+        return await _files(experiment_id, self.spec.roles, self.volume, lambda path: nfs.url(self.spec.storage, path))
 
     def platform(
         self,
@@ -201,14 +237,14 @@ class _Kubeflow:
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
-        volume, mount = nfs.pod_volume(self.spec.storage)
+        """See the protocol."""
         return platform.KubeflowPlatform(
             connection=self.connection,
             kind=self.kind,
             version=self.version,
             experiment_id=experiment_id,
             spec=self.spec,
-            volume=pods.Volume(volume=volume, mount=mount),
+            volume=self.pod_volume,
             intake_url=intake_url,
             token=tokens,
             clock=clock,

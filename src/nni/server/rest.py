@@ -99,7 +99,8 @@ class Rest:
         return await answers.array(request, (views.trial(its, self._state.chief) for its in wanted))
 
     async def _trial(self, request: web.Request) -> web.StreamResponse:
-        return answers.json(views.trial(self._named(request), self._state.chief))
+        trial = self._named(request)
+        return answers.json(views.trial(trial, self._state.chief) | views.history(trial))
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         wanted = [

@@ -126,6 +126,49 @@ def trial(trial: trials.Trial, chief: model.Replica) -> Json:
     return answer
 
 
+def history(trial: trials.Trial) -> Json:
+    """Return what is known of a trial's attempts, its pods and the events about them."""
+    current: Json = {"attempt": trial.attempt, "cause": trial.cause.value, "job": trial.job}
+    _put_times(current, trial.started_at, trial.ended_at)
+    seen = trial.observation
+    return {
+        "attempts": [*(_past(one) for one in trial.past), current],
+        "pods": [_pod(one) for one in seen.pods] if seen else [],
+        "events": [_notice(one) for one in seen.notices] if seen else [],
+    }
+
+
+def _past(attempt: trials.PastAttempt) -> Json:
+    answer: Json = {"attempt": attempt.number, "cause": attempt.cause.value, "job": attempt.job}
+    _put_times(answer, attempt.started_at, attempt.ended_at)
+    answer["reason"] = None if attempt.reason is None else reason(attempt.reason)
+    answer |= {"exitCode": attempt.exit_code, "lastLines": list(attempt.last_lines)}
+    return answer
+
+
+def _pod(pod: model.Pod) -> Json:
+    return {
+        "name": pod.name,
+        "role": pod.replica.role,
+        "index": pod.replica.index,
+        "phase": pod.phase,
+        "node": pod.node,
+        "state": pod.state,
+        "exitCode": pod.exit_code,
+    }
+
+
+def _notice(notice: model.Notice) -> Json:
+    return {
+        "about": notice.about,
+        "reason": notice.reason,
+        "message": notice.message,
+        "type": "Warning" if notice.is_warning else "Normal",
+        "count": notice.count,
+        "lastTime": milliseconds(notice.last_at),
+    }
+
+
 def row(trial: trials.Trial) -> Json:
     """Return what a table shows of a trial."""
     answer: Json = {
@@ -159,6 +202,7 @@ def reason(reason: model.Reason) -> Json:
         "sentence": reason.sentence,
         "evidence": reason.evidence,
         "since": milliseconds(reason.since),
+        "failsAt": None if reason.fails_after is None else milliseconds(reason.since + reason.fails_after),
     }
 
 

@@ -88,6 +88,9 @@ class _Apis(NamedTuple):
     core: Any
     custom: Any
     groups: Any
+    version: Any
+    authentication: Any
+    authorization: Any
 
 
 class Stream:
@@ -166,6 +169,64 @@ class Client:
             listed = [entry["version"] for entry in group["versions"]]
             versions[group["name"]] = sorted(listed, key=lambda version: version != first)
         return versions
+
+    def version(self) -> str:
+        """Return the version of Kubernetes, as ``v1.32.0``."""
+        return str(self._ask(lambda apis, how: apis.version.get_code(**how))["gitVersion"])
+
+    def who(self) -> str:
+        """Return the name under which the server knows this client."""
+        body: Object = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = self._ask(lambda apis, how: apis.authentication.create_self_subject_review(body, **how))
+        return str(answer["status"]["userInfo"]["username"])
+
+    def may(self, verb: str, resource: Resource, subresource: str = "") -> bool:
+        """Return whether this client has a right in the namespace."""
+        attributes = {
+            "verb": verb,
+            "group": resource.group,
+            "resource": resource.plural,
+            "subresource": subresource,
+            "namespace": self.namespace,
+        }
+        body: Object = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = self._ask(lambda apis, how: apis.authorization.create_self_subject_access_review(body, **how))
+        return bool(answer["status"]["allowed"])
+
+    def nodes(self) -> Sequence[Object]:
+        """Return the cluster's nodes, 500 at the most."""
+        items: Sequence[Object] = self._ask(lambda apis, how: apis.core.list_node(limit=PAGE, **how))["items"]
+        return items
+
+    def has_namespace(self) -> bool:
+        """Return whether the namespace is there."""
+        try:
+            self._ask(lambda apis, how: apis.core.read_namespace(self.namespace, **how))
+        except Refusal as refusal:
+            if refusal.code == 404:
+                return False
+            raise
+        return True
+
+    def create_pod(self, body: Object) -> Object:
+        """Create a pod."""
+        return self._ask(
+            lambda apis, how: apis.core.create_namespaced_pod(self.namespace, body, field_manager=FIELD_MANAGER, **how)
+        )
+
+    def get_pod(self, name: str) -> Object:
+        """Return a pod."""
+        return self._ask(lambda apis, how: apis.core.read_namespaced_pod(name, self.namespace, **how))
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod at once."""
+        self._ask(
+            lambda apis, how: apis.core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0, **how)
+        )
 
     def plurals(self, group: str, version: str) -> frozenset[str]:
         """Return the resources that a version of a group has."""
@@ -390,7 +451,15 @@ def _kubeconfig(environment: Mapping[str, str]) -> str | None:
 def _apis(api: Any) -> _Apis:
     from kubernetes import client  # noqa: PLC0415 loaded already where this runs
 
-    return _Apis(api, client.CoreV1Api(api), client.CustomObjectsApi(api), client.ApisApi(api))
+    return _Apis(
+        api,
+        client.CoreV1Api(api),
+        client.CustomObjectsApi(api),
+        client.ApisApi(api),
+        client.VersionApi(api),
+        client.AuthenticationV1Api(api),
+        client.AuthorizationV1Api(api),
+    )
 
 
 def _words(error: BaseException) -> str:

@@ -19,6 +19,8 @@ class JobKind:
     """The name of the container that runs the command."""
     index_field: str
     """Where the downward API has a replica's index."""
+    version: str
+    """The one that is written where no cluster can be asked."""
     install: str
     """What to install where it is missing."""
     write: Callable[[manifest.Job], dict[str, Any]]
@@ -41,6 +43,7 @@ KINDS: Mapping[str, JobKind] = {
         kind="PyTorchJob",
         container="pytorch",
         index_field=_REPLICA_INDEX,
+        version="v1",
         install=_TRAINING_OPERATOR,
         write=manifest.pytorch_job,
         read=phases.of_training_operator,
@@ -51,6 +54,7 @@ KINDS: Mapping[str, JobKind] = {
         kind="TFJob",
         container="tensorflow",
         index_field=_REPLICA_INDEX,
+        version="v1",
         install=_TRAINING_OPERATOR,
         write=manifest.tf_job,
         read=phases.of_training_operator,
@@ -61,6 +65,7 @@ KINDS: Mapping[str, JobKind] = {
         kind="TrainJob",
         container=manifest.TRAINER_CONTAINER,
         index_field=_COMPLETION_INDEX,
+        version="v1alpha1",
         install="Kubeflow Trainer 2.2 or newer",
         write=manifest.train_job,
         read=phases.of_trainer,
@@ -72,6 +77,7 @@ KINDS: Mapping[str, JobKind] = {
         kind="Job",
         container="trial",
         index_field=_COMPLETION_INDEX,
+        version="v1",
         install="nothing: it is a part of Kubernetes",
         write=manifest.batch_job,
         read=phases.of_batch_job,
@@ -79,16 +85,12 @@ KINDS: Mapping[str, JobKind] = {
 }
 
 
-def fall_forward(kind: JobKind, wanted: str, served: Mapping[str, Sequence[str]]) -> str:
-    """Return the version in which a kind is created: the wanted one where it is served, else the preferred one.
+def candidates(kind: JobKind, wanted: str, served: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the served versions of a kind's group in the order in which to try them: the wanted one first.
 
-    Raises:
-        PlatformError: The cluster does not serve the group at all.
+    A group may be shared: the kubeflow.org of Katib or of the MPI operator has versions that know nothing of our kind.
     """
-    versions = served.get(kind.group, ())
-    if not versions:
-        raise missing(kind)
-    return wanted if wanted in versions else versions[0]
+    return sorted(served.get(kind.group, ()), key=lambda version: version != wanted)
 
 
 def missing(kind: JobKind) -> errors.PlatformError:

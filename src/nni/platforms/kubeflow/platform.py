@@ -230,6 +230,23 @@ def render(kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, wanted: p
     return manifest.build(job, api_version=f"{kind.group}/{version}", kind=kind.kind, written=kind.write(job))
 
 
+def example(
+    kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, volume: pods.Volume, intake_url: str
+) -> client.Object:
+    """Return the job that a trial would have, for somebody to look at."""
+    attempt = model.AttemptKey(model.TrialId("trial"), 1)
+    wanted = pods.Pods(
+        experiment=model.ExperimentId("example"),
+        order=model.JobOrder(attempt=attempt, sequence=0, slot=0),
+        volume=volume,
+        intake_url=intake_url,
+        container=kind.container,
+        index_field=kind.index_field,
+        token_key=secrets.key(0),
+    )
+    return render(kind, version, spec, wanted)
+
+
 def _create_error(refusal: client.Refusal) -> errors.NniError:
     """Return whether a refused job may be accepted later: quotas are freed, everything else stays as it is."""
     if refusal.code == 403 and "exceeded quota" in refusal.message:

@@ -66,6 +66,13 @@ def explain(scene: Scene) -> model.Reason | None:
             return None
 
 
+def of_pod(pod: Object) -> model.Reason | None:
+    """Return what keeps a single pod from starting, or how it failed; None when it shows nothing."""
+    phase = model.JobPhase.FAILED if (pod.get("status") or {}).get("phase") == "Failed" else model.JobPhase.PENDING
+    scene = Scene(job=pod, pods=[pod], phase=phase, container=pod["spec"]["containers"][0]["name"])
+    return _first(scene, _ENDINGS if phase is model.JobPhase.FAILED else _OBSTACLES)
+
+
 def evidence(found: Object) -> str:
     """Return how people name an object: ``Pod default/nni-exp-abc-trial-k2f9z-master-0``."""
     metadata = found["metadata"]

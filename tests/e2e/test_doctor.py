@@ -1,0 +1,134 @@
+"""What nnictl doctor and render say, on the sandbox."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nni.testing.sandbox import Sandbox
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return what writes an experiment's file, with changes of its training service or of its master."""
+
+    def write_one(master: dict[str, Any] | None = None, **service: Any) -> Path:
+        role = {"replicas": 1, "command": "true", "codeDirectory": ".", "dockerImage": "my/image:1", "cpuNumber": 1}
+        described = {
+            "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
+            "tuner": {"name": "Random"},
+            "trialConcurrency": 1,
+            "trainingService": {
+                "platform": "kubeflow",
+                "operator": "pytorch-operator",
+                "storage": {"storageType": "nfs", "server": "10.20.30.40", "path": "/mnt/nfs/nni"},
+                "master": {**role, **(master or {})},
+                **service,
+            },
+        }
+        path = tmp_path / "experiment.yml"
+        path.write_text(yaml.safe_dump(described))
+        return path
+
+    return write_one
+
+
+def nnictl(*words: str) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "nni", *words], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
+def verdicts(ended: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
+    return {one["what"]: (one["verdict"], one["sentence"]) for one in json.loads(ended.stdout)}
+
+
+@pytest.mark.requires("kubectl")
+def test_all_is_well(cluster: Sandbox, write: Write, free_port: int) -> None:
+    ended = nnictl("doctor", "--config", str(write()), "--port", str(free_port))
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert [line.split()[0] for line in ended.stdout.splitlines()] == ["ok"] * 11
+    assert "A pod reaches 127.0.0.1 port" in ended.stdout
+    left = subprocess.run(["kubectl", "get", "pods", "-o", "name"], capture_output=True, text=True, check=True).stdout
+    assert "probe" not in left
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "verdict", "says"),
+    [
+        ({"namespace": "nowhere"}, "namespace", "failed", "There is no namespace nowhere: make it with `kubectl"),
+        ({"master": {"gpuNumber": 9}}, "GPUs", "failed", "No node has 9 nvidia.com/gpu (the most is 8)"),
+        ({"master": {"gpuNumber": 1}, "gpu_resource": "amd.com/gpu"}, "GPUs", "failed", "No node has 1 amd.com/gpu"),
+        ({"master": {"dockerImage": None}}, "images", "warning", "docker_image of master is not set"),
+        (
+            {"master": {"volumes": [{"name": "x", "emptyDirr": {}}]}},
+            "job",
+            "failed",
+            "The cluster refuses a trial's PyTorchJob kubeflow.org/v1: ",
+        ),
+        ({"apiVersion": "v1alpha2"}, "api_version", "warning", "kubeflow.org/v1 is used"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    *, cluster: Sandbox, write: Write, changes: dict[str, Any], what: str, verdict: str, says: str
+) -> None:
+    ended = nnictl("doctor", "--config", str(write(**changes)), "--no-probe", "--json")
+
+    found, sentence = verdicts(ended)[what]
+    assert (found, says in sentence) == (verdict, True), sentence
+    assert ended.returncode == (1 if verdict == "failed" else 0)
+
+
+def test_an_export_that_is_not_mounted_is_said(cluster: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NNI_MOUNTS")
+
+    ended = nnictl("doctor", "--config", str(write()))
+
+    assert ended.returncode == 1
+    assert "10.20.30.40:/mnt/nfs/nni is not mounted on this machine" in ended.stdout
+
+
+def test_a_port_that_is_taken_is_said(cluster: Sandbox, write: Write) -> None:
+    taken = int(cluster.url.rpartition(":")[2])
+
+    ended = nnictl("doctor", "--config", str(write()), "--port", str(taken - 1), "--json")
+
+    assert verdicts(ended)["probe"][0] == "warning"
+    assert f"Port {taken} cannot be listened on" in verdicts(ended)["probe"][1]
+
+
+def test_no_experiment_starts_where_something_is_wrong(cluster: Sandbox, write: Write, free_port: int) -> None:
+    path = write(master={"gpuNumber": 9}, namespace="nowhere")
+
+    ended = nnictl("create", "--config", str(path), "--port", str(free_port))
+
+    assert ended.returncode == 1
+    assert "There is no namespace nowhere" in ended.stderr
+    assert "No node has 9 nvidia.com/gpu" in ended.stderr
+
+
+@pytest.mark.parametrize(("operator", "kinds"), [("pytorch-operator", ["PyTorchJob"]), ("job", ["Job"])])
+def test_render_prints_what_a_trial_creates_and_needs_no_cluster(
+    write: Write, operator: str, kinds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/no/such")
+    roles = {} if operator == "pytorch-operator" else {"master": None, "worker": {"command": "true", "replicas": 2}}
+    path = write(operator=operator)
+    described = yaml.safe_load(path.read_text())
+    described["trainingService"].update(roles)
+    path.write_text(yaml.safe_dump(described))
+
+    ended = nnictl("render", "--config", str(path))
+
+    assert ended.returncode == 0, ended.stderr
+    assert [one["kind"] for one in yaml.safe_load_all(ended.stdout)] == kinds
