@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -241,3 +242,96 @@ def test_a_broken_kubeconfig_is_said(text: str, said: str, tmp_path: Path) -> No
 def test_no_kubeconfig_is_said(environment: dict[str, str], said: str) -> None:
     with pytest.raises(errors.PlatformError, match=said):
         client.connect(environment, "default")
+
+
+PLUGIN = """\
+import json, os, sys
+asked = sys.argv[1] + ".asked"
+with open(asked, "a") as file:
+    file.write("x")
+with open(sys.argv[1]) as file:
+    token = file.read()
+version = json.loads(os.environ["KUBERNETES_EXEC_INFO"])["apiVersion"]
+print(json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": {"token": token}}))
+"""
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+def test_credentials_come_from_a_plugin_and_are_asked_for_again(
+    connect: Connect, kubeconfig: dict[str, Any], tmp_path: Path, version: str
+) -> None:
+    user = kubeconfig["users"][0]["user"]
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    (tmp_path / "token").write_text("expired")
+    kubeconfig["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": f"client.authentication.k8s.io/{version}",
+            "command": sys.executable,
+            "args": [str(tmp_path / "plugin.py"), str(tmp_path / "token")],
+            "interactiveMode": "Never",
+        }
+    }
+    connection = connect(kubeconfig)
+    (tmp_path / "token").write_text(user["token"])
+
+    assert "v1" in connection.served()["kubeflow.org"]
+    assert (tmp_path / "token.asked").read_text() == "xx"
+
+
+def test_a_plugin_that_is_not_there_is_named_with_its_hint(connect: Connect, kubeconfig: dict[str, Any]) -> None:
+    kubeconfig["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1beta1",
+            "command": "kubelogin-of-nowhere",
+            "installHint": "kubelogin is not installed:\n  see https://example.org/kubelogin",
+        }
+    }
+
+    with pytest.raises(errors.PlatformError) as raised:
+        connect(kubeconfig)
+
+    assert "from the program 'kubelogin-of-nowhere', which is not here" in str(raised.value)
+    assert str(raised.value).endswith("kubelogin is not installed: see https://example.org/kubelogin")
+
+
+def test_a_context_is_chosen_by_name(kubeconfig: dict[str, Any], tmp_path: Path) -> None:
+    kubeconfig["contexts"].append(
+        {"name": "other", "context": {**kubeconfig["contexts"][0]["context"], "user": "nobody"}}
+    )
+    kubeconfig["users"].append({"name": "nobody", "user": {"token": "wrong"}})
+    path = tmp_path / "config"
+    path.write_text(json.dumps(kubeconfig))
+    environment = {"KUBECONFIG": str(path)}
+
+    with contextlib.closing(client.connect(environment, "default")) as connection:
+        assert connection.who()
+    with (
+        contextlib.closing(client.connect(environment, "default", "other")) as connection,
+        pytest.raises(errors.PlatformUnavailableError, match="does not accept"),
+    ):
+        connection.who()
+    with pytest.raises(errors.PlatformError, match="cannot be used"):
+        client.connect(environment, "default", "nowhere")
+
+
+async def test_a_trial_costs_few_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    opened = client.Client._open
+
+    def counted(self: client.Client, call: Any) -> Any:
+        calls.append("call")
+        return opened(self, call)
+
+    monkeypatch.setattr(client.Client, "_open", counted)
+    async with world.platform() as jobs:
+        at_start = len(calls)
+        for slot in range(10):
+            ordered = world.order(f"cheap{slot}", "exit 0", slot=slot)
+            await jobs.create(ordered)
+            await world.observed.until(ordered.attempt, lambda one: one.phase.is_final)
+            await jobs.remove(ordered.attempt)
+        per_trial = (len(calls) - at_start) / 10
+        await jobs.clean_up()
+
+    # Created and deleted; the watches may have been opened late.
+    assert per_trial < 2.5

@@ -209,3 +209,129 @@ def test_a_job_that_somebody_deleted_is_gone() -> None:
     assert seen.phase is PHASE.GONE
     assert seen.reason is not None
     assert (seen.reason.kind, seen.reason.evidence) == (INFRASTRUCTURE, "PyTorchJob team/job")
+
+
+def noticed(reason: str, message: str, at: float = SECONDS, about: str = "Pod team/job-master-0") -> model.Notice:
+    return model.Notice(about=about, reason=reason, message=message, is_warning=True, count=2, last_at=at)
+
+
+def asked(job: dict[str, Any], *notices: model.Notice, waited: float = 10.0, **fields: Any) -> model.Reason | None:
+    found = status.Asked(notices=notices, waited=waited, workload=fields.pop("workload", None))
+    seen = status.observe(job, fields.pop("pods", ()), phases.of_training_operator, "pytorch", asked=found, **fields)
+    return seen.reason
+
+
+@pytest.mark.parametrize(
+    ("notice", "kind", "sentence", "fails_after"),
+    [
+        (noticed("FailedMount", "no such file"), CONFIG, "A volume cannot be mounted: no such file", 900),
+        (noticed("FailedCreatePod", 'pods "x" is forbidden: exceeded quota: q'), CAPACITY, "Its pods cannot be", None),
+        (noticed("FailedCreate", 'pods "x" violates PodSecurity "restricted:latest"'), CONFIG, "Its pods cannot be", 0),
+        (noticed("FailedCreatePod", "limits.memory must be set"), CONFIG, "Its pods cannot be made: limits", 300),
+        (noticed("Pulling", 'Pulling image "x"'), INFRASTRUCTURE, "Its image is on the way: Pulling", None),
+    ],
+)
+def test_events_say_what_conditions_do_not(
+    notice: model.Notice, kind: model.ReasonClass, sentence: str, fails_after: float | None
+) -> None:
+    reason = asked(job("Created"), notice)
+
+    assert reason is not None
+    assert (reason.kind, reason.fails_after, reason.evidence) == (kind, fails_after, notice.about)
+    assert reason.sentence.startswith(sentence)
+
+
+def test_the_newest_telling_event_counts() -> None:
+    reason = asked(job("Created"), noticed("FailedMount", "later", SECONDS + 9), noticed("FailedMount", "earlier"))
+
+    assert reason is not None
+    assert reason.sentence.endswith("later")
+
+
+def test_a_grace_period_of_the_user_s_replaces_the_usual_one() -> None:
+    waiting = pod(waiting={"reason": "ErrImagePull", "message": "no"})
+    wrong = pod(waiting={"reason": "InvalidImageName", "message": "no"})
+
+    usual, own = asked(job("Created"), pods=[waiting]), asked(job("Created"), pods=[waiting], grace=7.0)
+    hopeless = asked(job("Created"), pods=[wrong], grace=7.0)
+
+    assert usual is not None
+    assert own is not None
+    assert hopeless is not None
+    assert (usual.fails_after, own.fails_after, hopeless.fails_after) == (300, 7, 0)
+
+
+@pytest.mark.parametrize(("waited", "says"), [(59.0, None), (61.0, "No operator has reacted to its job for 61 s")])
+def test_a_job_that_nobody_reacts_to_says_so(waited: float, says: str | None) -> None:
+    reason = asked(job(), waited=waited)
+
+    assert (reason is None) == (says is None)
+    assert reason is None or says is None or reason.sentence.startswith(says)
+
+
+def test_a_queue_says_what_it_waits_for() -> None:
+    condition = {"type": "QuotaReserved", "status": "False", "message": "insufficient quota for nvidia.com/gpu"}
+    workload = {
+        "kind": "Workload",
+        "metadata": {"name": "w", "namespace": "team"},
+        "status": {"conditions": [condition]},
+    }
+
+    reason = asked(job("Suspended"), workload=workload)
+
+    assert reason is not None
+    assert (reason.sentence, reason.evidence) == (
+        "It is queued: insufficient quota for nvidia.com/gpu",
+        "Workload team/w",
+    )
+
+
+def test_a_pod_that_was_deleted_is_the_cluster_s_doing() -> None:
+    killed = pod(phase="Failed", terminated={"exitCode": 143, "finishedAt": TIME})
+    killed["metadata"]["deletionTimestamp"] = TIME
+
+    reason = observe(job("Failed"), killed).reason
+
+    assert reason is not None
+    assert (reason.kind, reason.sentence) == (INFRASTRUCTURE, "Its pod was deleted while it ran.")
+
+
+def test_what_failed_by_itself_outweighs_what_was_cleaned_up_then() -> None:
+    cleaned = pod("master", phase="Failed", terminated={"exitCode": 143})
+    cleaned["metadata"]["deletionTimestamp"] = TIME
+    culprit = pod("worker", phase="Failed", terminated={"exitCode": 1, "message": "ValueError"})
+
+    reason = observe(job("Failed"), cleaned, culprit).reason
+
+    assert reason is not None
+    assert (reason.kind, reason.sentence) == (USER, "A container ended with exit code 1: ValueError")
+
+
+def test_pods_are_told_with_their_replica_and_state() -> None:
+    worker = pod("worker", phase="Pending", waiting={"reason": "ImagePullBackOff", "message": "x"})
+    worker["metadata"]["labels"]["training.kubeflow.org/replica-index"] = "3"
+
+    (seen,) = observe(job("Created"), worker).pods
+
+    assert (seen.replica, seen.phase, seen.state) == (model.Replica("worker", 3), "Pending", "ImagePullBackOff")
+
+
+@pytest.mark.parametrize(
+    ("read", "status", "pod_phases", "phase"),
+    [
+        (phases.of_batch_job, {"active": 1}, ["Pending"], PHASE.PENDING),
+        (phases.of_batch_job, {"active": 1}, ["Running"], PHASE.RUNNING),
+        (phases.of_batch_job, {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]}, [], PHASE.PENDING),
+        (phases.of_batch_job, {"conditions": [{"type": "Complete", "status": "True"}]}, [], PHASE.SUCCEEDED),
+        (phases.of_batch_job, {"conditions": [{"type": "Failed", "status": "True"}]}, ["Failed"], PHASE.FAILED),
+        (phases.of_batch_job, {"conditions": [{"type": "Suspended", "status": "True"}]}, [], PHASE.QUEUED),
+        (phases.of_trainer, {}, [], PHASE.PENDING),
+        (phases.of_trainer, {"jobsStatus": [{"name": "node", "active": 1}]}, ["Running"], PHASE.RUNNING),
+        (phases.of_trainer, {"conditions": [{"type": "Complete", "status": "True"}]}, [], PHASE.SUCCEEDED),
+        (phases.of_trainer, {"conditions": [{"type": "Failed", "status": "True"}]}, [], PHASE.FAILED),
+    ],
+)
+def test_other_kinds_are_read_from_their_conditions_and_pods(
+    read: phases.Read, status: dict[str, Any], pod_phases: list[str], phase: model.JobPhase
+) -> None:
+    assert read(status, [pod(phase=one) for one in pod_phases]) is phase

@@ -12,16 +12,15 @@ import dataclasses
 import functools
 import json
 import logging
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import urllib3
 
 from nni import errors
+from nni.platforms.kubeflow import kubeconfig
 
 _log = logging.getLogger(__name__)
 
@@ -408,7 +407,9 @@ def _api_client(environment: Mapping[str, str], context: str | None) -> Any:
     configuration = kubernetes.client.Configuration()
     configuration.retries = False
     configuration.connection_pool_maxsize = THREADS + WATCHES
-    file = _kubeconfig(environment)
+    file = kubeconfig.find(environment)
+    if file is not None:
+        kubeconfig.check_plugin(file, context, environment.get("PATH"))
     try:
         if file is None:
             kubernetes.config.load_incluster_config(client_configuration=configuration)
@@ -428,24 +429,6 @@ def _api_client(environment: Mapping[str, str], context: str | None) -> Any:
     pools = api.rest_client.pool_manager.connection_pool_kw
     pools["socket_options"] = [*urllib3.connection.HTTPConnection.default_socket_options, *options]
     return api
-
-
-def _kubeconfig(environment: Mapping[str, str]) -> str | None:
-    """Return the kubeconfig to read, None for the pod's own service account."""
-    named = environment.get("KUBECONFIG")
-    if named:
-        if not any(Path(one).is_file() for one in named.split(os.pathsep) if one):
-            raise errors.PlatformError(f"KUBECONFIG names {named}, which does not exist; correct it or unset it.")
-        return named
-    usual = Path(environment.get("HOME", "~")).expanduser() / ".kube" / "config"
-    if usual.is_file():
-        return str(usual)
-    if "KUBERNETES_SERVICE_HOST" in environment:
-        return None
-    raise errors.PlatformError(
-        "There is no kubeconfig: set KUBECONFIG to one, or copy it to ~/.kube/config; without a cluster, run "
-        "`nnictl sandbox -- COMMAND`, or trials as processes with Experiment('local')."
-    )
 
 
 def _apis(api: Any) -> _Apis:
