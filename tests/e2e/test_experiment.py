@@ -8,15 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kubernetes import client, config
 
 from nni import errors
-from nni.experiment import Experiment, ExperimentConfig, K8sNfsConfig, KubeflowRoleConfig
+from nni.experiment import Experiment, ExperimentConfig
+from nni.testing import experiments
 from nni.testing.sandbox import Sandbox
 
 SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}}
@@ -42,73 +41,6 @@ nni.get_next_parameter()
 nni.report_intermediate_result(1)
 signal.pause()
 """
-
-
-@pytest.fixture
-def make(cluster: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Experiment]]:
-    """Return what makes experiments that are stopped at the end of the test."""
-    with contextlib.ExitStack() as stack:
-
-        def make_one(
-            code: str, platform: str = "kubeflow", command: str = "python3 trial.py", **config: Any
-        ) -> Experiment:
-            directory = tmp_path / "code"
-            directory.mkdir(exist_ok=True)
-            (directory / "trial.py").write_text(code)
-            experiment = Experiment(platform)
-            experiment.config.search_space = SPACE
-            experiment.config.tuner.name = "Random"
-            experiment.config.trial_concurrency = 2
-            for name, value in config.items():
-                setattr(experiment.config, name, value)
-            if platform == "local":
-                experiment.config.trial_command = command
-                experiment.config.trial_code_directory = directory
-            else:
-                service = experiment.config.training_service
-                service.operator = "pytorch-operator"
-                service.api_version = "v1"
-                service.storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
-                service.master = KubeflowRoleConfig(
-                    replicas=1, command=command, code_directory=directory, cpu_number=1, memory_size="1Gi"
-                )
-            stack.callback(experiment.stop)
-            return experiment
-
-        yield make_one
-
-
-def jobs_left(cluster: Sandbox, experiment: Experiment) -> list[str]:
-
-    api = config.new_client_from_config(str(cluster.kubeconfig))
-    with api:
-        found = client.CustomObjectsApi(api).list_namespaced_custom_object(
-            "kubeflow.org", "v1", "default", "pytorchjobs", label_selector=f"nni/experiment={experiment.id}"
-        )["items"]
-        pods = client.CoreV1Api(api).list_namespaced_pod("default", label_selector=f"nni/experiment={experiment.id}")
-        secrets = client.CoreV1Api(api).list_namespaced_secret("default")
-        mine = [one.metadata.name for one in secrets.items if experiment.id in one.metadata.name]
-    return [job["metadata"]["name"] for job in found] + [pod.metadata.name for pod in pods.items] + mine
-
-
-def processes_of(experiment: Experiment) -> list[str]:
-    """Return the command lines of processes that have the experiment's id in their environment or arguments."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
-                if experiment.id.encode() in text:
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
-
-
-def until(experiment: Experiment, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Follow the experiment's events until one fits."""
-    for change in experiment._connected.events():
-        if is_so(dict(change)):
-            return dict(change)
-    raise AssertionError("the stream ended")
 
 
 @pytest.mark.parametrize("platform", ["local", "kubeflow"])
@@ -161,26 +93,28 @@ def test_sigterm_to_the_manager_leaves_nothing_behind(
 ) -> None:
     experiment = make(ENDLESS, platform, max_trial_number=4)
     experiment.start(free_port)
-    until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
+    experiments.until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
     assert experiment._running is not None
     manager = experiment._running.process
 
     manager.send_signal(signal.SIGTERM)
 
     assert manager.wait(timeout=60) == 0
-    assert jobs_left(cluster, experiment) == []
-    assert processes_of(experiment) == []
+    assert experiments.objects_left(cluster) == []
+    assert experiments.processes_of(experiment.id) == []
 
 
 def test_a_killed_trial_is_cancelled_and_its_place_filled(make: Callable[..., Experiment], free_port: int) -> None:
     experiment = make(ENDLESS, "local", trial_concurrency=1)
     experiment.start(free_port)
-    first = until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
+    first = experiments.until(experiment, lambda change: any(trial["intermediateCount"] for trial in change["trials"]))
     victim = first["trials"][0]["trialJobId"]
 
     experiment.kill_trial_job(victim)
 
-    until(experiment, lambda change: change["counts"]["RUNNING"] == 1 and change["counts"]["USER_CANCELED"] == 1)
+    experiments.until(
+        experiment, lambda change: change["counts"]["RUNNING"] == 1 and change["counts"]["USER_CANCELED"] == 1
+    )
     assert experiment.get_trial_job(victim).status == "USER_CANCELED"
 
 
@@ -231,8 +165,7 @@ os._exit(0)
             assert select.select([descriptor], [], [], 60)[0]
         finally:
             os.close(descriptor)
-    described = Experiment("local", id=experiment_id)
-    assert processes_of(described) == []
+    assert experiments.processes_of(experiment_id) == []
 
 
 def test_nnictl_from_yaml_to_stop(cluster: Sandbox, free_port: int, tmp_path: Path) -> None:
@@ -259,7 +192,7 @@ trainingService: {platform: local}
         (known,) = json.loads(nnictl("experiment", "list", "--json"))
         assert (known["port"], known["platform"], known["status"]) == (free_port, "local", "RUNNING")
         experiment = Experiment.connect(free_port)
-        until(experiment, lambda change: change["counts"]["RUNNING"] == 1)
+        experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 1)
         (trial,) = json.loads(nnictl("trial", "ls", "--json"))
         assert trial["status"] == "RUNNING"
         assert trial["trialJobId"] in nnictl("trial", "ls", known["id"][:4])

@@ -57,6 +57,8 @@ class TrialJob:
     """The name of its Kubernetes job, or its process id."""
     reason: Mapping[str, Any] | None = None
     """Why it is where it is: class, sentence, evidence, since."""
+    attempt: int = 1
+    """The current one, counted from 1."""
     exitCode: int | None = None  # noqa: N815 like its neighbours
     lastLines: tuple[str, ...] = ()  # noqa: N815 like its neighbours
     """The last lines that a failed trial wrote."""
@@ -76,6 +78,7 @@ class TrialJob:
             stderrPath=data.get("stderrPath"),
             job=data.get("job"),
             reason=data.get("reason"),
+            attempt=data.get("attempt", 1),
             exitCode=data.get("exitCode"),
             lastLines=tuple(data.get("lastLines", ())),
         )

@@ -1,0 +1,57 @@
+"""Experiments that are stopped at the end of their test."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
+from nni.testing.sandbox import Sandbox
+
+SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}}
+
+
+@pytest.fixture
+def make(cluster: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Experiment]]:
+    """Return what makes experiments that are stopped at the end of the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make_one(
+            code: str,
+            platform: str = "kubeflow",
+            command: str = "python3 trial.py",
+            *,
+            operator: str = "pytorch-operator",
+            roles: Mapping[str, int] = MappingProxyType({"master": 1}),
+            role: Mapping[str, Any] = MappingProxyType({}),
+            service: Mapping[str, Any] = MappingProxyType({}),
+            **config: Any,
+        ) -> Experiment:
+            directory = tmp_path / "code"
+            directory.mkdir(exist_ok=True)
+            (directory / "trial.py").write_text(code)
+            experiment = Experiment(platform)
+            experiment.config.search_space = SPACE
+            experiment.config.tuner.name = "Random"
+            experiment.config.trial_concurrency = 2
+            for name, value in config.items():
+                setattr(experiment.config, name, value)
+            if platform == "local":
+                experiment.config.trial_command = command
+                experiment.config.trial_code_directory = directory
+            else:
+                described = experiment.config.training_service
+                described.operator = operator
+                described.storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
+                usual = {"command": command, "code_directory": directory, "cpu_number": 1, "memory_size": "1Gi"}
+                for name, replicas in roles.items():
+                    setattr(described, name, KubeflowRoleConfig(replicas=replicas, **{**usual, **role}))
+                for name, value in service.items():
+                    setattr(described, name, value)
+            stack.callback(experiment.stop)
+            return experiment
+
+        yield make_one

@@ -1,0 +1,74 @@
+"""What may befall trials on a cluster, told with whole experiments on the sandbox."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nni.experiment import Experiment
+from nni.testing import experiments
+from nni.testing.sandbox import Connection, Sandbox
+
+Make = Callable[..., Experiment]
+JOBS = "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs"
+
+STEADY = """\
+import os
+import nni
+nni.get_next_parameter()
+marker = os.path.join(nni.get_checkpoint_dir(), "was here")
+nni.report_intermediate_result(os.path.exists(marker))
+open(marker, "w").close()
+while not os.path.exists(os.path.join(nni.get_checkpoint_dir(), "go")):
+    pass
+nni.report_final_result(int(os.environ["NNI_TRIAL_ATTEMPT"]))
+"""
+
+
+def trial(change: dict[str, Any]) -> dict[str, Any]:
+    """Return the only trial that a change is about."""
+    return dict(change["trials"][0]) if change["trials"] else {"status": "", "attempt": 0, "intermediateCount": 0}
+
+
+def test_a_trial_whose_job_is_deleted_is_tried_again(make: Make, cluster: Sandbox, free_port: int) -> None:
+    experiment = make(STEADY, max_trial_number=1)
+    experiment.start(free_port)
+    seen = experiments.until(experiment, lambda change: trial(change)["intermediateCount"] == 1)
+
+    Connection(cluster).call("DELETE", f"{JOBS}/{trial(seen)['job']}")
+    seen = experiments.until(
+        experiment, lambda change: trial(change)["attempt"] == 2 and trial(change)["intermediateCount"] == 1
+    )
+    directory = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / trial(seen)["trialJobId"]
+    (directory / "checkpoint" / "go").touch()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    (ended,) = experiment.list_trial_jobs()
+    # The second attempt found what the first had left, and says that it is the second.
+    assert (ended.status, ended.attempt) == ("SUCCEEDED", 2)
+    assert [one.data for one in experiment.get_job_metrics()[ended.trialJobId]] == [True, 2]
+    history = experiment._connected.get(f"trial-jobs/{ended.trialJobId}")["attempts"]
+    assert [(one["attempt"], one["cause"]) for one in history] == [(1, "first"), (2, "infrastructure")]
+    experiment.stop()
+    assert experiments.objects_left(cluster) == []
+
+
+def test_kept_failed_jobs_outlive_the_experiment(make: Make, cluster: Sandbox, free_port: int) -> None:
+    experiment = make("raise SystemExit(3)", max_trial_number=1, service={"keep_failed_jobs": True})
+    assert experiment.run(free_port) is True
+    job = experiment.list_trial_jobs()[0].job
+
+    experiment.stop()
+
+    assert experiments.objects_left(cluster) == [f"PyTorchJob {job}", f"Pod {job}-master-0"]
+    Connection(cluster).call("DELETE", f"{JOBS}/{job}", {"propagationPolicy": "Foreground"})
+    Connection(cluster).until_gone(f"{JOBS}/{job}")
+
+
+def test_the_job_of_an_ended_trial_goes_while_the_experiment_runs(make: Make, cluster: Sandbox, free_port: int) -> None:
+    experiment = make(STEADY.replace("while not", "while False and not"), service={"keep_finished_jobs": "1s"})
+    experiment.config.max_trial_number = 1
+    experiment.start(free_port)
+    seen = experiments.until(experiment, lambda change: trial(change)["status"] == "SUCCEEDED")
+
+    Connection(cluster).until_gone(f"{JOBS}/{trial(seen)['job']}")
+
+    assert experiment.get_status() == "DONE"
