@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nni import errors
 from nni.core import event, fold, plan, ports
 from nni.core.state import State
+from nni.manager import narrator
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Loop:
         self._perform = perform
         self._queue: asyncio.Queue[tuple[event.Event, asyncio.Future[None] | None]] = asyncio.Queue()
         self._announce = announce
+        self._narrator = narrator.Narrator()
 
     def emit(self, happened: event.Event) -> None:
         """Take in an event; to be called on the loop's thread."""
@@ -86,7 +88,7 @@ class Loop:
 
     async def _take(self, batch: Sequence[tuple[event.Event, asyncio.Future[None] | None]]) -> Sequence[event.Action]:
         """Fold a batch, record it with what is begun because of it, and return the actions to perform."""
-        at = self._clock.now()
+        at, since = self._clock.now(), self.state.revision
         entries = []
         for happened, _ in batch:
             fold.fold(self.state, happened, at)
@@ -102,6 +104,7 @@ class Loop:
             if done is not None and not done.done():
                 done.set_result(None)
         self._announce(self.state.revision)
+        self._narrator.tell(self.state, since)
         return actions
 
     async def _record(self, entries: Sequence[ports.Entry]) -> None:
