@@ -8,7 +8,7 @@ from typing import Any, Self
 import pytest
 
 from nni import errors
-from nni.platforms.kubeflow import client, watch
+from nni.platforms.kubeflow import api, watch
 
 Batch = Sequence[dict[str, Any]] | Exception
 
@@ -44,12 +44,12 @@ class Server:
     """Answers lists and watches as the test says, and remembers from where it was watched."""
 
     def __init__(self) -> None:
-        self.pages: queue.Queue[client.Page | Exception] = queue.Queue()
+        self.pages: queue.Queue[api.Page | Exception] = queue.Queue()
         self.streams: queue.Queue[Stream | Exception] = queue.Queue()
         self.watched_from: list[str] = []
 
     def lists(self, *items: dict[str, Any], version: int, rest: str | None = None) -> None:
-        self.pages.put(client.Page(items, str(version), rest))
+        self.pages.put(api.Page(items, str(version), rest))
 
     def streams_one(self, *batches: Batch | None) -> Stream:
         stream = Stream()
@@ -58,13 +58,13 @@ class Server:
         self.streams.put(stream)
         return stream
 
-    def page(self, resource: client.Resource, selector: str, rest: str | None = None) -> client.Page:
+    def page(self, resource: api.Resource, selector: str, rest: str | None = None) -> api.Page:
         answer = self.pages.get(timeout=10)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def watch(self, resource: client.Resource, selector: str, version: str, seconds: int) -> Any:
+    def watch(self, resource: api.Resource, selector: str, version: str, seconds: int) -> Any:
         self.watched_from.append(version)
         answer = self.streams.get(timeout=10)
         if isinstance(answer, Exception):
@@ -80,7 +80,7 @@ class Story:
         self.told: queue.Queue[list[str]] = queue.Queue()
         self.watcher = watch.Watcher(
             self.server,
-            client.PODS,
+            api.PODS,
             "nni/experiment=x",
             cut=lambda found: {"metadata": found["metadata"]},
             deliver=self._take,
@@ -133,7 +133,7 @@ def test_a_watch_that_ends_goes_on_where_it_was() -> None:
     "end",
     [
         pytest.param([EXPIRED], id="in the stream"),
-        pytest.param(client.Refusal(410, "Expired", "too old"), id="as the answer"),
+        pytest.param(api.Refusal(410, "Expired", "too old"), id="as the answer"),
     ],
 )
 def test_a_forgotten_version_is_listed_anew_and_what_has_gone_is_told(end: Any) -> None:
@@ -149,7 +149,7 @@ def test_a_forgotten_version_is_listed_anew_and_what_has_gone_is_told(end: Any) 
         assert [story.next(), story.next()] == [["+a", "+b", "+c"], ["-a", "+c"]]
 
 
-@pytest.mark.parametrize("what", [errors.PlatformUnavailableError("reset"), client.Refusal(403, "Forbidden", "no")])
+@pytest.mark.parametrize("what", [errors.PlatformUnavailableError("reset"), api.Refusal(403, "Forbidden", "no")])
 def test_a_watch_that_fails_is_tried_again(what: Exception, caplog: pytest.LogCaptureFixture) -> None:
     story = Story()
     story.server.lists(version=3)
@@ -165,11 +165,11 @@ def test_a_watch_that_fails_is_tried_again(what: Exception, caplog: pytest.LogCa
 
 def test_a_refused_list_is_told_to_whoever_waits_for_it() -> None:
     story = Story()
-    story.server.pages.put(client.Refusal(403, "Forbidden", 'pods is forbidden: User "x" cannot list'))
+    story.server.pages.put(api.Refusal(403, "Forbidden", 'pods is forbidden: User "x" cannot list'))
     story.server.lists(thing("a", 1), version=3)
     story.server.streams_one()
     with story:
-        with pytest.raises(client.Refusal, match="cannot list"):
+        with pytest.raises(api.Refusal, match="cannot list"):
             story.watcher.listed.result(timeout=10)
         assert story.next() == ["+a"]
 

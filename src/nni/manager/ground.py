@@ -18,7 +18,7 @@ from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import client, kinds, platform, pods, preflight
+from nni.platforms.kubeflow import api, client, kinds, platform, pods, preflight
 from nni.runtime import archive
 from nni.storage import bundle, mounted, nfs
 
@@ -162,7 +162,7 @@ async def _kubeflow(
     kind = kinds.KINDS[spec.operator]
     try:
         version = await connection.run(lambda: _version(connection, kind, spec.api_version))
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         raise errors.PlatformError(f"The API server does not say what it serves: {refusal.message}") from refusal
     if spec.api_version and version != spec.api_version:
         notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{version} is used"

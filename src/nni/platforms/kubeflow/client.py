@@ -8,23 +8,21 @@ and when it is made again is decided elsewhere. What goes wrong is one of three 
 
 import asyncio
 import concurrent.futures
-import dataclasses
 import functools
 import json
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import urllib3
 
 from nni import errors
-from nni.platforms.kubeflow import kubeconfig
+from nni.platforms.kubeflow import api, kubeconfig
 
 _log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 _Result = TypeVar("_Result")
 
 FIELD_MANAGER = "nni-kubeflow"
@@ -41,45 +39,6 @@ _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 """A peer that has gone without a word is noticed after a minute."""
 
 
-class Refusal(Exception):  # noqa: N818 it is the server's answer, and callers handle it as one
-    """The API server refused a request.
-
-    Attributes:
-        code: The HTTP status.
-        reason: As in the Status object: ``NotFound``, ``AlreadyExists``, ``Conflict``, ``Forbidden`` ...
-        message: The server's own sentence.
-    """
-
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.reason = reason
-        self.message = message
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """A kind of object, as a path of the API names it."""
-
-    group: str
-    """Empty for the core group."""
-    version: str
-    plural: str
-
-
-PODS = Resource(group="", version="v1", plural="pods")
-
-
-class Page(NamedTuple):
-    """A part of a list."""
-
-    items: Sequence[Object]
-    version: str
-    """The resourceVersion of the whole list."""
-    rest: str | None
-    """The token that continues the list."""
-
-
 class _Apis(NamedTuple):
     """The official client's interfaces over one set of credentials."""
 
@@ -90,40 +49,6 @@ class _Apis(NamedTuple):
     version: Any
     authentication: Any
     authorization: Any
-
-
-class Stream:
-    """An open watch; read in one thread, closed from any."""
-
-    def __init__(self, response: urllib3.HTTPResponse) -> None:
-        self._response = response
-
-    def batches(self) -> Iterator[list[Object]]:
-        """Yield the events as they come, those that came together in one list, until the stream ends.
-
-        Raises:
-            PlatformUnavailableError: The connection broke.
-        """
-        left = b""
-        try:
-            for chunk in self._response.stream(65536, decode_content=True):
-                *lines, left = (left + chunk).split(b"\n")
-                events = [json.loads(line) for line in lines if line.strip()]
-                if events:
-                    yield events
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
-            # A stream that is shut down while it is read may show as any of these.
-            raise errors.PlatformUnavailableError(f"the watch broke off: {_words(error)}") from error
-        finally:
-            self._response.release_conn()
-            self._response.close()
-
-    def shut_down(self) -> None:
-        """End the stream: whoever reads it sees its end at once."""
-        try:
-            self._response.shutdown()
-        except (ValueError, OSError):
-            _log.debug("the watch had ended already")
 
 
 class Client:
@@ -175,11 +100,11 @@ class Client:
 
     def who(self) -> str:
         """Return the name under which the server knows this client."""
-        body: Object = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        body: api.Object = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = self._ask(lambda apis, how: apis.authentication.create_self_subject_review(body, **how))
         return str(answer["status"]["userInfo"]["username"])
 
-    def may(self, verb: str, resource: Resource, subresource: str = "") -> bool:
+    def may(self, verb: str, resource: api.Resource, subresource: str = "") -> bool:
         """Return whether this client has a right in the namespace."""
         attributes = {
             "verb": verb,
@@ -188,7 +113,7 @@ class Client:
             "subresource": subresource,
             "namespace": self.namespace,
         }
-        body: Object = {
+        body: api.Object = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
@@ -196,28 +121,28 @@ class Client:
         answer = self._ask(lambda apis, how: apis.authorization.create_self_subject_access_review(body, **how))
         return bool(answer["status"]["allowed"])
 
-    def nodes(self) -> Sequence[Object]:
+    def nodes(self) -> Sequence[api.Object]:
         """Return the cluster's nodes, 500 at the most."""
-        items: Sequence[Object] = self._ask(lambda apis, how: apis.core.list_node(limit=PAGE, **how))["items"]
+        items: Sequence[api.Object] = self._ask(lambda apis, how: apis.core.list_node(limit=PAGE, **how))["items"]
         return items
 
     def has_namespace(self) -> bool:
         """Return whether the namespace is there."""
         try:
             self._ask(lambda apis, how: apis.core.read_namespace(self.namespace, **how))
-        except Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.code == 404:
                 return False
             raise
         return True
 
-    def create_pod(self, body: Object) -> Object:
+    def create_pod(self, body: api.Object) -> api.Object:
         """Create a pod."""
         return self._ask(
             lambda apis, how: apis.core.create_namespaced_pod(self.namespace, body, field_manager=FIELD_MANAGER, **how)
         )
 
-    def get_pod(self, name: str) -> Object:
+    def get_pod(self, name: str) -> api.Object:
         """Return a pod."""
         return self._ask(lambda apis, how: apis.core.read_namespaced_pod(name, self.namespace, **how))
 
@@ -232,16 +157,16 @@ class Client:
         found = self._ask(lambda apis, how: apis.custom.get_api_resources(group, version, **how))
         return frozenset(entry["name"] for entry in found["resources"])
 
-    def page(self, resource: Resource, selector: str, rest: str | None = None) -> Page:
+    def page(self, resource: api.Resource, selector: str, rest: str | None = None) -> api.Page:
         """Return one page of a list, the first one unless ``rest`` continues another."""
         more = {} if rest is None else {"_continue": rest}
         found = self._ask(
             lambda apis, how: self._lister(apis, resource)(label_selector=selector, limit=PAGE, **more, **how)
         )
         metadata = found["metadata"]
-        return Page(found["items"], metadata["resourceVersion"], metadata.get("continue") or None)
+        return api.Page(found["items"], metadata["resourceVersion"], metadata.get("continue") or None)
 
-    def watch(self, resource: Resource, selector: str, version: str, seconds: int) -> Stream:
+    def watch(self, resource: api.Resource, selector: str, version: str, seconds: int) -> api.Stream:
         """Open a watch from a version on; the server ends it after so many seconds."""
         response = self._open(
             lambda apis, how: self._lister(apis, resource)(
@@ -253,29 +178,29 @@ class Client:
                 **how | {"_request_timeout": (CONNECT_SECONDS, seconds + READ_SECONDS)},
             )
         )
-        return Stream(response)
+        return api.Stream(response)
 
-    def _lister(self, apis: _Apis, resource: Resource) -> Callable[..., Any]:
-        if resource == PODS:
+    def _lister(self, apis: _Apis, resource: api.Resource) -> Callable[..., Any]:
+        if resource == api.PODS:
             return functools.partial(apis.core.list_namespaced_pod, self.namespace)
         return functools.partial(apis.custom.list_namespaced_custom_object, *self._place(resource))
 
-    def events(self, uid: str) -> Sequence[Object]:
+    def events(self, uid: str) -> Sequence[api.Object]:
         """Return the events about an object."""
         found = self._ask(
             lambda apis, how: apis.core.list_namespaced_event(
                 self.namespace, field_selector=f"involvedObject.uid={uid}", limit=PAGE, **how
             )
         )
-        items: Sequence[Object] = found["items"]
+        items: Sequence[api.Object] = found["items"]
         return items
 
-    def get(self, resource: Resource, name: str) -> Object:
+    def get(self, resource: api.Resource, name: str) -> api.Object:
         """Return an object of a custom kind."""
         place = self._place(resource)
         return self._ask(lambda apis, how: apis.custom.get_namespaced_custom_object(*place, name, **how))
 
-    def create(self, resource: Resource, body: Object, *, is_dry: bool = False) -> Object:
+    def create(self, resource: api.Resource, body: api.Object, *, is_dry: bool = False) -> api.Object:
         """Create an object of a custom kind, or only see whether that would pass; unknown fields are refused."""
         place = self._place(resource)
         manner = {"field_manager": FIELD_MANAGER, "field_validation": "Strict"}
@@ -283,15 +208,15 @@ class Client:
             manner["dry_run"] = "All"
         return self._ask(lambda apis, how: apis.custom.create_namespaced_custom_object(*place, body, **manner, **how))
 
-    def delete(self, resource: Resource, name: str, uid: str | None) -> None:
+    def delete(self, resource: api.Resource, name: str, uid: str | None) -> None:
         """Delete an object of a custom kind, its pods first; with ``uid`` only if it is that very object."""
         place = self._place(resource)
-        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        body: api.Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         self._ask(lambda apis, how: apis.custom.delete_namespaced_custom_object(*place, name, body=body, **how))
 
-    def create_secret(self, body: Object) -> None:
+    def create_secret(self, body: api.Object) -> None:
         """Create a Secret."""
         self._ask(
             lambda apis, how: apis.core.create_namespaced_secret(
@@ -299,7 +224,7 @@ class Client:
             )
         )
 
-    def patch_secret(self, name: str, body: Object) -> None:
+    def patch_secret(self, name: str, body: api.Object) -> None:
         """Merge changes into a Secret."""
         self._ask(
             lambda apis, how: apis.core.patch_namespaced_secret(
@@ -311,14 +236,14 @@ class Client:
         """Delete a Secret."""
         self._ask(lambda apis, how: apis.core.delete_namespaced_secret(name, self.namespace, **how))
 
-    def _place(self, resource: Resource) -> tuple[str, str, str, str]:
+    def _place(self, resource: api.Resource) -> tuple[str, str, str, str]:
         return resource.group, resource.version, self.namespace, resource.plural
 
-    def _ask(self, call: Callable[[_Apis, dict[str, Any]], Any]) -> Object:
+    def _ask(self, call: Callable[[_Apis, dict[str, Any]], Any]) -> api.Object:
         """Make a call and return the object that it answers with."""
         response = self._open(call)
         try:
-            answer: Object = json.loads(response.data)
+            answer: api.Object = json.loads(response.data)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise errors.PlatformUnavailableError(self._unreachable(error)) from error
         except ValueError as error:
@@ -332,12 +257,12 @@ class Client:
         apis = self._apis
         try:
             return self._made(call, apis)
-        except Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.code != 401:
                 raise
         try:
             return self._made(call, self._reloaded(apis))
-        except Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.code != 401:
                 raise
             raise errors.PlatformUnavailableError(
@@ -372,7 +297,7 @@ class Client:
             reason, message = "", f"{code} {error.reason}"
         if code == 429 or code >= 500:
             return errors.PlatformUnavailableError(f"The API server at {self.server} asks to wait: {message}")
-        return Refusal(code, reason, message)
+        return api.Refusal(code, reason, message)
 
     def _untrusted(self, reason: str) -> Exception:
         """Return the error for a failure of TLS: a certificate stays wrong, a broken handshake may not."""
@@ -385,7 +310,7 @@ class Client:
         )
 
     def _unreachable(self, error: BaseException) -> str:
-        return f"The API server at {self.server} does not answer: {_words(error)}"
+        return f"The API server at {self.server} does not answer: {api.words(error)}"
 
 
 def connect(environment: Mapping[str, str], namespace: str, context: str | None = None) -> Client:
@@ -419,33 +344,27 @@ def _api_client(environment: Mapping[str, str], context: str | None) -> Any:
             )
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
         raise errors.PlatformError(
-            f"The kubeconfig {file or 'of this pod'} cannot be used: {_words(error)}; see `kubectl config view`."
+            f"The kubeconfig {file or 'of this pod'} cannot be used: {api.words(error)}; see `kubectl config view`."
         ) from error
-    api = kubernetes.client.ApiClient(configuration)
+    made = kubernetes.client.ApiClient(configuration)
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     options += [
         (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEP_ALIVE if hasattr(socket, name)
     ]
-    pools = api.rest_client.pool_manager.connection_pool_kw
+    pools = made.rest_client.pool_manager.connection_pool_kw
     pools["socket_options"] = [*urllib3.connection.HTTPConnection.default_socket_options, *options]
-    return api
+    return made
 
 
-def _apis(api: Any) -> _Apis:
+def _apis(made: Any) -> _Apis:
     from kubernetes import client  # noqa: PLC0415 loaded already where this runs
 
     return _Apis(
-        api,
-        client.CoreV1Api(api),
-        client.CustomObjectsApi(api),
-        client.ApisApi(api),
-        client.VersionApi(api),
-        client.AuthenticationV1Api(api),
-        client.AuthorizationV1Api(api),
+        made,
+        client.CoreV1Api(made),
+        client.CustomObjectsApi(made),
+        client.ApisApi(made),
+        client.VersionApi(made),
+        client.AuthenticationV1Api(made),
+        client.AuthorizationV1Api(made),
     )
-
-
-def _words(error: BaseException) -> str:
-    """Return what an error says, without the innards that libraries print with it."""
-    text = str(error).strip() or type(error).__name__
-    return text.rpartition(">: ")[2].splitlines()[0]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from nni import errors
 from nni.core import model
-from nni.platforms.kubeflow import client, status
+from nni.platforms.kubeflow import api, client, status
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ SECONDS = 10.0
 """Between a job's creation and the first question, and between two questions about one job."""
 LARGEST_ANSWER = 20
 """Events kept of a job."""
-WORKLOADS = client.Resource(group="kueue.x-k8s.io", version="v1beta1", plural="workloads")
+WORKLOADS = api.Resource(group="kueue.x-k8s.io", version="v1beta1", plural="workloads")
 
 
 class Inquiries:
@@ -30,7 +30,7 @@ class Inquiries:
         self,
         connection: client.Client,
         *,
-        look_up: Callable[[model.AttemptKey], tuple[client.Object, ...]],
+        look_up: Callable[[model.AttemptKey], tuple[api.Object, ...]],
         answer: Callable[[model.AttemptKey, status.Asked], None],
         asks_queue: bool,
     ) -> None:
@@ -88,24 +88,24 @@ class Inquiries:
             return False
         try:
             notices, workload = await self._connection.run(functools.partial(self._fetch, objects))
-        except (client.Refusal, errors.PlatformUnavailableError) as error:
+        except (api.Refusal, errors.PlatformUnavailableError) as error:
             _log.warning("the events of trial %s cannot be read: %s", attempt.trial, error)
             notices, workload = (), None
         waited = asyncio.get_running_loop().time() - self._listed[attempt]
         self._answer(attempt, status.Asked(notices=notices, workload=workload, waited=waited))
         return True
 
-    def _fetch(self, objects: tuple[client.Object, ...]) -> tuple[tuple[model.Notice, ...], client.Object | None]:
+    def _fetch(self, objects: tuple[api.Object, ...]) -> tuple[tuple[model.Notice, ...], api.Object | None]:
         """Ask for the events about some objects, and for what Kueue says of the first; in a thread."""
         found = [status.notice(event) for one in objects for event in self._connection.events(one["metadata"]["uid"])]
         found.sort(key=lambda one: one.last_at)
         return tuple(found[-LARGEST_ANSWER:]), self._workload(objects[0]) if self._asks_queue else None
 
-    def _workload(self, job: client.Object) -> client.Object | None:
+    def _workload(self, job: api.Object) -> api.Object | None:
         selector = f"kueue.x-k8s.io/job-uid={job['metadata']['uid']}"
         try:
             items = self._connection.page(WORKLOADS, selector).items
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             _log.info("Kueue's workloads cannot be read: %s", refusal)
             return None
         return items[0] if items else None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nni import errors
 from nni.core import event, model, ports
-from nni.platforms.kubeflow import client, inquiries, kinds, names, status, watch
+from nni.platforms.kubeflow import api, client, inquiries, kinds, names, status, watch
 
 _log = logging.getLogger(__name__)
 
@@ -23,11 +23,11 @@ POD_NEWS_SECONDS = 2.0
 class _Seen:
     """What was seen of one attempt."""
 
-    job: client.Object | None = None
+    job: api.Object | None = None
     gone: set[str] = dataclasses.field(default_factory=set)
     """The uids of jobs that were there."""
-    pods: dict[str, client.Object] = dataclasses.field(default_factory=dict)
-    lost_pods: dict[str, client.Object] = dataclasses.field(default_factory=dict)
+    pods: dict[str, api.Object] = dataclasses.field(default_factory=dict)
+    lost_pods: dict[str, api.Object] = dataclasses.field(default_factory=dict)
     """Pods that went before their job, in their last state: they show why it failed."""
     asked: status.Asked = dataclasses.field(default_factory=status.Asked)
     told: model.Observation | None = None
@@ -42,7 +42,7 @@ class _Seen:
         return self.job is not None or bool(self.pods)
 
     @property
-    def all_pods(self) -> list[client.Object]:
+    def all_pods(self) -> list[api.Object]:
         """The pods, those that have gone too."""
         return [*self.pods.values(), *self.lost_pods.values()]
 
@@ -55,7 +55,7 @@ class Observer:
         connection: client.Client,
         *,
         kind: kinds.JobKind,
-        resource: client.Resource,
+        resource: api.Resource,
         experiment_id: model.ExperimentId,
         clock: ports.Clock,
         asks_queue: bool,
@@ -97,7 +97,7 @@ class Observer:
         self._emit = emit
         self._watchers = (
             self._watcher(self._resource, _cut, self._take_jobs),
-            self._watcher(client.PODS, _cut_pod, self._take_pods),
+            self._watcher(api.PODS, _cut_pod, self._take_pods),
         )
         for one in self._watchers:
             one.start()
@@ -109,8 +109,8 @@ class Observer:
 
     def _watcher(
         self,
-        resource: client.Resource,
-        cut: Callable[[client.Object], client.Object],
+        resource: api.Resource,
+        cut: Callable[[api.Object], api.Object],
         take: Callable[[Sequence[watch.Change]], None],
     ) -> watch.Watcher:
         loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class Observer:
             for one in self._watchers:
                 tasks.create_task(asyncio.to_thread(one.stop))
 
-    def created(self, attempt: model.AttemptKey, job: client.Object) -> None:
+    def created(self, attempt: model.AttemptKey, job: api.Object) -> None:
         """Note a job that was created: the watch may be behind; it may be ahead, too."""
         seen = self._seen.setdefault(attempt, _Seen())
         if seen.job is None and job["metadata"]["uid"] not in seen.gone:
@@ -207,7 +207,7 @@ class Observer:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _lost(self, attempt: model.AttemptKey, seen: _Seen, job: client.Object) -> None:
+    def _lost(self, attempt: model.AttemptKey, seen: _Seen, job: api.Object) -> None:
         """Take in that a job has gone."""
         seen.gone.add(job["metadata"]["uid"])
         if seen.job is not None and seen.job["metadata"]["uid"] != job["metadata"]["uid"]:
@@ -227,6 +227,9 @@ class Observer:
         observation = status.observe(
             seen.job, seen.all_pods, self._kind.read, self._kind.container, asked=seen.asked, grace=self._grace
         )
+        if observation.phase is model.JobPhase.QUEUED:
+            # What its pods showed when a queue took them away says nothing about the pods that will come.
+            seen.lost_pods.clear()
         is_failed = observation.phase is model.JobPhase.FAILED
         if is_failed and not (status.shows_an_end(seen.all_pods) or seen.pods_had_their_time):
             self._wait_for_pods(attempt, seen)
@@ -250,7 +253,7 @@ class Observer:
 
         asyncio.get_running_loop().call_later(POD_NEWS_SECONDS, time_is_up)
 
-    def _not_started(self, attempt: model.AttemptKey) -> tuple[client.Object, ...]:
+    def _not_started(self, attempt: model.AttemptKey) -> tuple[api.Object, ...]:
         """Return the job and the pods of an attempt that has not started; nothing of one that has."""
         seen = self._seen.get(attempt)
         if seen is None or seen.job is None or (seen.told is not None and seen.told.phase not in _HELD_UP):
@@ -277,13 +280,13 @@ _METADATA = (
 )  # fmt: skip
 
 
-def _cut_pod(found: client.Object) -> client.Object:
+def _cut_pod(found: api.Object) -> api.Object:
     described = found.get("spec", {})
     kept = [{"name": one["name"], "resources": one.get("resources", {})} for one in described.get("containers", [])]
     return {**_cut(found), "kind": "Pod", "spec": {"nodeName": described.get("nodeName"), "containers": kept}}
 
 
-def _cut(found: client.Object) -> client.Object:
+def _cut(found: api.Object) -> api.Object:
     """Return what is looked at of an object: thousands of whole ones would be much to keep."""
     metadata = {name: value for name, value in found["metadata"].items() if name in _METADATA}
     return {"kind": found.get("kind", ""), "metadata": metadata, "status": found.get("status", {})}

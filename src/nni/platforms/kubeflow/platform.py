@@ -8,7 +8,7 @@ from typing import Any
 
 from nni import errors
 from nni.core import model, ports, spec
-from nni.platforms.kubeflow import client, kinds, manifest, names, observer, pods, secrets
+from nni.platforms.kubeflow import api, client, kinds, manifest, names, observer, pods, secrets
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class KubeflowPlatform:
         """
         self._connection = connection
         self._kind = kind
-        self._resource = client.Resource(group=kind.group, version=version, plural=kind.plural)
+        self._resource = api.Resource(group=kind.group, version=version, plural=kind.plural)
         self._experiment_id = experiment_id
         self._spec = spec
         self._volume = volume
@@ -80,7 +80,7 @@ class KubeflowPlatform:
         first: BaseException = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
-        if isinstance(first, client.Refusal):
+        if isinstance(first, api.Refusal):
             return errors.PlatformError(f"The API server refuses what an experiment needs: {first.message}")
         if isinstance(first, TimeoutError):
             return errors.PlatformError(
@@ -96,13 +96,13 @@ class KubeflowPlatform:
         body = self._kind.stands_on()
         try:
             await self._connection.run(functools.partial(self._connection.create, self._foundation, body))
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.reason != "AlreadyExists":
                 raise
 
     @property
-    def _foundation(self) -> client.Resource:
-        return client.Resource(group=self._resource.group, version=self._resource.version, plural="trainingruntimes")
+    def _foundation(self) -> api.Resource:
+        return api.Resource(group=self._resource.group, version=self._resource.version, plural="trainingruntimes")
 
     async def create(self, order: model.JobOrder) -> str:
         """See the port."""
@@ -110,7 +110,7 @@ class KubeflowPlatform:
         written = self.manifest(order)
         try:
             job = await self._connection.run(functools.partial(self._connection.create, self._resource, written))
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.reason != "AlreadyExists":
                 raise _create_error(refusal) from refusal
             job = await self._adopt(written)
@@ -118,7 +118,7 @@ class KubeflowPlatform:
         name: str = written["metadata"]["name"]
         return name
 
-    def manifest(self, order: model.JobOrder) -> client.Object:
+    def manifest(self, order: model.JobOrder) -> api.Object:
         """Return the job that an order asks for."""
         return render(
             self._kind,
@@ -135,7 +135,7 @@ class KubeflowPlatform:
             ),
         )
 
-    async def _adopt(self, written: Mapping[str, Any]) -> client.Object:
+    async def _adopt(self, written: Mapping[str, Any]) -> api.Object:
         """Return the object that stands under our name, if it is ours.
 
         Raises:
@@ -146,7 +146,7 @@ class KubeflowPlatform:
         where = f"{self._kind.kind} {self._connection.namespace}/{name}"
         try:
             there = await self._connection.run(functools.partial(self._connection.get, self._resource, name))
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             raise errors.PlatformUnavailableError(f"{where} was there and is gone: {refusal.message}") from refusal
         metadata = there["metadata"]
         if metadata.get("deletionTimestamp"):
@@ -169,7 +169,7 @@ class KubeflowPlatform:
     async def _delete(self, name: str, uid: str | None) -> None:
         try:
             await self._connection.run(functools.partial(self._connection.delete, self._resource, name, uid))
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.code == 404:
                 return
             if refusal.code == 409:
@@ -203,13 +203,13 @@ class KubeflowPlatform:
         name = self._kind.stands_on()["metadata"]["name"]
         try:
             await self._connection.run(functools.partial(self._connection.delete, self._foundation, name, None))
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.code != 404:
                 raise errors.PlatformError(f"{name} cannot be deleted: {refusal.message}") from refusal
 
-    def _list(self, selector: str) -> list[client.Object]:
+    def _list(self, selector: str) -> list[api.Object]:
         """Return the metadata of the jobs that a selector picks, as the server has them now; in a thread."""
-        found: list[client.Object] = []
+        found: list[api.Object] = []
         rest: str | None = None
         while True:
             page = self._connection.page(self._resource, selector, rest)
@@ -224,7 +224,7 @@ class KubeflowPlatform:
         self._connection.close()
 
 
-def render(kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, wanted: pods.Pods) -> client.Object:
+def render(kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, wanted: pods.Pods) -> api.Object:
     """Return a trial's job."""
     job = manifest.Job(pods=wanted, roles=spec.roles, queue=spec.queue, queue_priority=spec.queue_priority)
     return manifest.build(job, api_version=f"{kind.group}/{version}", kind=kind.kind, written=kind.write(job))
@@ -232,7 +232,7 @@ def render(kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, wanted: p
 
 def example(
     kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, volume: pods.Volume, intake_url: str
-) -> client.Object:
+) -> api.Object:
     """Return the job that a trial would have, for somebody to look at."""
     attempt = model.AttemptKey(model.TrialId("trial"), 1)
     wanted = pods.Pods(
@@ -247,7 +247,7 @@ def example(
     return render(kind, version, spec, wanted)
 
 
-def _create_error(refusal: client.Refusal) -> errors.NniError:
+def _create_error(refusal: api.Refusal) -> errors.NniError:
     """Return whether a refused job may be accepted later: quotas are freed, everything else stays as it is."""
     if refusal.code == 403 and "exceeded quota" in refusal.message:
         return errors.PlatformUnavailableError(refusal.message)

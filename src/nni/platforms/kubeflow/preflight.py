@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from nni import errors
 from nni.config import service
 from nni.core import spec
-from nni.platforms.kubeflow import client, inquiries, kinds
+from nni.platforms.kubeflow import api, client, inquiries, kinds
 
-_SECRETS = client.Resource(group="", version="v1", plural="secrets")
-_EVENTS = client.Resource(group="", version="v1", plural="events")
-_RUNTIMES = client.Resource(group="trainer.kubeflow.org", version="v1alpha1", plural="trainingruntimes")
-_QUEUES = client.Resource(group="kueue.x-k8s.io", version="v1beta1", plural="localqueues")
+_SECRETS = api.Resource(group="", version="v1", plural="secrets")
+_EVENTS = api.Resource(group="", version="v1", plural="events")
+_RUNTIMES = api.Resource(group="trainer.kubeflow.org", version="v1alpha1", plural="trainingruntimes")
+_QUEUES = api.Resource(group="kueue.x-k8s.io", version="v1beta1", plural="localqueues")
 
 
 class Verdict(enum.StrEnum):
@@ -53,7 +53,7 @@ def failed(what: str, sentence: str) -> Finding:
 
 
 async def examine(
-    connection: client.Client, kind: kinds.JobKind, version: str, wanted: spec.KubeflowSpec, job: client.Object
+    connection: client.Client, kind: kinds.JobKind, version: str, wanted: spec.KubeflowSpec, job: api.Object
 ) -> list[Finding]:
     """Make all checks that change nothing on the cluster.
 
@@ -64,7 +64,7 @@ async def examine(
         wanted: What the user asks for.
         job: A trial's job as it would be created.
     """
-    resource = client.Resource(group=kind.group, version=version, plural=kind.plural)
+    resource = api.Resource(group=kind.group, version=version, plural=kind.plural)
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("API server", lambda: _server(connection)),
         ("user", lambda: _user(connection)),
@@ -81,7 +81,7 @@ async def examine(
 def _guarded(what: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         return warning(what, f"It cannot be known: {refusal.message}")
     except (errors.PlatformUnavailableError, errors.PlatformError) as error:
         return failed(what, str(error))
@@ -105,11 +105,11 @@ def _namespace(connection: client.Client) -> Finding:
 
 
 def _rights(
-    connection: client.Client, resource: client.Resource, kind: kinds.JobKind, wanted: spec.KubeflowSpec
+    connection: client.Client, resource: api.Resource, kind: kinds.JobKind, wanted: spec.KubeflowSpec
 ) -> Finding:
     needed = [
         *((verb, resource) for verb in ("create", "get", "list", "watch", "delete")),
-        *((verb, client.PODS) for verb in ("list", "watch")),
+        *((verb, api.PODS) for verb in ("list", "watch")),
         *((verb, _SECRETS) for verb in ("create", "patch", "delete")),
     ]
     if kind.stands_on is not None:
@@ -132,17 +132,17 @@ def _rights(
     return ok("rights", f"All {len(needed) + len(useful)} that are needed {where}.")
 
 
-def _listed(rights: Sequence[tuple[str, client.Resource]]) -> str:
+def _listed(rights: Sequence[tuple[str, api.Resource]]) -> str:
     return ", ".join(
         f"{verb} {resource.plural}" + (f".{resource.group}" if resource.group else "") for verb, resource in rights
     )
 
 
-def _job(connection: client.Client, resource: client.Resource, kind: kinds.JobKind, job: client.Object) -> Finding:
+def _job(connection: client.Client, resource: api.Resource, kind: kinds.JobKind, job: api.Object) -> Finding:
     what = f"{kind.kind} {resource.group}/{resource.version}"
     try:
         connection.create(resource, job, is_dry=True)
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         if kind.stands_on is not None and refusal.code == 404:
             return warning("job", f"{what} is served; whether it takes a trial shows when the runtime is there.")
         return failed("job", f"The cluster refuses a trial's {what}: {refusal.message}")
@@ -176,7 +176,7 @@ def _gpus(connection: client.Client, roles: Sequence[spec.RoleSpec]) -> Finding:
     return ok("GPUs", f"There are nodes with {', '.join(wanted)}.")
 
 
-def _amount(node: client.Object, resource: str) -> int:
+def _amount(node: api.Object, resource: str) -> int:
     text = (node.get("status", {}).get("allocatable") or {}).get(resource, "0")
     return int(text) if str(text).isdecimal() else 0
 
@@ -186,7 +186,7 @@ def _queue(connection: client.Client, queue: str | None) -> Finding:
         return ok("queue", "None is asked for.")
     try:
         connection.get(_QUEUES, queue)
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         if refusal.code != 404:
             raise
         return failed("queue", f"There is no LocalQueue {connection.namespace}/{queue}: correct queue_name.")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from nni import errors
 from nni.core import ports, spec
-from nni.platforms.kubeflow import client, names, pods, preflight, reasons
+from nni.platforms.kubeflow import api, client, names, pods, preflight, reasons
 
 SECONDS = 120.0
 """How long the pod may take, the pull of its image included."""
@@ -91,7 +91,7 @@ async def probe(
                     "A pod wrote on the volume, and the manager does not see it: they have different storage mounted.",
                 )
             ]
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         return [preflight.warning("probe", f"No probe pod can be made: {refusal.message}")]
     except errors.PlatformUnavailableError as error:
         return [preflight.warning("probe", str(error))]
@@ -104,7 +104,7 @@ async def probe(
     ]
 
 
-def _pod(name: str, role: spec.RoleSpec, volume: pods.Volume, given: Mapping[str, str]) -> client.Object:
+def _pod(name: str, role: spec.RoleSpec, volume: pods.Volume, given: Mapping[str, str]) -> api.Object:
     container = {
         "name": "probe",
         "image": role.image,
@@ -127,7 +127,7 @@ def _pod(name: str, role: spec.RoleSpec, volume: pods.Volume, given: Mapping[str
     }
 
 
-async def _ended(connection: client.Client, name: str) -> client.Object:
+async def _ended(connection: client.Client, name: str) -> api.Object:
     """Return the pod once it has ended, or as it is when its time is up."""
     loop = asyncio.get_running_loop()
     end = loop.time() + SECONDS
@@ -139,7 +139,7 @@ async def _ended(connection: client.Client, name: str) -> client.Object:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _read(pod: client.Object) -> list[preflight.Finding]:
+def _read(pod: api.Object) -> list[preflight.Finding]:
     """Return what is wrong according to the probe's pod; nothing when all is right."""
     status = pod.get("status", {})
     if status.get("phase") == "Succeeded":
@@ -161,6 +161,6 @@ def _read(pod: client.Object) -> list[preflight.Finding]:
 async def _remove(connection: client.Client, name: str) -> None:
     try:
         await connection.run(functools.partial(connection.delete_pod, name))
-    except (client.Refusal, errors.PlatformUnavailableError):
+    except (api.Refusal, errors.PlatformUnavailableError):
         # It was never made, or cannot be reached any more: it ends by itself.
         return

@@ -230,8 +230,8 @@ def _unanswered(scene: Scene) -> model.Reason | None:
     if scene.pods or status.get("conditions") or scene.notices or scene.waited < UNANSWERED_SECONDS:
         return None
     sentence = (
-        f"No operator has reacted to its job for {scene.waited:.0f} s: it is not running, or does not watch this "
-        "namespace; see its pods with `kubectl get pods --all-namespaces`."
+        "No operator has reacted to its job: it is not running, or does not watch this namespace; see its pods with "
+        "`kubectl get pods --all-namespaces`."
     )
     return _reason(scene, scene.job, _Found(_INFRASTRUCTURE, sentence, scene.job["metadata"].get("creationTimestamp")))
 

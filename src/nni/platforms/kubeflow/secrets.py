@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nni import errors
 from nni.core import model, spec
-from nni.platforms.kubeflow import client, names
+from nni.platforms.kubeflow import api, client, names
 
 BLOCK = 256
 """Tokens that one call makes."""
@@ -55,7 +55,7 @@ class TokenSecret:
                 return
             try:
                 await self._write(block)
-            except client.Refusal as refusal:
+            except api.Refusal as refusal:
                 raise errors.PlatformError(
                     f"The Secret {self._name} for the trials' tokens cannot be written: {refusal.message}"
                 ) from refusal
@@ -138,7 +138,7 @@ async def _created(
     }
     try:
         await connection.run(functools.partial(connection.create_secret, body))
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         if refusal.reason != "AlreadyExists":
             raise
         return False
@@ -148,7 +148,7 @@ async def _created(
 async def _delete(connection: client.Client, name: str) -> None:
     try:
         await connection.run(functools.partial(connection.delete_secret, name))
-    except client.Refusal as refusal:
+    except api.Refusal as refusal:
         if refusal.code != 404:
             raise errors.PlatformError(f"The Secret {name} cannot be deleted: {refusal.message}") from refusal
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from nni import errors
-from nni.platforms.kubeflow import client
+from nni.platforms.kubeflow import api, client
 
 _log = logging.getLogger(__name__)
 
@@ -28,18 +28,18 @@ SHORTEST_ROUND_SECONDS = 1.0
 class Change(NamedTuple):
     """What became of an object."""
 
-    object: client.Object
+    object: api.Object
     is_gone: bool
 
 
 class Source(Protocol):
     """The part of the client that a watcher needs."""
 
-    def page(self, resource: client.Resource, selector: str, rest: str | None = None) -> client.Page:
+    def page(self, resource: api.Resource, selector: str, rest: str | None = None) -> api.Page:
         """Return one page of a list."""
         ...
 
-    def watch(self, resource: client.Resource, selector: str, version: str, seconds: int) -> client.Stream:
+    def watch(self, resource: api.Resource, selector: str, version: str, seconds: int) -> api.Stream:
         """Open a watch."""
         ...
 
@@ -54,10 +54,10 @@ class Watcher:
     def __init__(
         self,
         source: Source,
-        resource: client.Resource,
+        resource: api.Resource,
         selector: str,
         *,
-        cut: Callable[[client.Object], client.Object],
+        cut: Callable[[api.Object], api.Object],
         deliver: Callable[[Sequence[Change]], None],
     ) -> None:
         """Take the finished parts; nothing happens before ``start``.
@@ -74,10 +74,10 @@ class Watcher:
         self._selector = selector
         self._cut = cut
         self._deliver = deliver
-        self._known: dict[str, client.Object] = {}
+        self._known: dict[str, api.Object] = {}
         self._version: str | None = None
         self._stopping = threading.Event()
-        self._stream: client.Stream | None = None
+        self._stream: api.Stream | None = None
         self._guard = threading.Lock()
         self._said = ""
         self._random = random.SystemRandom()
@@ -106,7 +106,7 @@ class Watcher:
             except _GoneError:
                 self._version = None
                 continue
-            except client.Refusal as refusal:
+            except api.Refusal as refusal:
                 self._refused(refusal)
                 pause = max(pause, FORBIDDEN_PAUSE_SECONDS)
             except errors.PlatformUnavailableError as error:
@@ -135,7 +135,7 @@ class Watcher:
             with self._guard:
                 self._stream = None
 
-    def _opened(self) -> client.Stream:
+    def _opened(self) -> api.Stream:
         """Return a watch that goes on from the last version that is known, after a list where none is."""
         try:
             if self._version is None:
@@ -144,14 +144,14 @@ class Watcher:
                     self.listed.set_result(None)
             seconds = int(client.WATCH_SECONDS * self._random.uniform(0.8, 1.0))
             return self._source.watch(self._resource, self._selector, self._version, seconds)
-        except client.Refusal as refusal:
+        except api.Refusal as refusal:
             if refusal.code == 410:
                 raise _GoneError from refusal
             raise
 
     def _list(self) -> str:
         """Take in a whole list and return its version; what has gone meanwhile is told too."""
-        found: dict[str, client.Object] = {}
+        found: dict[str, api.Object] = {}
         rest: str | None = None
         while True:
             page = self._source.page(self._resource, self._selector, rest)
@@ -166,11 +166,11 @@ class Watcher:
             self._deliver(changes)
         return page.version
 
-    def _is_news(self, uid: str, found: client.Object) -> bool:
+    def _is_news(self, uid: str, found: api.Object) -> bool:
         known = self._known.get(uid)
         return known is None or known["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]
 
-    def _take(self, events: Sequence[client.Object]) -> None:
+    def _take(self, events: Sequence[api.Object]) -> None:
         changes: list[Change] = []
         for event in events:
             kind, found = event["type"], event["object"]
@@ -194,7 +194,7 @@ class Watcher:
         if changes:
             self._deliver(changes)
 
-    def _refused(self, refusal: client.Refusal) -> None:
+    def _refused(self, refusal: api.Refusal) -> None:
         if not self.listed.done():
             self.listed.set_exception(refusal)
         self._say(logging.ERROR, f"{self._resource.plural} cannot be watched: {refusal.message}")
