@@ -8,7 +8,8 @@ import secrets
 import shutil
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any
 
 from nni import errors
 from nni.sandbox import (
@@ -24,9 +25,21 @@ from nni.sandbox import (
     times,
 )
 from nni.sandbox.api import server
+from nni.sandbox.faults import (
+    afflictions,
+    board,
+    catalogue,
+    credentials,
+    endpoint,
+    requests,
+    strikes,
+    supervision,
+)
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
 from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
 
+OPERATORS = ("garbage-collector", "namespace-controller", "scheduler", "training-operator")
+"""Those that can be down."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -43,6 +56,8 @@ class Options:
     isolation: launching.Isolation = "auto"
     kubeconfig: pathlib.Path | None = None
     """Where to write the kubeconfig; None puts it into the sandbox's own directory."""
+    faults: Sequence[catalogue.Fault] = ()
+    """In force from the start."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """What every container finds in its environment: PATH, LANG and little else."""
 
@@ -79,11 +94,13 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
             )
             served = kinds.Kinds()
             _furnish(objects, options)
+            faults = board.Board()
+            objects.admissions.append(requests.quota(faults, objects))
             ground = pod.Ground(
                 objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
-                options.environment, events.Recorder(objects, "kubelet"),
+                options.environment, events.Recorder(objects, "kubelet"), afflictions.Afflictions(faults),
             )  # fmt: skip
-            async with _working(served, ground, options.port, config) as url:
+            async with _working(served, ground, faults, options, config) as url:
                 yield Cluster(url, config, exports, launcher.isolation)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -92,33 +109,55 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
 
 
 @contextlib.asynccontextmanager
-async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: pathlib.Path) -> AsyncIterator[str]:
+async def _working(
+    served: kinds.Kinds, ground: pod.Ground, faults: board.Board, options: Options, config: pathlib.Path
+) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
     objects, launcher, agent = ground.objects, ground.launcher, kubelet.Kubelet(ground)
     token = secrets.token_urlsafe(32)
     pki = certificates.make(objects.now())
-    api = server.Server(objects, served, token, agent)
+    tokens = credentials.Credentials(faults, token, lambda new: _write_config(config, url, pki.authority, new))
+    interference = requests.Interference(faults, objects, served)
+    control = endpoint.Endpoint(faults, OPERATORS)
+    api = server.Server(objects, served, tokens, log_files=agent, interference=interference, control=control)
     await launcher.ready()
-    taken = await api.start(port, _tls(pki))
+    taken = await api.start(options.port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
         _write_config(config, url, pki.authority, token)
         async with asyncio.TaskGroup() as group:
-            watch = objects.store.watch(kinds.POD.resource)
+            watch = objects.store.watch(kinds.POD.resource, 0)
             group.create_task(agent.run(watch))
             group.create_task(_guard(launcher, objects.store))
-            planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
-            group.create_task(planner.run(objects.store.watch(kinds.POD.resource)))
-            group.create_task(garbage.GarbageCollector(objects, served).run())
-            group.create_task(namespaces.Namespaces(objects, served).run())
-            jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
-            group.create_task(jobs.run())
+            group.create_task(strikes.Strikes(faults, objects, agent).run())
+            for name, run in _operators(served, objects, ground.troubles).items():
+                group.create_task(supervision.supervise(faults, name, run))
+            faults.add(options.faults)
             yield url
             objects.store.close()
+            faults.clear()
             await api.stop()
     finally:
         objects.store.close()
         await api.stop()
+
+
+def _operators(
+    served: kinds.Kinds, objects: registry.Registry, troubles: afflictions.Afflictions
+) -> dict[str, supervision.Run]:
+    """Give what turns objects into others, by the names of ``OPERATORS``; each call begins anew."""
+
+    def schedule() -> Coroutine[Any, Any, None]:
+        recorder = events.Recorder(objects, "default-scheduler")
+        return scheduler.Scheduler(objects, recorder, troubles).run(objects.store.watch(kinds.POD.resource, 0))
+
+    jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
+    return {
+        "garbage-collector": lambda: garbage.GarbageCollector(objects, served).run(),
+        "namespace-controller": namespaces.Namespaces(objects, served).run,
+        "scheduler": schedule,
+        "training-operator": jobs.run,
+    }
 
 
 async def _guard(launcher: launching.Launcher, objects: store.Store) -> None:

@@ -1,16 +1,21 @@
 """The scheduler: pods in order of creation onto the first node that has room for them."""
 
+import asyncio
 import collections
 import decimal
 
 from nni.sandbox import events, kinds, quantities, registry, schema, store, times
+from nni.sandbox.faults import afflictions
 
 
 class Scheduler:
     """Binds pending pods to nodes."""
 
-    def __init__(self, objects: registry.Registry, recorder: events.Recorder) -> None:
+    def __init__(
+        self, objects: registry.Registry, recorder: events.Recorder, troubles: afflictions.Afflictions | None = None
+    ) -> None:  # fmt: skip
         self._objects = objects
+        self._troubles = troubles or afflictions.Afflictions()
         self._recorder = recorder
         self._free: dict[str, quantities.Amounts] = {}
         self._placed: dict[str, tuple[str, quantities.Amounts]] = {}
@@ -22,10 +27,24 @@ class Scheduler:
         for node in self._objects.all(kinds.NODE):
             allocatable = node["status"]["allocatable"]
             self._free[node["metadata"]["name"]] = {name: quantities.parse(text) for name, text in allocatable.items()}
-        while changes := await pods.next():
-            freed = [self._see(change) for change in changes]
-            new = [change.object for change in changes if change.happening == "ADDED"]
-            self._place(list(self._pending.values()) if any(freed) else new)
+        async with asyncio.TaskGroup() as group:
+            waking = [group.create_task(self._retry_with_nodes()), group.create_task(self._retry_with_troubles())]
+            while changes := await pods.next():
+                freed = [self._see(change) for change in changes]
+                new = [change.object for change in changes if change.happening == "ADDED"]
+                self._place(list(self._pending.values()) if any(freed) else new)
+            for task in waking:
+                task.cancel()
+
+    async def _retry_with_nodes(self) -> None:
+        """Try again all that is pending when a node changes: it may have lost a taint."""
+        async for _ in self._objects.store.watch(kinds.NODE.resource):
+            self._place(list(self._pending.values()))
+
+    async def _retry_with_troubles(self) -> None:
+        while True:
+            await self._troubles.changed()
+            self._place(list(self._pending.values()))
 
     def _see(self, change: store.Change) -> bool:
         """Keep the books; say whether room has become free."""
@@ -54,12 +73,17 @@ class Scheduler:
     def _place_one(self, found: schema.Object) -> None:
         asked = quantities.requests(found["spec"]) | {"pods": decimal.Decimal(1)}
         problems: collections.Counter[str] = collections.Counter()
+        trouble = self._troubles.scheduling(found)
         for node, free in self._free.items():
-            missing = self._mismatches(found, node) or [
-                f"Insufficient {name}" if name != "pods" else "Too many pods"
-                for name, amount in sorted(asked.items())
-                if amount > free.get(name, 0)
-            ]
+            missing = (
+                self._mismatches(found, node)
+                or ([trouble] if trouble else [])
+                or [
+                    f"Insufficient {name}" if name != "pods" else "Too many pods"
+                    for name, amount in sorted(asked.items())
+                    if amount > free.get(name, 0)
+                ]
+            )
             if not missing:
                 self._bind(found, node, asked)
                 return
@@ -81,6 +105,9 @@ class Scheduler:
             return ["node(s) didn't match Pod's node affinity/selector"]
         if described and described.get("spec", {}).get("unschedulable"):
             return ["node(s) were unschedulable"]
+        for taint in described["spec"].get("taints", []) if described else []:
+            if taint["effect"] in ("NoSchedule", "NoExecute"):
+                return [f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"]
         return []
 
     def _bind(self, found: schema.Object, node: str, asked: quantities.Amounts) -> None:

@@ -130,14 +130,17 @@ class Store:
         return last
 
     def watch(self, resource: str, since: int | None = None) -> Watch:
-        """Watch a resource, from just after version ``since`` or from now.
+        """Watch a resource, from just after version ``since`` or from now; 0 begins with what there is, as added.
 
         Raises:
             CompactedError: the changes after that version are no longer all kept.
         """
         table = self._tables[resource]
         watch = Watch(table.watches.remove)
-        if since is not None:
+        if since == 0:
+            for found in table.objects.values():
+                watch.push(Change(int(found["metadata"]["resourceVersion"]), "ADDED", found, None))
+        elif since is not None:
             if since < table.compacted:
                 raise CompactedError
             first = bisect.bisect_right(table.history, since, key=lambda change: change.version)

@@ -30,6 +30,7 @@ from nni import errors
 
 if TYPE_CHECKING:
     from nni.sandbox import cluster
+    from nni.sandbox.faults import catalogue
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _END_WITHIN = 20.0
@@ -113,6 +114,22 @@ class Sandbox:
         self.pid = self._process.pid
         return self
 
+    @contextlib.contextmanager
+    def faults(self, *wanted: "catalogue.Fault") -> "Iterator[list[SetFault]]":
+        """Let the cluster misbehave for as long as the context lasts (``nni.testing.faults`` has the kinds)."""
+        from nni.sandbox.faults import reading  # noqa: PLC0415 - most tests of others set no fault
+
+        control = Connection(self)
+        code, answer = control.call("POST", "/sandbox/faults", [reading.write(fault) for fault in wanted])
+        if code != 201:
+            raise errors.SandboxError(answer["message"])
+        made = [SetFault(control, described["id"]) for described in answer["faults"]]
+        try:
+            yield made
+        finally:
+            for fault in made:
+                control.call("DELETE", f"/sandbox/faults/{fault.id}")
+
     def __exit__(self, *_: object) -> None:
         """Stop it and all that runs in it."""
         if self._process is None:
@@ -175,6 +192,20 @@ class Connection:
     def _one(path: str, timeout: int) -> str:
         collection, _, name = path.rpartition("/")
         return f"{collection}?watch=1&timeoutSeconds={timeout}&fieldSelector=metadata.name%3D{name}"
+
+
+class SetFault:
+    """A fault that is in force."""
+
+    def __init__(self, control: Connection, fault_id: str) -> None:
+        self.id = fault_id
+        self._control = control
+
+    @property
+    def hits(self) -> int:
+        """How often it has struck by now."""
+        listed = self._control.call("GET", "/sandbox/faults")[1]["faults"]
+        return int(next(described["hits"] for described in listed if described["id"] == self.id))
 
 
 async def _serve(options: "cluster.Options") -> None:

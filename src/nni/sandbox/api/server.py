@@ -1,7 +1,6 @@
 """The HTTP server: who asks, for what, and in which dress the answer goes."""
 
 import asyncio
-import hmac
 import json
 import ssl
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from aiohttp import web
 from nni import errors
 from nni.sandbox import kinds, patches, registry, schema, status, tables
 from nni.sandbox.api import discovery, listing, logs, openapi, query, reviews, target, watching
+from nni.sandbox.faults import credentials, endpoint, requests
 
 _LARGEST_BODY = 3 * 1024 * 1024
 
@@ -20,11 +20,20 @@ class Server:
     """Serves one cluster on loopback."""
 
     def __init__(
-        self, objects: registry.Registry, served: kinds.Kinds, token: str, log_files: logs.Source
-    ) -> None:  # fmt: skip
+        self,
+        objects: registry.Registry,
+        served: kinds.Kinds,
+        tokens: credentials.Credentials,
+        *,
+        log_files: logs.Source,
+        interference: requests.Interference,
+        control: endpoint.Endpoint,
+    ) -> None:
         self._objects = objects
         self._kinds = served
-        self._token = token
+        self._tokens = tokens
+        self._interference = interference
+        self._control = control
         self._logs = log_files
         self._hosts: frozenset[str] = frozenset()
         self._runner = web.ServerRunner(
@@ -52,18 +61,23 @@ class Server:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            self._admit(request)
-            return await self._answer(request)
+            token = self._admit(request)
+            if request.path.startswith(endpoint.PREFIX):
+                return await self._control.answer(request)
+            if not self._tokens.takes(token):
+                raise _unauthorized()
+            return await self._interference.around(request, self._answer)
         except status.Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
             return _json(refusal.body(), refusal.code, headers)
 
-    def _admit(self, request: web.BaseRequest) -> None:
+    def _admit(self, request: web.BaseRequest) -> str:
         if request.headers.get("Host", "").lower() not in self._hosts:
             raise status.forbidden("this server answers to 127.0.0.1 and localhost only")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), self._token.encode()):
-            raise status.Refusal(401, "Unauthorized", "Unauthorized")
+        if scheme.lower() != "bearer" or not self._tokens.knows(token):
+            raise _unauthorized()
+        return token
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         steps = [step for step in request.path.split("/") if step]
@@ -138,7 +152,13 @@ class Server:
             return dress([found], version) if dress else found
 
         try:
-            await watching.stream(self._objects, what, asked, dressed, response.write)
+            await self._interference.follow(
+                request,
+                what,
+                asked,
+                lambda send: watching.stream(self._objects, what, asked, dressed, send),
+                response.write,
+            )
             await response.write_eof()
         except ConnectionError:
             pass  # the client has left
@@ -189,6 +209,10 @@ class _Dress:
 
     def __call__(self, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
         return tables.table(self._kind, found, metadata, self._include, self._objects.now())
+
+
+def _unauthorized() -> status.Refusal:
+    return status.Refusal(401, "Unauthorized", "Unauthorized")
 
 
 def _method_not_allowed() -> status.Refusal:

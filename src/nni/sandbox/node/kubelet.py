@@ -17,6 +17,8 @@ class Kubelet:
         self._ground = ground
         self._objects = ground.objects
         self._lives: dict[str, pod.PodLife] = {}
+        self._lost: set[str] = set()
+        """Nodes without power."""
 
     async def run(self, watch: store.Watch) -> None:
         """Follow the pods of ``watch`` until it is closed, then end them all."""
@@ -41,9 +43,35 @@ class Kubelet:
         elif life is None and found["spec"].get("nodeName"):
             life = pod.PodLife(self._ground, found, self._allocatable(found["spec"]["nodeName"]))
             self._lives[metadata["uid"]] = life
+            if found["spec"]["nodeName"] in self._lost:
+                life.lose()
             group.create_task(self._live(life, found))
         if life and metadata.get("deletionTimestamp"):
             life.stop(metadata.get("deletionGracePeriodSeconds", 0))
+
+    def exceed_memory(self, uid: str, containers: str) -> None:
+        """Kill the running containers of a pod whose names match a pattern, for their memory."""
+        if uid in self._lives:
+            self._lives[uid].exceed_memory(containers)
+
+    def evict(self, uid: str, message: str) -> None:
+        """End a pod as failed, for want of a resource on its node."""
+        if uid in self._lives:
+            self._lives[uid].evict(message)
+
+    def lose(self, node: str) -> None:
+        """Take the power from a node: its containers end, and nothing is told of its pods any more."""
+        self._lost.add(node)
+        for life in self._lives.values():
+            if life.node == node:
+                life.lose()
+
+    def regain(self, node: str) -> None:
+        """Give a node its power back, and tell what has become of its pods."""
+        self._lost.discard(node)
+        for life in self._lives.values():
+            if life.node == node:
+                life.regain()
 
     async def _live(self, life: pod.PodLife, found: schema.Object) -> None:
         metadata = found["metadata"]
@@ -61,6 +89,8 @@ class Kubelet:
         if current is None or current["metadata"]["uid"] != metadata["uid"]:
             return False
         if not current["metadata"].get("deletionTimestamp"):
+            return True
+        if current["spec"]["nodeName"] in self._lost:
             return True
         self._objects.finish(kinds.POD, current)
         return bool(current["metadata"].get("finalizers"))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from nni.sandbox import events, kinds, registry, schema, times
+from nni.sandbox.faults import afflictions
 from nni.sandbox.node import containers, environment, launching, logfiles, network, podstatus, volumes
 
 _FIRST_BACKOFF = 10.0
@@ -32,6 +34,7 @@ class Ground:
     """Where the pods' directories are made."""
     base: Mapping[str, str]
     recorder: events.Recorder
+    troubles: afflictions.Afflictions = dataclasses.field(default_factory=afflictions.Afflictions)
 
 
 class StoppedError(Exception):
@@ -55,6 +58,14 @@ class PodLife:
         self._stop = asyncio.Event()
         self._grace = 30.0
         self._shorter = asyncio.Event()
+        self._fates: dict[str, tuple[int, str]] = {}
+        """Exit code and reason of containers that were killed for something, by name."""
+        self._verdict: schema.Object = {}
+        """What stands in the status whatever the containers say."""
+        self._has_power = asyncio.Event()
+        self._has_power.set()
+        self.node: str = pod["spec"]["nodeName"]
+        self._killing: asyncio.TaskGroup
         self.logs: dict[str, list[logfiles.LogFile]] = {}
         """By container, one for each run."""
 
@@ -64,11 +75,31 @@ class PodLife:
         self._stop.set()
         self._shorter.set()
 
+    def exceed_memory(self, containers: str) -> None:
+        """Kill the running containers whose names match a pattern, for their memory."""
+        self._kill(containers, (137, "OOMKilled"))
+
+    def evict(self, message: str) -> None:
+        """End it as failed, for want of a resource on its node."""
+        self._verdict = {"phase": "Failed", "reason": "Evicted", "message": message}
+        self.stop(0)
+
+    def lose(self) -> None:
+        """Let its node lose power: its containers end, and nothing is told any more."""
+        self._has_power.clear()
+        self._kill("*", (255, "Unknown"))
+
+    def regain(self) -> None:
+        """Let its node have power again: what has become of it is told."""
+        self._has_power.set()
+        self._tell()
+
     async def run(self) -> None:
         """Live until all containers have ended for good or the pod is deleted."""
         self._folder.mkdir()
         (self._folder / "home").mkdir()
         async with asyncio.TaskGroup() as group:
+            self._killing = group
             undertaker = group.create_task(self._end_on_stop())
             with contextlib.suppress(StoppedError):
                 await self._live()
@@ -81,6 +112,7 @@ class PodLife:
     async def _live(self) -> None:
         self._tell()
         folders = await self._mounted()
+        await self._unless_stopped(asyncio.sleep(self._ground.troubles.delay(self._pod)))
         for state in self._initial:
             await self._run_until_done(state, folders)
             if state.exit_code != 0:
@@ -97,10 +129,16 @@ class PodLife:
         prepared = volumes.Volumes(self._ground.exports, self._builder, self._folder / "volumes")
         while True:
             try:
+                self._check(self._ground.troubles.mounting(self._pod))
                 return prepared.prepare(self._pod["spec"])
             except (volumes.VolumeMissingError, environment.MissingReferenceError) as error:
                 self._record("Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
                 await self._until_references_change()
+
+    @staticmethod
+    def _check(trouble: str) -> None:
+        if trouble:
+            raise environment.MissingReferenceError(trouble)
 
     async def _run_until_done(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
         """Run a container, again and again where its pod's policy says so."""
@@ -124,10 +162,12 @@ class PodLife:
     async def _run_once(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
         if self._stop.is_set():
             raise StoppedError
+        await self._unless_stopped(self._has_power.wait())
         name = state.container["name"]
         if is_rendezvous_guard(self._pod, state.container):
             await self._wait_for_master(state)
             return
+        await self._pulled(state)
         variables = await self._variables(state)
         message = self._folder / f"{name}.message"
         message.write_bytes(b"")
@@ -149,8 +189,22 @@ class PodLife:
         state.number = f"{self._pod['metadata']['uid']}-{name}-{state.restarts}"
         self._tell()
         code = await self._accompany(name, process, log)
-        self._end(state, code, started, _last_words(state.container, message, log, code))
+        code, reason = self._fates.pop(name, (code, ""))
+        self._end(state, code, started, _last_words(state.container, message, log, code), reason)
         self._tell()
+
+    async def _pulled(self, state: podstatus.ContainerState) -> None:
+        """Wait until the image can be pulled, which it always can unless a fault says no."""
+        image = state.container.get("image", "")
+        while trouble := self._ground.troubles.pulling(self._pod, image):
+            failed = (("ErrImagePull", trouble), ("ImagePullBackOff", f'Back-off pulling image "{image}": {trouble}'))
+            self._record("Warning", "Failed", f'Failed to pull image "{image}": {trouble}', state.container["name"])
+            for reason, message in failed:
+                state.state = {"waiting": {"reason": reason, "message": message}}
+                self._record("Warning", "Failed", f"Error: {reason}", state.container["name"])
+                self._tell()
+            self._record("Normal", "BackOff", f'Back-off pulling image "{image}"', state.container["name"])
+            await self._unless_stopped(self._ground.troubles.changed())
 
     async def _accompany(self, name: str, process: launching.Process, log: logfiles.LogFile) -> int:
         """Stay with a container until it and its output have ended; return its exit code."""
@@ -182,6 +236,7 @@ class PodLife:
     async def _variables(self, state: podstatus.ContainerState) -> dict[str, str]:
         while True:
             try:
+                self._check(self._ground.troubles.referring(self._pod, state.container))
                 return self._ground.network.translate(self._pod, self._builder.build(state.container))
             except environment.MissingReferenceError as error:
                 state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(error)}}
@@ -229,7 +284,7 @@ class PodLife:
         """Wait until a secret or a config map changes: what was missing may have come."""
         watches = [self._objects.store.watch(kind.resource) for kind in (kinds.SECRET, kinds.CONFIG_MAP)]
         try:
-            await self._unless_stopped(*(watch.next() for watch in watches))
+            await self._unless_stopped(*(watch.next() for watch in watches), self._ground.troubles.changed())
         finally:
             for watch in watches:
                 watch.close()
@@ -243,6 +298,13 @@ class PodLife:
                 task.cancel()
         if self._stop.is_set():
             raise StoppedError
+
+    def _kill(self, containers: str, fate: tuple[int, str]) -> None:
+        """Kill the running containers whose names match a pattern, and remember what for."""
+        for name, process in self._processes.items():
+            if fnmatch.fnmatchcase(name, containers):
+                self._fates[name] = fate
+                self._killing.create_task(process.kill())
 
     def _new_log(self, name: str) -> logfiles.LogFile:
         runs = self.logs.setdefault(name, [])
@@ -266,14 +328,17 @@ class PodLife:
     def _tell(self) -> None:
         metadata = self._pod["metadata"]
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
-        if current is None or current["metadata"]["uid"] != metadata["uid"]:
+        is_gone = current is None or current["metadata"]["uid"] != metadata["uid"]
+        if current is None or is_gone or not self._has_power.is_set():
             return
         told = podstatus.build(
             current, self._main, self._initial, self._objects.now, address=self._address, started=self._started
         )
-        self._objects.set_status(kinds.POD, current, told)
+        self._objects.set_status(kinds.POD, current, {**told, **self._verdict})
 
     def _record(self, category: str, reason: str, message: str, container: str = "") -> None:
+        if not self._has_power.is_set():
+            return
         path = f"spec.containers{{{container}}}" if container else ""
         self._ground.recorder.record(self._pod, category, reason, message, path)
 
