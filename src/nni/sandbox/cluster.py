@@ -18,13 +18,14 @@ from nni.sandbox import (
     kinds,
     kubeconfig,
     nodes,
+    persistence,
     registry,
     scheduler,
     schema,
     store,
     times,
 )
-from nni.sandbox.api import server
+from nni.sandbox.api import logs, server
 from nni.sandbox.faults import (
     afflictions,
     board,
@@ -37,6 +38,7 @@ from nni.sandbox.faults import (
 )
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
 from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
+from nni.sandbox.simulation import player, script
 
 OPERATORS = ("garbage-collector", "namespace-controller", "scheduler", "training-operator")
 """Those that can be down."""
@@ -56,6 +58,10 @@ class Options:
     isolation: launching.Isolation = "auto"
     kubeconfig: pathlib.Path | None = None
     """Where to write the kubeconfig; None puts it into the sandbox's own directory."""
+    state: pathlib.Path | None = None
+    """Where objects are kept for the next run; None keeps nothing."""
+    simulation: script.Script | None = None
+    """By which pods are played, without processes; None runs them."""
     faults: Sequence[catalogue.Fault] = ()
     """In force from the start."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -69,8 +75,8 @@ class Cluster:
     url: str
     kubeconfig: pathlib.Path
     exports: Mapping[str, pathlib.Path]
-    isolation: launching.Isolation
-    """``namespaces`` or ``rewrite``: how pods get their mount paths."""
+    isolation: str
+    """``namespaces`` or ``rewrite``: how pods get their mount paths; ``simulation`` when they are only played."""
 
     @property
     def mounts(self) -> str:
@@ -85,58 +91,78 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     Raises SandboxError when it cannot start.
     """
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nni-sandbox-"))
-    config = options.kubeconfig or folder / "kubeconfig"
+    config = options.kubeconfig or (options.state or folder) / "kubeconfig"
+    kept = store.Store()
     try:
-        async with launching.Launcher(folder, options.isolation) as launcher:
-            exports = _exports(options.exports, folder)
-            objects = registry.Registry(
-                store.Store(), schema.load(), times.utc_now, {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
-            )
-            served = kinds.Kinds()
-            _furnish(objects, options)
-            faults = board.Board()
-            objects.admissions.append(requests.quota(faults, objects))
-            ground = pod.Ground(
-                objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
-                options.environment, events.Recorder(objects, "kubelet"), afflictions.Afflictions(faults),
-            )  # fmt: skip
-            async with _working(served, ground, faults, options, config) as url:
-                yield Cluster(url, config, exports, launcher.isolation)
+        with persistence.kept(options.state, kept, times.utc_now) if options.state else contextlib.nullcontext():
+            async with launching.Launcher(folder, options.isolation) as launcher:
+                exports = _exports(options.exports, options.state or folder)
+                ground = _ground(options, kept, launcher, exports, folder)
+                async with _working(ground, options, config) as url:
+                    yield Cluster(url, config, exports, "simulation" if options.simulation else launcher.isolation)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             config.unlink(missing_ok=True)
 
 
+def _ground(
+    options: Options,
+    kept: store.Store,
+    launcher: launching.Launcher,
+    exports: Mapping[str, pathlib.Path],
+    folder: pathlib.Path,
+) -> pod.Ground:
+    webhooks = {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
+    objects = registry.Registry(kept, schema.load(), times.utc_now, webhooks)
+    _furnish(objects, options)
+    return pod.Ground(
+        objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
+        options.environment, events.Recorder(objects, "kubelet"), afflictions.Afflictions(board.Board()),
+    )  # fmt: skip
+
+
 @contextlib.asynccontextmanager
-async def _working(
-    served: kinds.Kinds, ground: pod.Ground, faults: board.Board, options: Options, config: pathlib.Path
-) -> AsyncIterator[str]:
+async def _working(ground: pod.Ground, options: Options, config: pathlib.Path) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
-    objects, launcher, agent = ground.objects, ground.launcher, kubelet.Kubelet(ground)
+    served, objects, faults = kinds.Kinds(), ground.objects, ground.troubles.faults
+    agent: kubelet.Kubelet | player.Player = kubelet.Kubelet(ground)
+    if options.simulation:
+        agent = player.Player(objects, options.simulation, ground.troubles)
+    await ground.launcher.ready()
+    async with _serving(ground, served, agent, options.port, config) as url, asyncio.TaskGroup() as group:
+        group.create_task(agent.run(objects.store.watch(kinds.POD.resource, 0)))
+        group.create_task(_guard(ground.launcher, objects.store))
+        group.create_task(strikes.Strikes(faults, objects, agent).run())
+        for name, run in _operators(served, objects, ground.troubles).items():
+            group.create_task(supervision.supervise(faults, name, run))
+        faults.add(options.faults)
+        try:
+            yield url
+        finally:
+            objects.store.close()
+            faults.clear()
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    ground: pod.Ground, served: kinds.Kinds, log_files: logs.Source, port: int, config: pathlib.Path
+) -> AsyncIterator[str]:
+    """Serve the API, and write the kubeconfig for it."""
+    objects, faults = ground.objects, ground.troubles.faults
     token = secrets.token_urlsafe(32)
     pki = certificates.make(objects.now())
     tokens = credentials.Credentials(faults, token, lambda new: _write_config(config, url, pki.authority, new))
-    interference = requests.Interference(faults, objects, served)
-    control = endpoint.Endpoint(faults, OPERATORS)
-    api = server.Server(objects, served, tokens, log_files=agent, interference=interference, control=control)
-    await launcher.ready()
-    taken = await api.start(options.port, _tls(pki))
+    objects.admissions.append(requests.quota(faults, objects))
+    api = server.Server(
+        objects, served, tokens, log_files=log_files, interference=requests.Interference(faults, objects, served),
+        control=endpoint.Endpoint(faults, OPERATORS),
+    )  # fmt: skip
+    taken = await api.start(port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
         _write_config(config, url, pki.authority, token)
-        async with asyncio.TaskGroup() as group:
-            watch = objects.store.watch(kinds.POD.resource, 0)
-            group.create_task(agent.run(watch))
-            group.create_task(_guard(launcher, objects.store))
-            group.create_task(strikes.Strikes(faults, objects, agent).run())
-            for name, run in _operators(served, objects, ground.troubles).items():
-                group.create_task(supervision.supervise(faults, name, run))
-            faults.add(options.faults)
-            yield url
-            objects.store.close()
-            faults.clear()
-            await api.stop()
+        yield url
     finally:
         objects.store.close()
         await api.stop()
@@ -183,8 +209,9 @@ async def _until_closed(objects: store.Store) -> None:
 
 def _furnish(objects: registry.Registry, options: Options) -> None:
     for name in _NAMESPACES:
-        objects.create(kinds.NAMESPACE, "", {"metadata": {"name": name}})
-        objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
+        if objects.find(kinds.NAMESPACE, "", name) is None:
+            objects.create(kinds.NAMESPACE, "", {"metadata": {"name": name}})
+            objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
     nodes.register(objects, options.node_count, options.capacity)
 
 
@@ -193,7 +220,7 @@ def _exports(wanted: Mapping[str, pathlib.Path | None], folder: pathlib.Path) ->
     for index, (export, given) in enumerate(wanted.items()):
         found[export] = given or folder / "nfs" / str(index)
         if given is None:
-            found[export].mkdir(parents=True)
+            found[export].mkdir(parents=True, exist_ok=True)
     return found
 
 

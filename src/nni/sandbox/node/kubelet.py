@@ -40,7 +40,7 @@ class Kubelet:
         if change.happening == "DELETED":
             if life:
                 life.stop(0)
-        elif life is None and found["spec"].get("nodeName"):
+        elif life is None and found["spec"].get("nodeName") and not _is_over(found):
             life = pod.PodLife(self._ground, found, self._allocatable(found["spec"]["nodeName"]))
             self._lives[metadata["uid"]] = life
             if found["spec"]["nodeName"] in self._lost:
@@ -98,6 +98,11 @@ class Kubelet:
     def _allocatable(self, node: str) -> Mapping[str, str]:
         found = self._objects.find(kinds.NODE, "", node)
         return found["status"]["allocatable"] if found else {}
+
+
+def _is_over(pod: schema.Object) -> bool:
+    """Say whether a pod has ended, maybe in an earlier run of the sandbox."""
+    return pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def folder_for(state: pathlib.Path) -> pathlib.Path:
