@@ -89,7 +89,7 @@ class Store:
         self._is_closed = False
         self._tables: collections.defaultdict[str, _Table] = collections.defaultdict(_Table)
         self.listeners: list[Callable[[str, Change], None]] = []
-        """Told of every write, with its resource, before any watch is."""
+        """Told of every write, with its resource, until the store is closed: what ends then ends with the run."""
 
     def restore(self, resource: str, key: Key, found: schema.Object) -> None:
         """Put back an object of an earlier run, under the version that it had; versions go on from the highest."""
@@ -185,8 +185,9 @@ class Store:
 
     def _tell(self, resource: str, change: Change) -> None:
         table = self._tables[resource]
-        for listen in self.listeners:
-            listen(resource, change)
+        if not self._is_closed:
+            for listen in self.listeners:
+                listen(resource, change)
         table.history.append(change)
         if len(table.history) > self._history:
             table.compacted = table.history.popleft().version
