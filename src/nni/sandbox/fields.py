@@ -8,10 +8,11 @@ import difflib
 import pathlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from nni import errors
 
+T = TypeVar("T")
 Range = tuple[float, float]
 """Two numbers between which one is taken; one number stands for itself."""
 Judge = Callable[[str, Any], str]
@@ -27,12 +28,19 @@ _WORDS = {
 }
 
 
-def load(path: pathlib.Path) -> Any:
-    """Read a file of YAML or JSON. Raises ConfigError."""
+def load(path: pathlib.Path, interpret: Callable[[Any], T]) -> T:
+    """Read a file of YAML or JSON and make of its content what ``interpret`` does.
+
+    Raises:
+        ConfigError: with each mistake of the file.
+    """
     import yaml  # noqa: PLC0415 - a start without a file need not pay for it
 
     try:
-        return yaml.safe_load(path.read_text())
+        return interpret(yaml.safe_load(path.read_text()))
+    except errors.ConfigError as error:
+        listed = [errors.Problem(f"{path}: {each.path}", each.message) for each in error.problems]
+        raise errors.ConfigError(listed) from error
     except OSError as error:
         raise errors.ConfigError([errors.Problem(str(path), f"cannot be read: {error.strerror}.")]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

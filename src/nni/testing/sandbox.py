@@ -23,7 +23,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from nni import errors
@@ -60,27 +60,31 @@ class Sandbox:
         *,
         nfs: Mapping[str, pathlib.Path | None] | None = None,
         node_count: int = 1,
-        cpus: str = "64",
-        memory: str = "256Gi",
-        gpus: str = "8",
+        cpus: str | None = None,
+        memory: str | None = None,
+        gpus: str | None = None,
         isolation: str = "auto",
         environment: Mapping[str, str] | None = None,
+        simulate: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """Describe the sandbox; it starts on entry.
 
         Args:
             nfs: Directories behind NFS exports (``server:path``); None makes one that is removed at the end.
             node_count: How many nodes.
-            cpus: CPUs of each node, declared only.
-            memory: Memory of each node, declared only.
-            gpus: ``nvidia.com/gpu`` of each node, declared only.
+            cpus: CPUs of each node, declared only; None is 64.
+            memory: Memory of each node, declared only; None is 256Gi.
+            gpus: ``nvidia.com/gpu`` of each node, declared only; None is 8.
             isolation: ``auto``, ``namespaces`` or ``rewrite``.
             environment: Variables that every container finds, beside PATH and LANG.
+            simulate: Acts by which pods are played instead of run, as ``nnictl sandbox --simulate FILE`` has them
+                (an empty list for a plain play); capacities that are None have no bounds then.
         """
         self._arguments: dict[str, Any] = {
             "exports": {export: None if folder is None else str(folder) for export, folder in (nfs or {}).items()},
             "node_count": node_count,
             "capacity": {"cpus": cpus, "memory": memory, "gpus": gpus},
+            "simulate": None if simulate is None else [dict(act) for act in simulate],
             "isolation": isolation,
             "environment": dict(environment or {}),
         }
@@ -223,27 +227,32 @@ async def _serve(options: "cluster.Options") -> None:
             transport.close()
 
 
-def _main(text: str) -> int:
+def _options(text: str) -> "cluster.Options":
     from nni.sandbox import cluster, nodes  # noqa: PLC0415
+    from nni.sandbox.simulation import script  # noqa: PLC0415
 
     given = json.loads(text)
-    exports = given.pop("exports")
+    exports, acts = given.pop("exports"), given.pop("simulate")
+    usual = nodes.Capacity() if acts is None else nodes.BOUNDLESS
+    asked = {name: value for name, value in given.pop("capacity").items() if value is not None}
     environment = {
         "PATH": f"{pathlib.Path(sys.executable).parent}:{_PATH}",
         "LANG": "C.UTF-8",
         **given.pop("environment"),
     }
-    options = cluster.Options(
-        **given
-        | {
-            "exports": {export: folder and pathlib.Path(folder) for export, folder in exports.items()},
-            "capacity": nodes.Capacity(**given["capacity"]),
-            "environment": environment,
-        }
+    return cluster.Options(
+        exports={export: folder and pathlib.Path(folder) for export, folder in exports.items()},
+        capacity=dataclasses.replace(usual, **asked),
+        simulation=None if acts is None else script.read(acts),
+        environment=environment,
+        **given,
     )
+
+
+def _main(text: str) -> int:
     try:
-        asyncio.run(_serve(options))
-    except errors.SandboxError as error:
+        asyncio.run(_serve(_options(text)))
+    except (errors.SandboxError, errors.ConfigError) as error:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return 2
     return 0

@@ -22,12 +22,7 @@ def load(path: pathlib.Path, operators: Sequence[str]) -> list[catalogue.Fault]:
     Raises:
         ConfigError: with each mistake of the file.
     """
-    content = fields.load(path)
-    try:
-        return read(content, operators)
-    except errors.ConfigError as error:
-        listed = [errors.Problem(f"{path}: {each.path}", each.message) for each in error.problems]
-        raise errors.ConfigError(listed) from error
+    return fields.load(path, lambda content: read(content, operators))
 
 
 def read(content: Any, operators: Sequence[str]) -> list[catalogue.Fault]:

@@ -76,21 +76,26 @@ def load(path: pathlib.Path) -> Script:
     Raises:
         ConfigError: with each mistake of the file.
     """
-    content = fields.load(path)
+    return fields.load(path, read)
+
+
+def read(content: Any) -> Script:
+    """Read ``{"seed": 0, "pods": [...]}``, or the list alone.
+
+    Raises:
+        ConfigError: with each mistake.
+    """
     given = content if isinstance(content, Mapping) else {"pods": content}
-    problems = [
-        errors.Problem(f"{path}: {name}", "is neither pods nor seed.") for name in given if name not in ("pods", "seed")
-    ]
+    problems = [errors.Problem(name, "is neither pods nor seed.") for name in given if name not in ("pods", "seed")]
     seed, acts = given.get("seed", 0), []
     if not isinstance(seed, int):
-        problems.append(errors.Problem(f"{path}: seed", f"{seed!r} is not a whole number."))
+        problems.append(errors.Problem("seed", f"{seed!r} is not a whole number."))
     listed = given.get("pods")
     for index, entry in enumerate(listed if isinstance(listed, list) else [listed]):
-        where = f"{path}: pods[{index}]"
         if not isinstance(entry, Mapping):
-            problems.append(errors.Problem(where, "is not an object, as in {name: '*', duration: [1, 3]}."))
+            problems.append(errors.Problem(f"pods[{index}]", "is not an object, as in {duration: [1, 3]}."))
             continue
-        values, mistakes = fields.read(where, Act, entry, _judge)
+        values, mistakes = fields.read(f"pods[{index}]", Act, entry, _judge)
         problems += mistakes
         if not mistakes:
             acts.append(Act(**values))
