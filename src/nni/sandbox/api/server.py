@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -49,7 +50,7 @@ class Server:
         except OSError as error:
             await self._runner.cleanup()
             raise errors.SandboxError(
-                f"Port {port} on 127.0.0.1 cannot be listened on ({error.strerror}); choose another with --port."
+                f"Port {port} on 127.0.0.1 cannot be listened on ({os.strerror(error.errno)}); choose another with --port."
             ) from error
         taken = int(self._runner.addresses[0][1])
         self._hosts = frozenset(f"{host}:{taken}" for host in ("127.0.0.1", "localhost", "[::1]"))
