@@ -28,6 +28,7 @@ from nni.sandbox import (
 from nni.sandbox.api import logs, server
 from nni.sandbox.faults import (
     afflictions,
+    anteroom,
     board,
     catalogue,
     credentials,
@@ -35,6 +36,7 @@ from nni.sandbox.faults import (
     requests,
     strikes,
     supervision,
+    withholding,
 )
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
 from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
@@ -118,23 +120,26 @@ def _ground(
     _furnish(objects, options)
     return pod.Ground(
         objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
-        options.environment, events.Recorder(objects, "kubelet"), afflictions.Afflictions(board.Board()),
+        options.environment, events.Recorder(objects, "kubelet"),
     )  # fmt: skip
 
 
 @contextlib.asynccontextmanager
 async def _working(ground: pod.Ground, options: Options, config: pathlib.Path) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
-    served, objects, faults = kinds.Kinds(), ground.objects, ground.troubles.faults
-    agent: kubelet.Kubelet | player.Player = kubelet.Kubelet(ground)
+    served, objects, faults = kinds.Kinds(), ground.objects, board.Board()
+    troubles = afflictions.Afflictions(faults)
+    room = anteroom.Anteroom(objects, troubles, ground.recorder)
+    agent: kubelet.Kubelet | player.Player = kubelet.Kubelet(ground, room)
     if options.simulation:
-        agent = player.Player(objects, options.simulation, ground.troubles)
+        agent = player.Player(objects, ground.recorder, options.simulation, room)
     await ground.launcher.ready()
-    async with _serving(ground, served, agent, options.port, config) as url, asyncio.TaskGroup() as group:
+    shown = _Shown(served, faults, agent, options.port, config)
+    async with _serving(objects, shown) as url, asyncio.TaskGroup() as group:
         group.create_task(agent.run(objects.store.watch(kinds.POD.resource, 0)))
         group.create_task(_guard(ground.launcher, objects.store))
         group.create_task(strikes.Strikes(faults, objects, agent).run())
-        for name, run in _operators(served, objects, ground.troubles).items():
+        for name, run in _operators(served, objects, troubles).items():
             group.create_task(supervision.supervise(faults, name, run))
         faults.add(options.faults)
         try:
@@ -144,24 +149,40 @@ async def _working(ground: pod.Ground, options: Options, config: pathlib.Path) -
             faults.clear()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What the API server shows beside the objects, and where."""
+
+    served: kinds.Kinds
+    faults: board.Board
+    log_files: logs.Source
+    port: int
+    config: pathlib.Path
+
+
 @contextlib.asynccontextmanager
-async def _serving(
-    ground: pod.Ground, served: kinds.Kinds, log_files: logs.Source, port: int, config: pathlib.Path
-) -> AsyncIterator[str]:
+async def _serving(objects: registry.Registry, shown: _Shown) -> AsyncIterator[str]:
     """Serve the API, and write the kubeconfig for it."""
-    objects, faults = ground.objects, ground.troubles.faults
-    token = secrets.token_urlsafe(32)
+    config, faults = shown.config, shown.faults
     pki = certificates.make(objects.now())
-    tokens = credentials.Credentials(faults, token, lambda new: _write_config(config, url, pki.authority, new))
+    tokens: list[str] = []
+
+    def renew() -> str:
+        tokens.append(secrets.token_urlsafe(32))
+        _write_config(config, url, pki.authority, tokens[-1])
+        return tokens[-1]
+
     objects.admissions.append(requests.quota(faults, objects))
+    control = endpoint.Endpoint(faults, OPERATORS)
+    expiry = credentials.Expiry(faults, renew)
+    interference = requests.Interference(faults, objects, shown.served, expiry)
     api = server.Server(
-        objects, served, tokens, log_files=log_files, interference=requests.Interference(faults, objects, served),
-        control=endpoint.Endpoint(faults, OPERATORS),
+        objects, shown.served, tokens, shown.log_files, interference=interference, control=control
     )  # fmt: skip
-    taken = await api.start(port, _tls(pki))
+    taken = await api.start(shown.port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
-        _write_config(config, url, pki.authority, token)
+        renew()
         yield url
     finally:
         objects.store.close()
@@ -175,7 +196,9 @@ def _operators(
 
     def schedule() -> Coroutine[Any, Any, None]:
         recorder = events.Recorder(objects, "default-scheduler")
-        return scheduler.Scheduler(objects, recorder, troubles).run(objects.store.watch(kinds.POD.resource, 0))
+        pods = objects.store.watch(kinds.POD.resource, 0)
+        pods = withholding.Withholding(pods, objects, troubles, recorder)
+        return scheduler.Scheduler(objects, recorder).run(pods)
 
     jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
     return {

@@ -5,17 +5,13 @@ import collections
 import decimal
 
 from nni.sandbox import events, kinds, quantities, registry, schema, store, times
-from nni.sandbox.faults import afflictions
 
 
 class Scheduler:
     """Binds pending pods to nodes."""
 
-    def __init__(
-        self, objects: registry.Registry, recorder: events.Recorder, troubles: afflictions.Afflictions | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, objects: registry.Registry, recorder: events.Recorder) -> None:
         self._objects = objects
-        self._troubles = troubles or afflictions.Afflictions()
         self._recorder = recorder
         self._free: dict[str, quantities.Amounts] = {}
         self._placed: dict[str, tuple[str, quantities.Amounts]] = {}
@@ -28,22 +24,15 @@ class Scheduler:
             allocatable = node["status"]["allocatable"]
             self._free[node["metadata"]["name"]] = {name: quantities.parse(text) for name, text in allocatable.items()}
         async with asyncio.TaskGroup() as group:
-            waking = [group.create_task(self._retry_with_nodes()), group.create_task(self._retry_with_troubles())]
+            group.create_task(self._follow_nodes(self._objects.store.watch(kinds.NODE.resource)))
             while changes := await pods.next():
                 freed = [self._see(change) for change in changes]
                 new = [change.object for change in changes if change.happening == "ADDED"]
                 self._place(list(self._pending.values()) if any(freed) else new)
-            for task in waking:
-                task.cancel()
 
-    async def _retry_with_nodes(self) -> None:
+    async def _follow_nodes(self, watch: store.Watch) -> None:
         """Try again all that is pending when a node changes: it may have lost a taint."""
-        async for _ in self._objects.store.watch(kinds.NODE.resource):
-            self._place(list(self._pending.values()))
-
-    async def _retry_with_troubles(self) -> None:
-        while True:
-            await self._troubles.changed()
+        async for _ in watch:
             self._place(list(self._pending.values()))
 
     def _see(self, change: store.Change) -> bool:
@@ -73,17 +62,12 @@ class Scheduler:
     def _place_one(self, found: schema.Object) -> None:
         asked = quantities.requests(found["spec"]) | {"pods": decimal.Decimal(1)}
         problems: collections.Counter[str] = collections.Counter()
-        trouble = self._troubles.scheduling(found)
         for node, free in self._free.items():
-            missing = (
-                self._mismatches(found, node)
-                or ([trouble] if trouble else [])
-                or [
-                    f"Insufficient {name}" if name != "pods" else "Too many pods"
-                    for name, amount in sorted(asked.items())
-                    if amount > free.get(name, 0)
-                ]
-            )
+            missing = self._mismatches(found, node) or [
+                f"Insufficient {name}" if name != "pods" else "Too many pods"
+                for name, amount in sorted(asked.items())
+                if amount > free.get(name, 0)
+            ]
             if not missing:
                 self._bind(found, node, asked)
                 return

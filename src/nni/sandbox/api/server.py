@@ -1,10 +1,11 @@
 """The HTTP server: who asks, for what, and in which dress the answer goes."""
 
 import asyncio
+import hmac
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from aiohttp import web
 from nni import errors
 from nni.sandbox import kinds, patches, registry, schema, status, tables
 from nni.sandbox.api import discovery, listing, logs, openapi, query, reviews, target, watching
-from nni.sandbox.faults import credentials, endpoint, requests
+from nni.sandbox.faults import endpoint, requests
 
 _LARGEST_BODY = 3 * 1024 * 1024
 
@@ -24,9 +25,9 @@ class Server:
         self,
         objects: registry.Registry,
         served: kinds.Kinds,
-        tokens: credentials.Credentials,
-        *,
+        tokens: Collection[str],
         log_files: logs.Source,
+        *,
         interference: requests.Interference,
         control: endpoint.Endpoint,
     ) -> None:
@@ -50,7 +51,8 @@ class Server:
         except OSError as error:
             await self._runner.cleanup()
             raise errors.SandboxError(
-                f"Port {port} on 127.0.0.1 cannot be listened on ({os.strerror(error.errno)}); choose another with --port."
+                f"Port {port} on 127.0.0.1 cannot be listened on ({os.strerror(error.errno or 0)}); "
+                "choose another with --port."
             ) from error
         taken = int(self._runner.addresses[0][1])
         self._hosts = frozenset(f"{host}:{taken}" for host in ("127.0.0.1", "localhost", "[::1]"))
@@ -62,23 +64,19 @@ class Server:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            token = self._admit(request)
-            if request.path.startswith(endpoint.PREFIX):
-                return await self._control.answer(request)
-            if not self._tokens.takes(token):
-                raise _unauthorized()
+            self._admit(request)
             return await self._interference.around(request, self._answer)
         except status.Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
             return _json(refusal.body(), refusal.code, headers)
 
-    def _admit(self, request: web.BaseRequest) -> str:
+    def _admit(self, request: web.BaseRequest) -> None:
         if request.headers.get("Host", "").lower() not in self._hosts:
             raise status.forbidden("this server answers to 127.0.0.1 and localhost only")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._tokens.knows(token):
-            raise _unauthorized()
-        return token
+        is_known = any(hmac.compare_digest(token.encode(), each.encode()) for each in self._tokens)
+        if scheme.lower() != "bearer" or not is_known:
+            raise status.Refusal(401, "Unauthorized", "Unauthorized")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         steps = [step for step in request.path.split("/") if step]
@@ -99,9 +97,11 @@ class Server:
                 raise _method_not_allowed()
 
     async def _answer_about_itself(self, request: web.BaseRequest, steps: list[str]) -> web.Response | None:
-        """Answer what is not about objects: health, discovery, reviews."""
+        """Answer what is not about objects: health, discovery, reviews, the sandbox's own faults."""
         if steps in (["healthz"], ["livez"], ["readyz"]):
             return web.Response(text="ok")
+        if request.path.startswith(endpoint.PREFIX):
+            return await self._control.answer(request)
         if request.method == "GET":
             found = discovery.answer(self._kinds, steps) or self._describe(steps)
             return None if found is None else _json(found)
@@ -210,10 +210,6 @@ class _Dress:
 
     def __call__(self, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
         return tables.table(self._kind, found, metadata, self._include, self._objects.now())
-
-
-def _unauthorized() -> status.Refusal:
-    return status.Refusal(401, "Unauthorized", "Unauthorized")
 
 
 def _method_not_allowed() -> status.Refusal:

@@ -14,23 +14,22 @@ _NOT_FOUND = (
 class Afflictions:
     """Says what is wrong with a pod at each step of its start; nothing, as a rule."""
 
-    def __init__(self, faults: board.Board | None = None) -> None:
-        """Take the board; without one nothing is ever wrong."""
-        self.faults = faults or board.Board()
+    def __init__(self, faults: board.Board) -> None:
+        self._faults = faults
 
     async def changed(self) -> None:
         """Wait until something else may be wrong, or nothing any more."""
-        await self.faults.changed()
+        await self._faults.changed()
 
     def scheduling(self, pod: schema.Object) -> str:
         """Say why no node takes it."""
-        fault = self.faults.befalls(catalogue.Unschedulable, pod)
+        fault = self._faults.befalls(catalogue.Unschedulable, pod)
         return fault.message if fault else ""
 
     def mounting(self, pod: schema.Object) -> str:
         """Say why its volumes cannot be mounted."""
         names = [volume["name"] for volume in pod["spec"].get("volumes", [])]
-        fault = self.faults.befalls(
+        fault = self._faults.befalls(
             catalogue.MountFailure, pod, lambda fault: bool(fnmatch.filter(names, fault.volume))
         )  # fmt: skip
         if fault:
@@ -48,18 +47,18 @@ class Afflictions:
 
     def pulling(self, pod: schema.Object, image: str) -> str:
         """Say why an image cannot be pulled."""
-        fault = self.faults.befalls(
+        fault = self._faults.befalls(
             catalogue.ImagePullFailure, pod, lambda fault: fnmatch.fnmatchcase(image, fault.image)
         )  # fmt: skip
         return (fault.message or _NOT_FOUND.format(image=image)) if fault else ""
 
     def delay(self, pod: schema.Object) -> float:
         """Give the seconds that its start takes longer."""
-        fault = self.faults.befalls(catalogue.SlowStart, pod)
+        fault = self._faults.befalls(catalogue.SlowStart, pod)
         return fault.delay if fault else 0.0
 
     def _missing(self, pod: schema.Object, secrets: list[str]) -> str:
-        fault = self.faults.befalls(
+        fault = self._faults.befalls(
             catalogue.MissingSecret, pod, lambda fault: bool(fnmatch.filter(secrets, fault.secret))
         )  # fmt: skip
         return f'secret "{fnmatch.filter(secrets, fault.secret)[0]}" not found' if fault else ""

@@ -1,41 +1,32 @@
-"""The tokens that let clients in, and the fault that lets them expire."""
+"""The fault that lets tokens expire."""
 
-import hmac
-import secrets
 from collections.abc import Callable
 
+from nni.sandbox import status
 from nni.sandbox.faults import board, catalogue
 
 
-class Credentials:
-    """The admin's tokens."""
+class Expiry:
+    """Knows which tokens have expired."""
 
-    def __init__(self, faults: board.Board, token: str, publish: Callable[[str], None]) -> None:
-        """Take the first token, and what writes a kubeconfig with another one."""
+    def __init__(self, faults: board.Board, renew: Callable[[], str]) -> None:
+        """Take what makes a new token, publishes it in the kubeconfig, and returns it."""
         self._faults = faults
-        self._tokens = [token]
-        self._publish = publish
-        self._expired: dict[str, tuple[str, ...]] = {}
-        """By fault: the tokens that were there before it."""
+        self._renew = renew
+        self._renewed: list[str] = []
+        self._since: dict[str, int] = {}
+        """By fault: how many tokens had been renewed before it. Those, and all older ones, are expired by it."""
         faults.on_add(self._expire)
 
-    def knows(self, token: str) -> bool:
-        """Say whether a token was ever given out; an expired one still opens the control API."""
-        given = token.encode()
-        return any(hmac.compare_digest(given, each.encode()) for each in self._tokens)
-
-    def takes(self, token: str) -> bool:
-        """Say whether a known token is valid now."""
+    def check(self, token: str) -> None:
+        """Raise the 401 refusal for a token that has expired."""
         for entry, _ in self._faults.of(catalogue.ExpiredCredentials):
-            if token in self._expired.get(entry.id, ()) and entry.hit():
-                return False
-        return True
+            if token not in self._renewed[self._since[entry.id] :] and entry.hit():
+                raise status.Refusal(401, "Unauthorized", "Unauthorized")
 
     def _expire(self, entry: board.Entry) -> None:
         fault = entry.fault
-        if not isinstance(fault, catalogue.ExpiredCredentials):
-            return
-        self._expired[entry.id] = tuple(self._tokens)
-        if fault.is_rotated:
-            self._tokens.append(secrets.token_urlsafe(32))
-            self._publish(self._tokens[-1])
+        if isinstance(fault, catalogue.ExpiredCredentials):
+            self._since[entry.id] = len(self._renewed)
+            if fault.is_rotated:
+                self._renewed.append(self._renew())

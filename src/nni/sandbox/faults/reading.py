@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni import errors
-from nni.sandbox import fields, selectors, status
+from nni.sandbox import inputs, selectors, status
 from nni.sandbox.faults import catalogue
 
 _BY_NAME = {kind.__name__: kind for kind in catalogue.KINDS}
@@ -22,7 +22,7 @@ def load(path: pathlib.Path, operators: Sequence[str]) -> list[catalogue.Fault]:
     Raises:
         ConfigError: with each mistake of the file.
     """
-    return fields.load(path, lambda content: read(content, operators))
+    return inputs.load(path, lambda content: read(content, operators))
 
 
 def read(content: Any, operators: Sequence[str]) -> list[catalogue.Fault]:
@@ -45,7 +45,7 @@ def read(content: Any, operators: Sequence[str]) -> list[catalogue.Fault]:
         if kind is None:
             problems.append(mistake)
             continue
-        values, mistakes = fields.read(f"faults[{index}]", kind, entry, _judge(operators), ["kind"])
+        values, mistakes = inputs.read(f"faults[{index}]", kind, entry, _judge(operators), ["kind"])
         problems += mistakes
         if not mistakes:
             found.append(kind(**values))
@@ -56,7 +56,7 @@ def read(content: Any, operators: Sequence[str]) -> list[catalogue.Fault]:
 
 def write(fault: catalogue.Fault) -> dict[str, Any]:
     """Give the data of a fault, without what it leaves at its default."""
-    return {"kind": type(fault).__name__, **fields.write(fault)}
+    return {"kind": type(fault).__name__, **inputs.write(fault)}
 
 
 def _kind(where: str, entry: Any) -> tuple[type[catalogue.Fault] | None, errors.Problem]:
@@ -64,11 +64,11 @@ def _kind(where: str, entry: Any) -> tuple[type[catalogue.Fault] | None, errors.
     if not isinstance(entry, Mapping) or not isinstance(entry.get("kind"), str):
         return None, errors.Problem(where, "is not an object with a kind, as in {kind: ApiLatency, latency: 2}.")
     name = entry["kind"]
-    hint = fields.nearest(name, _BY_NAME) or f"one of {', '.join(_BY_NAME)}"
+    hint = inputs.nearest(name, _BY_NAME) or f"one of {', '.join(_BY_NAME)}"
     return _BY_NAME.get(name), errors.Problem(f"{where}.kind", f"{name} is no fault; write {hint}.")
 
 
-def _judge(operators: Sequence[str]) -> fields.Judge:
+def _judge(operators: Sequence[str]) -> inputs.Judge:
     def judge(name: str, given: Any) -> str:
         if name == "labels":
             return _mistake_in_selector(given)

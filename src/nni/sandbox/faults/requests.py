@@ -13,7 +13,7 @@ from aiohttp import web
 
 from nni.sandbox import kinds, registry, schema, selectors, status
 from nni.sandbox.api import listing, query, target, watching
-from nni.sandbox.faults import board, catalogue
+from nni.sandbox.faults import board, catalogue, credentials, endpoint
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Stream = Callable[[watching.Send], Coroutine[Any, Any, None]]
@@ -58,14 +58,24 @@ class Asked:
 class Interference:
     """Stands between the clients and the server."""
 
-    def __init__(self, faults: board.Board, objects: registry.Registry, served: kinds.Kinds) -> None:
+    def __init__(
+        self,
+        faults: board.Board,
+        objects: registry.Registry,
+        served: kinds.Kinds,
+        expiry: credentials.Expiry,
+    ) -> None:
         self._faults = faults
         self._objects = objects
         self._kinds = served
+        self._expiry = expiry
         faults.on_add(self._compact)
 
     async def around(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        """Answer a request, or do to it what a fault says."""
+        """Answer a request of somebody whose token is known, or do to it what a fault says."""
+        if request.path.startswith(endpoint.PREFIX):
+            return await answer(request)
+        self._expiry.check(request.headers.get("Authorization", "").rpartition(" ")[2])
         if not self._faults.of(catalogue.RequestFault):
             return await answer(request)
         asked = await self._read(request)

@@ -7,16 +7,21 @@ from collections.abc import AsyncIterator, Mapping
 
 from nni.sandbox import kinds, schema, store
 from nni.sandbox.api import logs
+from nni.sandbox.faults import anteroom
 from nni.sandbox.node import logfiles, pod
 
 
 class Kubelet:
     """Runs the pods of all nodes of the sandbox."""
 
-    def __init__(self, ground: pod.Ground) -> None:
+    def __init__(self, ground: pod.Ground, room: anteroom.Anteroom) -> None:
+        """Take what pods stand on, and where they wait before they start."""
         self._ground = ground
+        self._room = room
         self._objects = ground.objects
         self._lives: dict[str, pod.PodLife] = {}
+        self._nodes: dict[str, str] = {}
+        """The nodes of the pods, by uid."""
         self._lost: set[str] = set()
         """Nodes without power."""
 
@@ -43,8 +48,7 @@ class Kubelet:
         elif life is None and found["spec"].get("nodeName") and not _is_over(found):
             life = pod.PodLife(self._ground, found, self._allocatable(found["spec"]["nodeName"]))
             self._lives[metadata["uid"]] = life
-            if found["spec"]["nodeName"] in self._lost:
-                life.lose()
+            self._nodes[metadata["uid"]] = found["spec"]["nodeName"]
             group.create_task(self._live(life, found))
         if life and metadata.get("deletionTimestamp"):
             life.stop(metadata.get("deletionGracePeriodSeconds", 0))
@@ -57,31 +61,35 @@ class Kubelet:
     def evict(self, uid: str, message: str) -> None:
         """End a pod as failed, for want of a resource on its node."""
         if uid in self._lives:
-            self._lives[uid].evict(message)
+            self._lives[uid].fail("Evicted", message, 0)
 
     def lose(self, node: str) -> None:
         """Take the power from a node: its containers end, and nothing is told of its pods any more."""
         self._lost.add(node)
-        for life in self._lives.values():
-            if life.node == node:
-                life.lose()
+        self._room.lose(node)
+        for life in self._on(node):
+            life.lose()
 
     def regain(self, node: str) -> None:
         """Give a node its power back, and tell what has become of its pods."""
         self._lost.discard(node)
-        for life in self._lives.values():
-            if life.node == node:
-                life.regain()
+        self._room.regain(node)
+        for life in self._on(node):
+            life.regain()
+
+    def _on(self, node: str) -> list[pod.PodLife]:
+        return [life for uid, life in self._lives.items() if self._nodes[uid] == node]
 
     async def _live(self, life: pod.PodLife, found: schema.Object) -> None:
         metadata = found["metadata"]
+        await self._room.passed(found)
         await life.run()
         with contextlib.closing(self._objects.store.watch(kinds.POD.resource)) as watch:
             while self._is_kept(metadata):
                 if not await watch.next():
                     break
         life.forget()
-        del self._lives[metadata["uid"]]
+        del self._lives[metadata["uid"]], self._nodes[metadata["uid"]]
 
     def _is_kept(self, metadata: schema.Object) -> bool:
         """Say whether a pod whose containers have ended stays; one that is being deleted is let go here."""

@@ -12,7 +12,6 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from nni.sandbox import events, kinds, registry, schema, times
-from nni.sandbox.faults import afflictions
 from nni.sandbox.node import containers, environment, launching, logfiles, network, podstatus, volumes
 
 _FIRST_BACKOFF = 10.0
@@ -34,7 +33,6 @@ class Ground:
     """Where the pods' directories are made."""
     base: Mapping[str, str]
     recorder: events.Recorder
-    troubles: afflictions.Afflictions = dataclasses.field(default_factory=afflictions.Afflictions)
 
 
 class StoppedError(Exception):
@@ -60,12 +58,10 @@ class PodLife:
         self._shorter = asyncio.Event()
         self._fates: dict[str, tuple[int, str]] = {}
         """Exit code and reason of containers that were killed for something, by name."""
+        self._doomed: asyncio.Queue[launching.Process] = asyncio.Queue()
         self._verdict: schema.Object = {}
         """What stands in the status whatever the containers say."""
-        self._has_power = asyncio.Event()
-        self._has_power.set()
-        self.node: str = pod["spec"]["nodeName"]
-        self._killing: asyncio.TaskGroup
+        self._has_power = True
         self.logs: dict[str, list[logfiles.LogFile]] = {}
         """By container, one for each run."""
 
@@ -75,23 +71,24 @@ class PodLife:
         self._stop.set()
         self._shorter.set()
 
+    def fail(self, reason: str, message: str, grace: float) -> None:
+        """End it as failed whatever its containers say, as the kubelet does with what it evicts."""
+        self._verdict = {"phase": "Failed", "reason": reason, "message": message}
+        self.stop(grace)
+
     def exceed_memory(self, containers: str) -> None:
         """Kill the running containers whose names match a pattern, for their memory."""
         self._kill(containers, (137, "OOMKilled"))
 
-    def evict(self, message: str) -> None:
-        """End it as failed, for want of a resource on its node."""
-        self._verdict = {"phase": "Failed", "reason": "Evicted", "message": message}
-        self.stop(0)
-
     def lose(self) -> None:
         """Let its node lose power: its containers end, and nothing is told any more."""
-        self._has_power.clear()
+        self._has_power = False
         self._kill("*", (255, "Unknown"))
+        self.stop(0)
 
     def regain(self) -> None:
         """Let its node have power again: what has become of it is told."""
-        self._has_power.set()
+        self._has_power = True
         self._tell()
 
     async def run(self) -> None:
@@ -99,11 +96,11 @@ class PodLife:
         self._folder.mkdir()
         (self._folder / "home").mkdir()
         async with asyncio.TaskGroup() as group:
-            self._killing = group
-            undertaker = group.create_task(self._end_on_stop())
+            helpers = [group.create_task(self._end_on_stop()), group.create_task(self._end_the_doomed())]
             with contextlib.suppress(StoppedError):
                 await self._live()
-            undertaker.cancel()
+            for task in helpers:
+                task.cancel()
 
     def forget(self) -> None:
         """Remove its directory."""
@@ -112,7 +109,6 @@ class PodLife:
     async def _live(self) -> None:
         self._tell()
         folders = await self._mounted()
-        await self._unless_stopped(asyncio.sleep(self._ground.troubles.delay(self._pod)))
         for state in self._initial:
             await self._run_until_done(state, folders)
             if state.exit_code != 0:
@@ -129,16 +125,10 @@ class PodLife:
         prepared = volumes.Volumes(self._ground.exports, self._builder, self._folder / "volumes")
         while True:
             try:
-                self._check(self._ground.troubles.mounting(self._pod))
                 return prepared.prepare(self._pod["spec"])
             except (volumes.VolumeMissingError, environment.MissingReferenceError) as error:
                 self._record("Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
                 await self._until_references_change()
-
-    @staticmethod
-    def _check(trouble: str) -> None:
-        if trouble:
-            raise environment.MissingReferenceError(trouble)
 
     async def _run_until_done(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
         """Run a container, again and again where its pod's policy says so."""
@@ -162,12 +152,10 @@ class PodLife:
     async def _run_once(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
         if self._stop.is_set():
             raise StoppedError
-        await self._unless_stopped(self._has_power.wait())
         name = state.container["name"]
         if is_rendezvous_guard(self._pod, state.container):
             await self._wait_for_master(state)
             return
-        await self._pulled(state)
         variables = await self._variables(state)
         message = self._folder / f"{name}.message"
         message.write_bytes(b"")
@@ -192,19 +180,6 @@ class PodLife:
         code, reason = self._fates.pop(name, (code, ""))
         self._end(state, code, started, _last_words(state.container, message, log, code), reason)
         self._tell()
-
-    async def _pulled(self, state: podstatus.ContainerState) -> None:
-        """Wait until the image can be pulled, which it always can unless a fault says no."""
-        image = state.container.get("image", "")
-        while trouble := self._ground.troubles.pulling(self._pod, image):
-            failed = (("ErrImagePull", trouble), ("ImagePullBackOff", f'Back-off pulling image "{image}": {trouble}'))
-            self._record("Warning", "Failed", f'Failed to pull image "{image}": {trouble}', state.container["name"])
-            for reason, message in failed:
-                state.state = {"waiting": {"reason": reason, "message": message}}
-                self._record("Warning", "Failed", f"Error: {reason}", state.container["name"])
-                self._tell()
-            self._record("Normal", "BackOff", f'Back-off pulling image "{image}"', state.container["name"])
-            await self._unless_stopped(self._ground.troubles.changed())
 
     async def _accompany(self, name: str, process: launching.Process, log: logfiles.LogFile) -> int:
         """Stay with a container until it and its output have ended; return its exit code."""
@@ -236,7 +211,6 @@ class PodLife:
     async def _variables(self, state: podstatus.ContainerState) -> dict[str, str]:
         while True:
             try:
-                self._check(self._ground.troubles.referring(self._pod, state.container))
                 return self._ground.network.translate(self._pod, self._builder.build(state.container))
             except environment.MissingReferenceError as error:
                 state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(error)}}
@@ -280,11 +254,22 @@ class PodLife:
         for process in list(self._processes.values()):
             await process.kill()
 
+    def _kill(self, containers: str, fate: tuple[int, str]) -> None:
+        """Kill the running containers whose names match a pattern, and remember what for."""
+        for name, process in self._processes.items():
+            if fnmatch.fnmatchcase(name, containers):
+                self._fates[name] = fate
+                self._doomed.put_nowait(process)
+
+    async def _end_the_doomed(self) -> None:
+        while True:
+            await (await self._doomed.get()).kill()
+
     async def _until_references_change(self) -> None:
         """Wait until a secret or a config map changes: what was missing may have come."""
         watches = [self._objects.store.watch(kind.resource) for kind in (kinds.SECRET, kinds.CONFIG_MAP)]
         try:
-            await self._unless_stopped(*(watch.next() for watch in watches), self._ground.troubles.changed())
+            await self._unless_stopped(*(watch.next() for watch in watches))
         finally:
             for watch in watches:
                 watch.close()
@@ -298,13 +283,6 @@ class PodLife:
                 task.cancel()
         if self._stop.is_set():
             raise StoppedError
-
-    def _kill(self, containers: str, fate: tuple[int, str]) -> None:
-        """Kill the running containers whose names match a pattern, and remember what for."""
-        for name, process in self._processes.items():
-            if fnmatch.fnmatchcase(name, containers):
-                self._fates[name] = fate
-                self._killing.create_task(process.kill())
 
     def _new_log(self, name: str) -> logfiles.LogFile:
         runs = self.logs.setdefault(name, [])
@@ -329,7 +307,7 @@ class PodLife:
         metadata = self._pod["metadata"]
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
         is_gone = current is None or current["metadata"]["uid"] != metadata["uid"]
-        if current is None or is_gone or not self._has_power.is_set():
+        if current is None or is_gone or not self._has_power:
             return
         told = podstatus.build(
             current, self._main, self._initial, self._objects.now, address=self._address, started=self._started
@@ -337,7 +315,7 @@ class PodLife:
         self._objects.set_status(kinds.POD, current, {**told, **self._verdict})
 
     def _record(self, category: str, reason: str, message: str, container: str = "") -> None:
-        if not self._has_power.is_set():
+        if not self._has_power:
             return
         path = f"spec.containers{{{container}}}" if container else ""
         self._ground.recorder.record(self._pod, category, reason, message, path)

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import aiohttp
 
 from nni.sandbox import events, kinds, registry, schema, store, times
 from nni.sandbox.api import logs
-from nni.sandbox.faults import afflictions
+from nni.sandbox.faults import anteroom
 from nni.sandbox.node import environment, podstatus
 from nni.sandbox.simulation import reporting, script
 
@@ -24,7 +24,7 @@ class Stage:
 
     objects: registry.Registry
     recorder: events.Recorder
-    troubles: afflictions.Afflictions
+    room: anteroom.Anteroom
     script: script.Script
     session: aiohttp.ClientSession
 
@@ -33,11 +33,13 @@ class Player:
     """Plays the pods of all nodes of the sandbox."""
 
     def __init__(
-        self, objects: registry.Registry, plot: script.Script, troubles: afflictions.Afflictions
-    ) -> None:  # fmt: skip
+        self, objects: registry.Registry, recorder: events.Recorder, plot: script.Script, room: anteroom.Anteroom
+    ) -> None:
+        """Take the script, and where pods wait before they start."""
         self._objects = objects
+        self._recorder = recorder
         self._script = plot
-        self._troubles = troubles
+        self._room = room
         self._plays: dict[str, Play] = {}
         self._lost: set[str] = set()
 
@@ -48,8 +50,7 @@ class Player:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONNECTIONS), timeout=limit) as session,
             asyncio.TaskGroup() as group,
         ):
-            recorder = events.Recorder(self._objects, "kubelet")
-            stage = Stage(self._objects, recorder, self._troubles, self._script, session)
+            stage = Stage(self._objects, self._recorder, self._room, self._script, session)
             running: set[asyncio.Task[None]] = set()
             async for change in watch:
                 self._see(change, stage, group, running)
@@ -76,6 +77,7 @@ class Player:
     def lose(self, node: str) -> None:
         """Take the power from a node: its pods end, and nothing is told of them any more."""
         self._lost.add(node)
+        self._room.lose(node)
         for play in self._on(node):
             play.has_power.clear()
             play.end(255, "Unknown")
@@ -83,6 +85,7 @@ class Player:
     def regain(self, node: str) -> None:
         """Give a node its power back, and tell what has become of its pods."""
         self._lost.discard(node)
+        self._room.regain(node)
         for play in self._on(node):
             play.has_power.set()
 
@@ -163,23 +166,12 @@ class Play:
 
     async def _start(self) -> dict[str, str] | None:
         """Go through what comes before the start; None when it has ended there."""
-        troubles, container = self._stage.troubles, self._pod["spec"]["containers"][0]
         self._tell()
-        image = container.get("image", "")
-        steps: list[tuple[Callable[[], str], str, str]] = [
-            (lambda: troubles.mounting(self._pod), "ContainerCreating", "FailedMount"),
-            (lambda: troubles.pulling(self._pod, image), "ImagePullBackOff", "Failed"),
-            (lambda: troubles.referring(self._pod, container), "CreateContainerConfigError", "Failed"),
-        ]
-        for problem, reason, event in steps:
-            while message := problem():
-                self._wait(reason, message)
-                self._stage.recorder.record(self._pod, "Warning", event, message)
-                if await self._has_ended_after(troubles.changed()):
-                    return None
-        if await self._has_ended_after(asyncio.sleep(self.part.start + troubles.delay(self._pod))):
+        if await self._has_ended_after(self._stage.room.passed(self._pod)):
             return None
-        return await self._variables(container)
+        if await self._has_ended_after(asyncio.sleep(self.part.start)):
+            return None
+        return await self._variables(self._pod["spec"]["containers"][0])
 
     async def _variables(self, container: schema.Object) -> dict[str, str] | None:
         builder = environment.Builder(self._stage.objects, self._pod, _ADDRESS, {})

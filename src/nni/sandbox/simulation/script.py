@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nni import errors
-from nni.sandbox import fields, schema, selectors, status
+from nni.sandbox import inputs, schema, selectors, status
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,13 +19,13 @@ class Act:
     """A pattern; of a pod's acts the first counts."""
     labels: str = ""
     """A selector."""
-    start: fields.Range = (0.05, 0.05)
+    start: inputs.Range = (0.05, 0.05)
     """From the pod's node to its start."""
-    duration: fields.Range = (1.0, 3.0)
+    duration: inputs.Range = (1.0, 3.0)
     """From its start to its end."""
     metrics: int = 5
     """Intermediate results, spread over the duration."""
-    final: fields.Range | None = (0.0, 1.0)
+    final: inputs.Range | None = (0.0, 1.0)
     """The final result, which the intermediate ones come closer to; null for no result at the end."""
     failures: float = 0.0
     """Share of the pods that fail, from 0 to 1: at a moment of their own, without a final result."""
@@ -76,7 +76,7 @@ def load(path: pathlib.Path) -> Script:
     Raises:
         ConfigError: with each mistake of the file.
     """
-    return fields.load(path, read)
+    return inputs.load(path, read)
 
 
 def read(content: Any) -> Script:
@@ -95,7 +95,7 @@ def read(content: Any) -> Script:
         if not isinstance(entry, Mapping):
             problems.append(errors.Problem(f"pods[{index}]", "is not an object, as in {duration: [1, 3]}."))
             continue
-        values, mistakes = fields.read(f"pods[{index}]", Act, entry, _judge)
+        values, mistakes = inputs.read(f"pods[{index}]", Act, entry, _judge)
         problems += mistakes
         if not mistakes:
             acts.append(Act(**values))
