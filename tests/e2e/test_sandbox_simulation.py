@@ -137,14 +137,17 @@ def test_faults_strike_played_pods_too(
     assert (found["reason"], found["exitCode"]) == (reason, code)
 
 
-def test_a_lost_node_is_silent_about_played_pods(running: sandbox.Sandbox, api: sandbox.Connection) -> None:
-    make_job(api, "lasting-lost")
-    api.until(f"{JOBS}/lasting-lost", has("Running"))
-    with running.faults(faults.NodeLoss(toleration=0)):
-        path = f"{CORE}/pods/lasting-lost-master-0"
-        found = api.until(path, lambda found: "deletionTimestamp" in found["metadata"])
-        assert found["status"]["phase"] == "Running"
-    api.until_gone(path)
+def test_a_lost_node_is_silent_and_so_are_its_played_pods(running: sandbox.Sandbox, api: sandbox.Connection) -> None:
+    with pods.Intake("word") as intake:
+        make_job(api, "lasting-lost", intake.url)
+        api.until(f"{JOBS}/lasting-lost", has("Running"))
+        intake.wait_for(lambda: len(intake.requests) == 1)
+        with running.faults(faults.NodeLoss(toleration=0)):
+            path = f"{CORE}/pods/lasting-lost-master-0"
+            found = api.until(path, lambda found: "deletionTimestamp" in found["metadata"])
+            assert found["status"]["phase"] == "Running"
+        api.until_gone(path)
+        assert intake.exits == {}
 
 
 def test_an_image_that_cannot_be_pulled_keeps_a_played_pod_from_starting(

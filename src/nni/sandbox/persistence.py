@@ -31,20 +31,13 @@ def kept(folder: pathlib.Path, objects: store.Store, now: times.Now) -> Iterator
     Raises:
         SandboxError: the directory cannot be used, or another sandbox uses it.
     """
-    path = folder / _JOURNAL
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        with path.open("r+", encoding="utf-8") as file:
-            _lock(file, folder)
-            _restore(objects, _read(file, path), now)
-            _rewrite(file, objects)
-            journal = _Journal(file)
-            objects.listeners.append(journal.write)
-            yield
-            objects.listeners.remove(journal.write)
-    except OSError as error:
-        raise errors.SandboxError(f"The directory {folder} cannot be used for --state: {error.strerror}.") from error
+    with _open(folder) as file:
+        _lock(file, folder)
+        _restore(objects, _read(file, folder / _JOURNAL), now)
+        _rewrite(file, objects)
+        objects.listeners.append(_Journal(file).write)
+        yield
+        objects.close()
 
 
 class _Journal:
@@ -62,6 +55,16 @@ class _Journal:
         except OSError as error:
             self._is_broken = True
             _logger.error("the state of the sandbox is no longer kept in %s: %s", self._file.name, error.strerror)  # noqa: TRY400
+
+
+def _open(folder: pathlib.Path) -> IO[str]:
+    path = folder / _JOURNAL
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        return path.open("r+", encoding="utf-8")
+    except OSError as error:
+        raise errors.SandboxError(f"The directory {folder} cannot be used for --state: {error.strerror}.") from error
 
 
 def _lock(file: IO[str], folder: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """The faults of the API: what happens to requests on their way in and to answers on their way out."""
 
 import asyncio
+import contextlib
 import dataclasses
 import fnmatch
 import json
@@ -82,11 +83,21 @@ class Interference:
         for entry, late in self._faults.of(catalogue.ApiLatency):
             if asked.is_hit_by(late) and entry.hit():
                 await asyncio.sleep(late.latency)
+        struck = self._struck(asked)
+        if struck is None:
+            return await answer(request)
+        if getattr(struck, "is_done", False) and request.method in _VERBS:
+            with contextlib.suppress(status.Refusal):
+                await answer(request)
+        return await self._strike(request, struck)
+
+    def _struck(self, asked: Asked) -> catalogue.RequestFault | None:
+        """Give the fault that a request meets in place of its answer."""
         for kind in _AT_ONCE:
             for entry, fault in self._faults.of(kind):
                 if asked.is_hit_by(fault) and entry.hit():
-                    return await self._strike(request, answer, fault)
-        return await answer(request)
+                    return fault
+        return None
 
     async def follow(
         self, request: web.BaseRequest, what: target.Target, asked: query.Query, stream: Stream, send: watching.Send
@@ -95,14 +106,10 @@ class Interference:
         watch = _Watched(self._faults, self._objects, _collection(request, what), what, asked.version)
         await watch.follow(stream, send, lambda: _reset(request))
 
-    async def _strike(
-        self, request: web.BaseRequest, answer: Answer, fault: catalogue.RequestFault
-    ) -> web.StreamResponse:  # fmt: skip
+    async def _strike(self, request: web.BaseRequest, fault: catalogue.RequestFault) -> web.StreamResponse:
         if isinstance(fault, catalogue.TooManyRequests):
             message = "the server has received too many requests and has asked us to try again later"
             raise status.Refusal(429, "TooManyRequests", message, retry_after=fault.retry_after)
-        if isinstance(fault, (catalogue.ServerError, catalogue.ConnectionReset, catalogue.HalfOpen)) and fault.is_done:
-            await answer(request)
         if isinstance(fault, catalogue.ServerError):
             raise _server_error(fault)
         if isinstance(fault, catalogue.ConnectionReset):

@@ -83,6 +83,11 @@ class PodLife:
     def lose(self) -> None:
         """Let its node lose power: its containers end, and nothing is told any more."""
         self._has_power = False
+        if self._pod["spec"].get("restartPolicy", "Always") != "Never":
+            message = (
+                f"Node {self._pod['spec']['nodeName']} which was running pod {self._pod['metadata']['name']} was lost"
+            )
+            self._verdict = {"phase": "Failed", "reason": "NodeLost", "message": message}
         self._kill("*", (255, "Unknown"))
         self.stop(0)
 

@@ -16,6 +16,8 @@ from nni.sandbox.simulation import reporting, script
 
 _CONNECTIONS = 64
 _ADDRESS = "127.0.0.1"
+_TERMINATED = 143
+"""The exit code after a SIGTERM: of all that can end a pod from outside the one that leaves it time for a last word."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Play:
 
     def stop(self, grace: int) -> None:
         """End it as its deletion does: it obeys a SIGTERM at once."""
-        self.end(143 if grace else 137)
+        self.end(_TERMINATED if grace else 137)
 
     async def run(self) -> None:
         """Play from the beginning to the end, and let a pod go that is being deleted."""
@@ -161,7 +163,10 @@ class Play:
             code, reason = self._ending or (self.part.exit_code, "")
             if not is_cut and self.part.final is not None:
                 reporter.metric(self.part.final, is_final=True)
-            reporter.end(code, is_stopped=is_cut)
+            if self._ending and code != _TERMINATED:
+                reporter.vanish()
+            else:
+                reporter.end(code, is_stopped=is_cut)
         await self._leave(code, reason)
 
     async def _start(self) -> dict[str, str] | None:
@@ -199,6 +204,8 @@ class Play:
         await self.has_power.wait()
         for state in self._main:
             state.state = self._terminated(code, reason)
+        # No container is run again, whatever the pod's policy is.
+        self.verdict = {"phase": "Failed" if code else "Succeeded", **self.verdict}
         self._tell()
         metadata, objects = self._pod["metadata"], self._stage.objects
         current = objects.find(kinds.POD, metadata["namespace"], metadata["name"])

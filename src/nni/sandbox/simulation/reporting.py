@@ -4,6 +4,7 @@ The one module of the sandbox that knows the product: without ``NNI_INTAKE_URL``
 """
 
 import asyncio
+import contextlib
 import json
 import ssl
 import time
@@ -15,7 +16,7 @@ from nni import errors
 from nni.wire import intake, report
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 15.0
-_CLOSING_SECONDS = 10.0
+_CLOSING_SECONDS, _CLOSING_DELAY = 10.0, 0.5
 _FINAL_ANSWERS = (401, 404, 413)
 
 
@@ -41,6 +42,7 @@ class Reporter:
         self._sequence = 0
         self._waiting: list[tuple[int, bytes]] = []
         self._exit: bytes | None = None
+        self._has_vanished = False
         self._changed = asyncio.Event()
 
     def metric(self, value: float, *, is_final: bool = False) -> None:
@@ -61,13 +63,18 @@ class Reporter:
         self._exit = report.ReplicaExit(code, self._numbered, lines, is_stopped, moment).encode()
         self._changed.set()
 
+    def vanish(self) -> None:
+        """End without another word, as a process that is killed."""
+        self._has_vanished = True
+        self._changed.set()
+
     async def run(self) -> None:
         """Send until the end is acknowledged, or has not come through for some seconds."""
         if not self._url:
             return
         delay, loop = 0.0, asyncio.get_running_loop()
         ends_at = 0.0
-        while not self._exit or not ends_at or loop.time() < ends_at:
+        while not self._has_vanished and (not ends_at or loop.time() < ends_at):
             if self._exit and not ends_at:
                 ends_at = loop.time() + _CLOSING_SECONDS
             batch, ending = list(self._waiting), self._exit
@@ -78,16 +85,23 @@ class Reporter:
             await self._pause(delay, is_closing=bool(ends_at))
 
     async def _pause(self, delay: float, *, is_closing: bool) -> None:
-        if delay:
-            await asyncio.sleep(min(delay, 0.5) if is_closing else delay)
+        """Wait until there is something to send, or the delay is over."""
+        if is_closing:
+            await asyncio.sleep(min(delay, _CLOSING_DELAY))
             return
-        if not self._waiting and not self._exit:
+        if not delay and (self._waiting or self._exit):
+            return
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay or intake.HEARTBEAT_SECONDS):
+                await self._until_due(is_failing=bool(delay))
+
+    async def _until_due(self, *, is_failing: bool) -> None:
+        """Wait for news; while nothing gets through, for the end alone."""
+        await self._changed.wait()
+        while is_failing and not self._exit and not self._has_vanished:
             self._changed.clear()
-            try:
-                async with asyncio.timeout(intake.HEARTBEAT_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                return
+            await self._changed.wait()
 
     async def _send(self, body: bytes) -> int:
         """Post a body; return the answer's status, 0 for none."""
