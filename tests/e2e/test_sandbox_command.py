@@ -96,6 +96,7 @@ def test_alone_it_says_how_to_use_it_and_serves_until_a_signal(start: Start, num
     kubeconfig = re.findall(r"export KUBECONFIG=(\S+)", said)[0]
     folder = re.findall(r"export NNI_MOUNTS=10.0.0.1:/data=(\S+)", said)[0]
     assert "kubectl get pytorchjobs,pods" in said
+    assert re.search("mount paths by (namespaces|rewrite)", said)
     assert pathlib.Path(folder).is_dir()
     assert call(kubeconfig, PODS)["items"] == []
     process.send_signal(number)
@@ -140,6 +141,15 @@ def test_nothing_remains_when_it_is_killed(start: Start) -> None:
     process.kill()
     process.wait()
     pods.wait_until(lambda: not folder.exists())
+
+
+def test_nobody_who_listens_is_no_mistake(start: Start) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = start("--simulate", stdout=write)
+    os.close(write)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 141
 
 
 # Around a command

@@ -38,7 +38,7 @@ def serve(
     tell = _described if is_for_programs else _introduced if command else _usage
     try:
         return asyncio.run(_around(options, command, environment, tell) if command else _alone(options, tell))
-    except* errors.SandboxError as group:
+    except* (errors.SandboxError, BrokenPipeError) as group:
         first: BaseException = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
