@@ -1,6 +1,6 @@
 """The objects of a sandbox in a directory, so that its next run has them: a journal of every write, one JSON a line.
 
-Processes do not outlive a run. A pod that had a node and had not ended is told as lost, in the words that Kubernetes
+Processes do not outlive a run. A pod that had begun and had not ended is told as lost, in the words that Kubernetes
 has for containers that it cannot find after a restart of their node.
 """
 
@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import logging
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import IO
@@ -18,6 +19,9 @@ from nni.sandbox import kinds, schema, store, times
 _JOURNAL = "objects.jsonl"
 _NOT_KEPT = (kinds.NODE.resource, kinds.EVENT.resource)
 """Nodes are declared anew by each run's options, and events are short-lived everywhere."""
+_PARTS = ("containerStatuses", "initContainerStatuses")
+_LEAST_PAST = 32 * 1024 * 1024
+"""Characters of the past that are not worth a new file."""
 _LOST = "The container could not be located when the pod was terminated"
 _Entry = tuple[str, store.Key]
 
@@ -31,47 +35,88 @@ def kept(folder: pathlib.Path, objects: store.Store, now: times.Now) -> Iterator
     Raises:
         SandboxError: the directory cannot be used, or another sandbox uses it.
     """
-    with _open(folder) as file:
-        _lock(file, folder)
-        _restore(objects, _read(file, folder / _JOURNAL), now)
-        _rewrite(file, objects)
-        objects.listeners.append(_Journal(file).write)
+    with _held(folder), contextlib.closing(_begun(folder / _JOURNAL, objects, now)) as journal:
+        objects.listeners.append(journal.write)
         yield
         objects.close()
 
 
 class _Journal:
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+    """The file. It is written anew, under another name first, whenever most of it is of the past."""
+
+    def __init__(self, path: pathlib.Path, objects: store.Store) -> None:
+        self._path = path
+        self._objects = objects
         self._is_broken = False
+        self._present = self._past = 0
+        """Characters that were written at once, and since then."""
+        self._file = self._written()
 
     def write(self, resource: str, change: store.Change) -> None:
         """Append a write; after the first that fails nothing more is kept, and the sandbox works on."""
         if resource in _NOT_KEPT or self._is_broken:
             return
         try:
-            self._file.write(_line(resource, change.object, is_deleted=change.happening == "DELETED"))
+            self._past += self._file.write(_line(resource, change.object, is_deleted=change.happening == "DELETED"))
             self._file.flush()
+            if self._past > max(_LEAST_PAST, 2 * self._present):
+                self._file.close()
+                self._file = self._written()
         except OSError as error:
             self._is_broken = True
-            _logger.error("the state of the sandbox is no longer kept in %s: %s", self._file.name, error.strerror)  # noqa: TRY400
+            _logger.error("the state of the sandbox is no longer kept in %s: %s", self._path, error.strerror)  # noqa: TRY400
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+    def _written(self) -> IO[str]:
+        """Write all that there is into a new file, put it into the old one's place, and return it open."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        file = new.open("w", encoding="utf-8")
+        lines = (_line(resource, found) for resource, found in self._objects.everything() if resource not in _NOT_KEPT)
+        self._present, self._past = sum(map(file.write, lines)), 0
+        file.flush()
+        new.replace(self._path)
+        return file
 
 
-def _open(folder: pathlib.Path) -> IO[str]:
-    path = folder / _JOURNAL
+@contextlib.contextmanager
+def _held(folder: pathlib.Path) -> Iterator[None]:
+    """Make a directory where it is missing, and keep other sandboxes out of it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        return path.open("r+", encoding="utf-8")
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise errors.SandboxError(f"The directory {folder} cannot be used for --state: {error.strerror}.") from error
-
-
-def _lock(file: IO[str], folder: pathlib.Path) -> None:
+        raise _unusable(folder, error) from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: pathlib.Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise errors.SandboxError(f"Another sandbox uses the directory {folder}; give another --state.") from error
+
+
+def _begun(path: pathlib.Path, objects: store.Store, now: times.Now) -> _Journal:
+    try:
+        if path.exists():
+            with path.open(encoding="utf-8") as file:
+                _restore(objects, _read(file, path), now)
+        return _Journal(path, objects)
+    except OSError as error:
+        raise _unusable(path.parent, error) from error
+
+
+def _unusable(folder: pathlib.Path, error: OSError) -> errors.SandboxError:
+    return errors.SandboxError(f"The directory {folder} cannot be used for --state: {error.strerror}.")
 
 
 def _read(file: IO[str], path: pathlib.Path) -> dict[_Entry, schema.Object]:
@@ -104,8 +149,11 @@ def _restore(objects: store.Store, found: dict[_Entry, schema.Object], now: time
 
 
 def _has_begun(pod: schema.Object) -> bool:
-    is_over = pod["status"].get("phase") in ("Succeeded", "Failed")
-    return bool(pod["spec"].get("nodeName")) and not is_over
+    """Say whether a pod had a process and no end; one that had none yet can still start."""
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return False
+    states = [each["state"] for part in _PARTS for each in pod["status"].get(part, [])]
+    return any("waiting" not in state for state in states)
 
 
 def _lost(pod: schema.Object, now: times.Now) -> schema.Object:
@@ -124,20 +172,13 @@ def _lost(pod: schema.Object, now: times.Now) -> schema.Object:
         "message": "Pod was terminated in response to imminent node shutdown.",
         "conditions": [*pod["status"].get("conditions", []), disrupted],
     }
-    for part in ("containerStatuses", "initContainerStatuses"):
+    for part in _PARTS:
         if part in state:
             state[part] = [
                 each if "terminated" in each["state"] else {**each, "ready": False, "state": {"terminated": ended}}
                 for each in state[part]
             ]
     return {**pod, "status": state}
-
-
-def _rewrite(file: IO[str], objects: store.Store) -> None:
-    file.seek(0)
-    file.truncate()
-    file.writelines(_line(resource, found) for resource, found in objects.everything())
-    file.flush()
 
 
 def _line(resource: str, found: schema.Object, *, is_deleted: bool = False) -> str:
