@@ -445,8 +445,9 @@ def test_an_operator_that_is_down_catches_up(
 def test_a_namespace_is_deleted(running: sandbox.Sandbox, core: client.CoreV1Api) -> None:
     core.create_namespace({"metadata": {"name": "team"}})
     core.create_namespaced_pod("team", pod("member"))
+    version = core.list_namespace().metadata.resource_version
     with running.faults(faults.NamespaceDeleted(namespace="team")):
-        stream = watch.Watch().stream(core.list_namespace, timeout_seconds=15)
+        stream = watch.Watch().stream(core.list_namespace, resource_version=version, timeout_seconds=15)
         assert any(event["type"] == "DELETED" and event["object"].metadata.name == "team" for event in stream)
     with pytest.raises(ApiException, match=r"namespaces .*team.* not found"):
         core.create_namespaced_pod("team", pod("late"))
