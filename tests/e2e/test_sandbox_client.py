@@ -208,9 +208,9 @@ def test_sigterm_reaches_a_container_that_listens(api: sandbox.Connection) -> No
     with api.open("GET", f"{PODS}/polite/log?follow=1") as log:
         log.readline()
         path = f"{PODS}?watch=1&timeoutSeconds=10&fieldSelector=metadata.name%3Dpolite"
-        code, _ = api.call("DELETE", f"{PODS}/polite")
+        code, marked = api.call("DELETE", f"{PODS}/polite")
         last: dict[str, Any] = {}
-        for event in api.watch(path):
+        for event in api.watch(f"{path}&resourceVersion={marked['metadata']['resourceVersion']}"):
             last = event["object"]
             if event["type"] == "DELETED":
                 break

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nni import errors
 
 if TYPE_CHECKING:
-    from nni.sandbox import cluster
+    from nni.sandbox import cluster, nodes
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = ("OMP_NUM_THREADS",)
@@ -29,13 +29,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="map an NFS export to a directory (to one made for this run when DIR is left out); may be repeated",
     )  # fmt: skip
     parser.add_argument("--nodes", default="1", help="how many nodes there are (default 1)")
-    parser.add_argument("--cpus", default="64", help="CPUs of each node, declared only (default 64)")
-    parser.add_argument("--memory", default="256Gi", help="memory of each node, declared only (default 256Gi)")
-    parser.add_argument("--gpus", default="8", help="nvidia.com/gpu of each node, declared only (default 8)")
+    parser.add_argument("--cpus", help="CPUs of each node, declared only (default 64)")
+    parser.add_argument("--memory", help="memory of each node, declared only (default 256Gi)")
+    parser.add_argument("--gpus", help="nvidia.com/gpu of each node, declared only (default 8)")
     parser.add_argument(
         "--kubeconfig", metavar="PATH", help="where to write the kubeconfig (default: a temporary file)"
     )
     parser.add_argument("--port", default="0", help="port of the API server on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--json", action="store_true", help="say what is served as one line of JSON, for programs")
+    parser.add_argument(
+        "--state", metavar="DIR",
+        help="keep all objects in a directory: the next sandbox with it has them again, and pods that ran are lost",
+    )  # fmt: skip
+    parser.add_argument(
+        "--faults", metavar="FILE", help="faults that the cluster is to have from the start, YAML or JSON"
+    )  # fmt: skip
+    parser.add_argument(
+        "--simulate", metavar="FILE", nargs="?", const="",
+        help="play pods by a script, YAML or JSON, instead of running them (a plain play without FILE); nodes are "
+        "boundless then, unless their capacities are given",
+    )  # fmt: skip
     parser.add_argument(
         "--isolation", choices=("auto", "namespaces", "rewrite"), default="auto",
         help="how pods get their mount paths: by mount namespaces, or by rewriting paths in their environment and "
@@ -50,31 +63,54 @@ def run(arguments: argparse.Namespace) -> int:
     from nni.sandbox import serving  # noqa: PLC0415 - heavy, and of no use to the other verbs
 
     try:
-        return serving.serve(_options(arguments), list(arguments.command), dict(os.environ))
+        return serving.serve(
+            _options(arguments), list(arguments.command), dict(os.environ), is_for_programs=arguments.json
+        )
     except errors.SandboxError as error:
         print(f"nnictl sandbox: {error}", file=sys.stderr)
-        return 2
+    except errors.ConfigError as error:
+        for problem in error.problems:
+            print(f"nnictl sandbox: {problem}", file=sys.stderr)
+    return 2
 
 
 def _options(arguments: argparse.Namespace) -> "cluster.Options":
-    from nni.sandbox import cluster, nodes  # noqa: PLC0415
+    from nni.sandbox import cluster  # noqa: PLC0415
+    from nni.sandbox.faults import reading  # noqa: PLC0415
+    from nni.sandbox.simulation import script  # noqa: PLC0415
 
+    simulation = None
+    if arguments.simulate is not None:
+        simulation = script.load(pathlib.Path(arguments.simulate)) if arguments.simulate else script.Script()
     return cluster.Options(
         exports=dict(_export(text) for text in arguments.nfs),
         node_count=_number(arguments.nodes, "--nodes", 1, 1000),
-        capacity=nodes.Capacity(
-            _quantity(arguments.cpus, "--cpus"),
-            _quantity(arguments.memory, "--memory"),
-            str(_number(arguments.gpus, "--gpus", 0, 1_000_000)),
-        ),
+        capacity=_capacity(arguments),
         port=_number(arguments.port, "--port", 0, 65535),
         isolation=arguments.isolation,
         kubeconfig=_config_path(arguments.kubeconfig),
+        state=None if arguments.state is None else pathlib.Path(arguments.state).absolute(),
+        simulation=simulation,
+        faults=reading.load(pathlib.Path(arguments.faults), cluster.OPERATORS) if arguments.faults else (),
         environment={
             "PATH": f"{pathlib.Path(sys.executable).parent}:{_PATH}",
             "LANG": "C.UTF-8",
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         },
+    )
+
+
+def _capacity(arguments: argparse.Namespace) -> "nodes.Capacity":
+    """Give what each node offers: what was asked for, else the usual, or no bounds where pods are played."""
+    from nni.sandbox import nodes  # noqa: PLC0415
+
+    usual = nodes.Capacity() if arguments.simulate is None else nodes.BOUNDLESS
+    gpus = usual.gpus if arguments.gpus is None else str(_number(arguments.gpus, "--gpus", 0, 1_000_000))
+    return nodes.Capacity(
+        usual.cpus if arguments.cpus is None else _quantity(arguments.cpus, "--cpus"),
+        usual.memory if arguments.memory is None else _quantity(arguments.memory, "--memory"),
+        gpus,
+        usual.pods,
     )
 
 

@@ -8,7 +8,8 @@ import secrets
 import shutil
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any
 
 from nni import errors
 from nni.sandbox import (
@@ -17,16 +18,32 @@ from nni.sandbox import (
     kinds,
     kubeconfig,
     nodes,
+    persistence,
     registry,
     scheduler,
     schema,
     store,
     times,
 )
-from nni.sandbox.api import server
+from nni.sandbox.api import logs, server
+from nni.sandbox.faults import (
+    afflictions,
+    anteroom,
+    board,
+    catalogue,
+    credentials,
+    endpoint,
+    requests,
+    strikes,
+    supervision,
+    withholding,
+)
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
 from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
+from nni.sandbox.simulation import player, script
 
+OPERATORS = ("garbage-collector", "namespace-controller", "scheduler", "training-operator")
+"""Those that can be down."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -43,6 +60,12 @@ class Options:
     isolation: launching.Isolation = "auto"
     kubeconfig: pathlib.Path | None = None
     """Where to write the kubeconfig; None puts it into the sandbox's own directory."""
+    state: pathlib.Path | None = None
+    """Where objects are kept for the next run; None keeps nothing."""
+    simulation: script.Script | None = None
+    """By which pods are played, without processes; None runs them."""
+    faults: Sequence[catalogue.Fault] = ()
+    """In force from the start."""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """What every container finds in its environment: PATH, LANG and little else."""
 
@@ -54,8 +77,8 @@ class Cluster:
     url: str
     kubeconfig: pathlib.Path
     exports: Mapping[str, pathlib.Path]
-    isolation: launching.Isolation
-    """``namespaces`` or ``rewrite``: how pods get their mount paths."""
+    isolation: str
+    """``namespaces`` or ``rewrite``: how pods get their mount paths; ``simulation`` when they are only played."""
 
     @property
     def mounts(self) -> str:
@@ -70,55 +93,120 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     Raises SandboxError when it cannot start.
     """
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nni-sandbox-"))
-    config = options.kubeconfig or folder / "kubeconfig"
+    config = options.kubeconfig or (options.state or folder) / "kubeconfig"
+    kept = store.Store()
     try:
-        async with launching.Launcher(folder, options.isolation) as launcher:
-            exports = _exports(options.exports, folder)
-            objects = registry.Registry(
-                store.Store(), schema.load(), times.utc_now, {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
-            )
-            served = kinds.Kinds()
-            _furnish(objects, options)
-            ground = pod.Ground(
-                objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
-                options.environment, events.Recorder(objects, "kubelet"),
-            )  # fmt: skip
-            async with _working(served, ground, options.port, config) as url:
-                yield Cluster(url, config, exports, launcher.isolation)
+        with persistence.kept(options.state, kept, times.utc_now) if options.state else contextlib.nullcontext():
+            async with launching.Launcher(folder, options.isolation) as launcher:
+                exports = _exports(options.exports, options.state or folder)
+                ground = _ground(options, kept, launcher, exports, folder)
+                async with _working(ground, options, config) as url:
+                    yield Cluster(url, config, exports, "simulation" if options.simulation else launcher.isolation)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             config.unlink(missing_ok=True)
 
 
+def _ground(
+    options: Options,
+    kept: store.Store,
+    launcher: launching.Launcher,
+    exports: Mapping[str, pathlib.Path],
+    folder: pathlib.Path,
+) -> pod.Ground:
+    webhooks = {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
+    objects = registry.Registry(kept, schema.load(), times.utc_now, webhooks)
+    _furnish(objects, options)
+    return pod.Ground(
+        objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
+        options.environment, events.Recorder(objects, "kubelet"),
+    )  # fmt: skip
+
+
 @contextlib.asynccontextmanager
-async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: pathlib.Path) -> AsyncIterator[str]:
+async def _working(ground: pod.Ground, options: Options, config: pathlib.Path) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
-    objects, launcher, agent = ground.objects, ground.launcher, kubelet.Kubelet(ground)
-    token = secrets.token_urlsafe(32)
+    served, objects, faults = kinds.Kinds(), ground.objects, board.Board()
+    troubles = afflictions.Afflictions(faults)
+    room = anteroom.Anteroom(objects, troubles, ground.recorder)
+    agent: kubelet.Kubelet | player.Player = kubelet.Kubelet(ground, room)
+    if options.simulation:
+        agent = player.Player(objects, ground.recorder, options.simulation, room)
+    await ground.launcher.ready()
+    shown = _Shown(served, faults, agent, options.port, config)
+    async with _serving(objects, shown) as url, asyncio.TaskGroup() as group:
+        group.create_task(agent.run(objects.store.watch(kinds.POD.resource, 0)))
+        group.create_task(_guard(ground.launcher, objects.store))
+        group.create_task(strikes.Strikes(faults, objects, agent).run())
+        for name, run in _operators(served, objects, troubles).items():
+            group.create_task(supervision.supervise(faults, name, run))
+        faults.add(options.faults)
+        try:
+            yield url
+        finally:
+            objects.store.close()
+            faults.clear()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What the API server shows beside the objects, and where."""
+
+    served: kinds.Kinds
+    faults: board.Board
+    log_files: logs.Source
+    port: int
+    config: pathlib.Path
+
+
+@contextlib.asynccontextmanager
+async def _serving(objects: registry.Registry, shown: _Shown) -> AsyncIterator[str]:
+    """Serve the API, and write the kubeconfig for it."""
+    config, faults = shown.config, shown.faults
     pki = certificates.make(objects.now())
-    api = server.Server(objects, served, token, agent)
-    await launcher.ready()
-    taken = await api.start(port, _tls(pki))
+    tokens: list[str] = []
+
+    def renew() -> str:
+        tokens.append(secrets.token_urlsafe(32))
+        _write_config(config, url, pki.authority, tokens[-1])
+        return tokens[-1]
+
+    objects.admissions.append(requests.quota(faults, objects))
+    control = endpoint.Endpoint(faults, OPERATORS)
+    expiry = credentials.Expiry(faults, renew)
+    interference = requests.Interference(faults, objects, shown.served, expiry)
+    api = server.Server(
+        objects, shown.served, tokens, shown.log_files, interference=interference, control=control
+    )  # fmt: skip
+    taken = await api.start(shown.port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
-        _write_config(config, url, pki.authority, token)
-        async with asyncio.TaskGroup() as group:
-            watch = objects.store.watch(kinds.POD.resource)
-            group.create_task(agent.run(watch))
-            group.create_task(_guard(launcher, objects.store))
-            planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
-            group.create_task(planner.run(objects.store.watch(kinds.POD.resource)))
-            group.create_task(garbage.GarbageCollector(objects, served).run())
-            group.create_task(namespaces.Namespaces(objects, served).run())
-            jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
-            group.create_task(jobs.run())
-            yield url
-            objects.store.close()
-            await api.stop()
+        renew()
+        yield url
     finally:
         objects.store.close()
         await api.stop()
+
+
+def _operators(
+    served: kinds.Kinds, objects: registry.Registry, troubles: afflictions.Afflictions
+) -> dict[str, supervision.Run]:
+    """Give what turns objects into others, by the names of ``OPERATORS``; each call begins anew."""
+
+    def schedule() -> Coroutine[Any, Any, None]:
+        recorder = events.Recorder(objects, "default-scheduler")
+        pods = objects.store.watch(kinds.POD.resource, 0)
+        pods = withholding.Withholding(pods, objects, troubles, recorder)
+        return scheduler.Scheduler(objects, recorder).run(pods)
+
+    jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
+    return {
+        "garbage-collector": lambda: garbage.GarbageCollector(objects, served).run(),
+        "namespace-controller": namespaces.Namespaces(objects, served).run,
+        "scheduler": schedule,
+        "training-operator": jobs.run,
+    }
 
 
 async def _guard(launcher: launching.Launcher, objects: store.Store) -> None:
@@ -144,8 +232,9 @@ async def _until_closed(objects: store.Store) -> None:
 
 def _furnish(objects: registry.Registry, options: Options) -> None:
     for name in _NAMESPACES:
-        objects.create(kinds.NAMESPACE, "", {"metadata": {"name": name}})
-        objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
+        if objects.find(kinds.NAMESPACE, "", name) is None:
+            objects.create(kinds.NAMESPACE, "", {"metadata": {"name": name}})
+            objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
     nodes.register(objects, options.node_count, options.capacity)
 
 
@@ -154,7 +243,7 @@ def _exports(wanted: Mapping[str, pathlib.Path | None], folder: pathlib.Path) ->
     for index, (export, given) in enumerate(wanted.items()):
         found[export] = given or folder / "nfs" / str(index)
         if given is None:
-            found[export].mkdir(parents=True)
+            found[export].mkdir(parents=True, exist_ok=True)
     return found
 
 

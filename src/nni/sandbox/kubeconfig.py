@@ -22,6 +22,9 @@ def write(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
         ],
         "current-context": "nni-sandbox",
     }
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    # Whoever reads it while it is renewed gets the old one or the new one, whole.
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600, exist_ok=False)
+    new.write_text(json.dumps(content, indent=2) + "\n")
+    new.replace(path)

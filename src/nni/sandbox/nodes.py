@@ -4,8 +4,6 @@ import dataclasses
 
 from nni.sandbox import kinds, registry, times
 
-_LARGEST_PODS = "110"
-
 
 @dataclasses.dataclass(frozen=True)
 class Capacity:
@@ -14,6 +12,11 @@ class Capacity:
     cpus: str = "64"
     memory: str = "256Gi"
     gpus: str = "8"
+    pods: str = "110"
+
+
+BOUNDLESS = Capacity("1000000", "1Pi", "1000000", "1000000")
+"""What simulated pods never fill."""
 
 
 def register(objects: registry.Registry, count: int, capacity: Capacity) -> None:
@@ -24,7 +27,7 @@ def register(objects: registry.Registry, count: int, capacity: Capacity) -> None
         "memory": capacity.memory,
         "nvidia.com/gpu": capacity.gpus,
         "ephemeral-storage": "1Ti",
-        "pods": _LARGEST_PODS,
+        "pods": capacity.pods,
     }
     for index in range(count):
         name = f"sandbox-{index}"

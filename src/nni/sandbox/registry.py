@@ -12,6 +12,10 @@ Webhook = Callable[[schema.Object, schema.Object | None], None]
 """A validating webhook: gets the new and the old object, raises a refusal."""
 
 
+Admission = Callable[[kinds.Kind, str, str], None]
+"""Gets kind, namespace and name of an object that is to be made, and may raise a refusal."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Manner:
     """How a write is to be done."""
@@ -44,9 +48,15 @@ class Registry:
     """The verbs over one store. Everything here is synchronous, so each call is one transaction."""
 
     def __init__(
-        self, objects: store.Store, types: schema.Types, now: times.Now, webhooks: Mapping[str, Webhook]
+        self,
+        objects: store.Store,
+        types: schema.Types,
+        now: times.Now,
+        webhooks: Mapping[str, Webhook],
     ) -> None:
         """Take the webhooks by resource, as ``pytorchjobs.kubeflow.org``."""
+        self.admissions: list[Admission] = []
+        """Asked in turn before an object is made."""
         self.store = objects
         self.types = types
         self.now = now
@@ -82,6 +92,8 @@ class Registry:
         self._check_rules(kind, new, None)
         if self.find(kind, namespace, metadata["name"]) is not None:
             raise status.already_exists(kind.group, kind.plural, metadata["name"])
+        for admit in self.admissions:
+            admit(kind, namespace, metadata["name"])
         if manner.is_dry:
             return new
         return self.store.put(kind.resource, (namespace, metadata["name"]), new)

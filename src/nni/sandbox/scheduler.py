@@ -1,5 +1,6 @@
 """The scheduler: pods in order of creation onto the first node that has room for them."""
 
+import asyncio
 import collections
 import decimal
 
@@ -22,10 +23,17 @@ class Scheduler:
         for node in self._objects.all(kinds.NODE):
             allocatable = node["status"]["allocatable"]
             self._free[node["metadata"]["name"]] = {name: quantities.parse(text) for name, text in allocatable.items()}
-        while changes := await pods.next():
-            freed = [self._see(change) for change in changes]
-            new = [change.object for change in changes if change.happening == "ADDED"]
-            self._place(list(self._pending.values()) if any(freed) else new)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_nodes(self._objects.store.watch(kinds.NODE.resource)))
+            while changes := await pods.next():
+                freed = [self._see(change) for change in changes]
+                new = [change.object for change in changes if change.happening == "ADDED"]
+                self._place(list(self._pending.values()) if any(freed) else new)
+
+    async def _follow_nodes(self, watch: store.Watch) -> None:
+        """Try again all that is pending when a node changes: it may have lost a taint."""
+        async for _ in watch:
+            self._place(list(self._pending.values()))
 
     def _see(self, change: store.Change) -> bool:
         """Keep the books; say whether room has become free."""
@@ -81,6 +89,9 @@ class Scheduler:
             return ["node(s) didn't match Pod's node affinity/selector"]
         if described and described.get("spec", {}).get("unschedulable"):
             return ["node(s) were unschedulable"]
+        for taint in described["spec"].get("taints", []) if described else []:
+            if taint["effect"] in ("NoSchedule", "NoExecute"):
+                return [f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"]
         return []
 
     def _bind(self, found: schema.Object, node: str, asked: quantities.Amounts) -> None:

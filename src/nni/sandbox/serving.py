@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import sys
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from nni import errors
 from nni.sandbox import cluster
 
+_Tell = Callable[[cluster.Cluster], str]
 _DIE_WITH_ME = (
     "import ctypes, os, signal, sys\n"
     "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)\n"
@@ -21,11 +24,21 @@ _DIE_WITH_ME = (
 )
 
 
-def serve(options: cluster.Options, command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a sandbox until SIGINT or SIGTERM, or until ``command`` ends; return the exit code."""
+def serve(
+    options: cluster.Options, command: Sequence[str], environment: Mapping[str, str], *, is_for_programs: bool = False
+) -> int:
+    """Run a sandbox until SIGINT or SIGTERM, or until ``command`` ends; return the exit code.
+
+    Args:
+        options: What it is to be like.
+        command: What to run in it; none serves it alone.
+        environment: That of the command.
+        is_for_programs: Whether to say what is served as JSON.
+    """
+    tell = _described if is_for_programs else _introduced if command else _usage
     try:
-        return asyncio.run(_around(options, command, environment) if command else _alone(options))
-    except* errors.SandboxError as group:
+        return asyncio.run(_around(options, command, environment, tell) if command else _alone(options, tell))
+    except* (errors.SandboxError, BrokenPipeError) as group:
         first: BaseException = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
@@ -33,18 +46,20 @@ def serve(options: cluster.Options, command: Sequence[str], environment: Mapping
     raise AssertionError("not reached")
 
 
-async def _alone(options: cluster.Options) -> int:
+async def _alone(options: cluster.Options, tell: _Tell) -> int:
     stop = asyncio.Event()
     with _on_signals(lambda _: stop.set()):
         async with cluster.running(options) as made:
-            print(_usage(made), flush=True)  # noqa: T201 - it is what the user waits for
+            print(tell(made), flush=True)  # noqa: T201 - it is what the user waits for
             await stop.wait()
     return 0
 
 
-async def _around(options: cluster.Options, command: Sequence[str], environment: Mapping[str, str]) -> int:
+async def _around(
+    options: cluster.Options, command: Sequence[str], environment: Mapping[str, str], tell: _Tell
+) -> int:  # fmt: skip
     async with cluster.running(options) as made:
-        print(f"sandbox: {made.url}, mount paths by {made.isolation}", file=sys.stderr, flush=True)  # noqa: T201
+        print(tell(made), file=sys.stderr, flush=True)  # noqa: T201
         inside = {**environment, "KUBECONFIG": str(made.kubeconfig), "NNI_MOUNTS": made.mounts}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", _DIE_WITH_ME, str(os.getpid()), *command, env=inside
@@ -60,10 +75,23 @@ async def _around(options: cluster.Options, command: Sequence[str], environment:
     return 128 - code if code < 0 else code
 
 
+def _described(made: cluster.Cluster) -> str:
+    described = dataclasses.asdict(made) | {"mounts": made.mounts, "pid": os.getpid()}
+    return json.dumps(described, default=str)
+
+
+def _introduced(made: cluster.Cluster) -> str:
+    return f"sandbox: {made.url}, {_manner(made)}"
+
+
+def _manner(made: cluster.Cluster) -> str:
+    is_played = made.isolation == "simulation"
+    return "pods are played, no process runs" if is_played else f"mount paths by {made.isolation}"
+
+
 def _usage(made: cluster.Cluster) -> str:
     lines = [
-        f"The sandbox serves Kubernetes at {made.url}.",
-        f"Pods get their mount paths by {made.isolation}.",
+        f"The sandbox serves Kubernetes at {made.url} ({_manner(made)}).",
         *(f"NFS export {export} is {folder}" for export, folder in made.exports.items()),
         "",
         "Use it from another terminal:",
@@ -72,7 +100,7 @@ def _usage(made: cluster.Cluster) -> str:
         *([f"  export NNI_MOUNTS={made.mounts}"] if made.exports else []),
         "  kubectl get pytorchjobs,pods",
         "",
-        "Ctrl-C ends it and everything that runs in it.",
+        "Ctrl-C here ends it and everything that runs in it.",
     ]
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ import asyncio
 import bisect
 import collections
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Literal
 
 from nni.sandbox import schema
@@ -88,6 +88,21 @@ class Store:
         self._history = history
         self._is_closed = False
         self._tables: collections.defaultdict[str, _Table] = collections.defaultdict(_Table)
+        self.listeners: list[Callable[[str, Change], None]] = []
+        """Told of every write, with its resource, until the store is closed: what ends then ends with the run."""
+
+    def restore(self, resource: str, key: Key, found: schema.Object) -> None:
+        """Put back an object of an earlier run, under the version that it had; versions go on from the highest."""
+        table = self._tables[resource]
+        table.objects[key] = found
+        self.version = max(self.version, int(found["metadata"]["resourceVersion"]))
+        table.compacted = self.version
+
+    def everything(self) -> Iterator[tuple[str, schema.Object]]:
+        """Yield every object with its resource."""
+        for resource, table in self._tables.items():
+            for found in table.objects.values():
+                yield resource, found
 
     def get(self, resource: str, namespace: str, name: str) -> schema.Object | None:
         """Return an object, or None."""
@@ -117,7 +132,7 @@ class Store:
         self.version += 1
         stored = {**new, "metadata": {**new["metadata"], "resourceVersion": str(self.version)}}
         table.objects[key] = stored
-        self._tell(table, Change(self.version, "ADDED" if previous is None else "MODIFIED", stored, previous))
+        self._tell(resource, Change(self.version, "ADDED" if previous is None else "MODIFIED", stored, previous))
         return stored
 
     def remove(self, resource: str, key: Key) -> schema.Object:
@@ -126,18 +141,21 @@ class Store:
         previous = table.objects.pop(key)
         self.version += 1
         last = {**previous, "metadata": {**previous["metadata"], "resourceVersion": str(self.version)}}
-        self._tell(table, Change(self.version, "DELETED", last, previous))
+        self._tell(resource, Change(self.version, "DELETED", last, previous))
         return last
 
     def watch(self, resource: str, since: int | None = None) -> Watch:
-        """Watch a resource, from just after version ``since`` or from now.
+        """Watch a resource, from just after version ``since`` or from now; 0 begins with what there is, as added.
 
         Raises:
             CompactedError: the changes after that version are no longer all kept.
         """
         table = self._tables[resource]
         watch = Watch(table.watches.remove)
-        if since is not None:
+        if since == 0:
+            for found in table.objects.values():
+                watch.push(Change(int(found["metadata"]["resourceVersion"]), "ADDED", found, None))
+        elif since is not None:
             if since < table.compacted:
                 raise CompactedError
             first = bisect.bisect_right(table.history, since, key=lambda change: change.version)
@@ -165,7 +183,11 @@ class Store:
             for watch in list(table.watches):
                 watch.close()
 
-    def _tell(self, table: _Table, change: Change) -> None:
+    def _tell(self, resource: str, change: Change) -> None:
+        table = self._tables[resource]
+        if not self._is_closed:
+            for listen in self.listeners:
+                listen(resource, change)
         table.history.append(change)
         if len(table.history) > self._history:
             table.compacted = table.history.popleft().version

@@ -23,13 +23,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from nni import errors
 
 if TYPE_CHECKING:
     from nni.sandbox import cluster
+    from nni.sandbox.faults import catalogue
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _END_WITHIN = 20.0
@@ -59,27 +60,31 @@ class Sandbox:
         *,
         nfs: Mapping[str, pathlib.Path | None] | None = None,
         node_count: int = 1,
-        cpus: str = "64",
-        memory: str = "256Gi",
-        gpus: str = "8",
+        cpus: str | None = None,
+        memory: str | None = None,
+        gpus: str | None = None,
         isolation: str = "auto",
         environment: Mapping[str, str] | None = None,
+        simulate: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         """Describe the sandbox; it starts on entry.
 
         Args:
             nfs: Directories behind NFS exports (``server:path``); None makes one that is removed at the end.
             node_count: How many nodes.
-            cpus: CPUs of each node, declared only.
-            memory: Memory of each node, declared only.
-            gpus: ``nvidia.com/gpu`` of each node, declared only.
+            cpus: CPUs of each node, declared only; None is 64.
+            memory: Memory of each node, declared only; None is 256Gi.
+            gpus: ``nvidia.com/gpu`` of each node, declared only; None is 8.
             isolation: ``auto``, ``namespaces`` or ``rewrite``.
             environment: Variables that every container finds, beside PATH and LANG.
+            simulate: Acts by which pods are played instead of run, as ``nnictl sandbox --simulate FILE`` has them
+                (an empty list for a plain play); capacities that are None have no bounds then.
         """
         self._arguments: dict[str, Any] = {
             "exports": {export: None if folder is None else str(folder) for export, folder in (nfs or {}).items()},
             "node_count": node_count,
             "capacity": {"cpus": cpus, "memory": memory, "gpus": gpus},
+            "simulate": None if simulate is None else [dict(act) for act in simulate],
             "isolation": isolation,
             "environment": dict(environment or {}),
         }
@@ -112,6 +117,22 @@ class Sandbox:
         self.exports = {export: pathlib.Path(folder) for export, folder in answer["exports"].items()}
         self.pid = self._process.pid
         return self
+
+    @contextlib.contextmanager
+    def faults(self, *wanted: "catalogue.Fault") -> "Iterator[list[SetFault]]":
+        """Let the cluster misbehave for as long as the context lasts (``nni.testing.faults`` has the kinds)."""
+        from nni.sandbox.faults import reading  # noqa: PLC0415 - most tests of others set no fault
+
+        control = Connection(self)
+        code, answer = control.call("POST", "/sandbox/faults", [reading.write(fault) for fault in wanted])
+        if code != 201:
+            raise errors.SandboxError(answer["message"])
+        made = [SetFault(control, described["id"]) for described in answer["faults"]]
+        try:
+            yield made
+        finally:
+            for fault in made:
+                control.call("DELETE", f"/sandbox/faults/{fault.id}")
 
     def __exit__(self, *_: object) -> None:
         """Stop it and all that runs in it."""
@@ -177,6 +198,20 @@ class Connection:
         return f"{collection}?watch=1&timeoutSeconds={timeout}&fieldSelector=metadata.name%3D{name}"
 
 
+class SetFault:
+    """A fault that is in force."""
+
+    def __init__(self, control: Connection, fault_id: str) -> None:
+        self.id = fault_id
+        self._control = control
+
+    @property
+    def hits(self) -> int:
+        """How often it has struck by now."""
+        listed = self._control.call("GET", "/sandbox/faults")[1]["faults"]
+        return int(next(described["hits"] for described in listed if described["id"] == self.id))
+
+
 async def _serve(options: "cluster.Options") -> None:
     from nni.sandbox import cluster  # noqa: PLC0415 - what only the sandbox's own process needs
 
@@ -192,27 +227,32 @@ async def _serve(options: "cluster.Options") -> None:
             transport.close()
 
 
-def _main(text: str) -> int:
+def _options(text: str) -> "cluster.Options":
     from nni.sandbox import cluster, nodes  # noqa: PLC0415
+    from nni.sandbox.simulation import script  # noqa: PLC0415
 
     given = json.loads(text)
-    exports = given.pop("exports")
+    exports, acts = given.pop("exports"), given.pop("simulate")
+    usual = nodes.Capacity() if acts is None else nodes.BOUNDLESS
+    asked = {name: value for name, value in given.pop("capacity").items() if value is not None}
     environment = {
         "PATH": f"{pathlib.Path(sys.executable).parent}:{_PATH}",
         "LANG": "C.UTF-8",
         **given.pop("environment"),
     }
-    options = cluster.Options(
-        **given
-        | {
-            "exports": {export: folder and pathlib.Path(folder) for export, folder in exports.items()},
-            "capacity": nodes.Capacity(**given["capacity"]),
-            "environment": environment,
-        }
+    return cluster.Options(
+        exports={export: folder and pathlib.Path(folder) for export, folder in exports.items()},
+        capacity=dataclasses.replace(usual, **asked),
+        simulation=None if acts is None else script.read(acts),
+        environment=environment,
+        **given,
     )
+
+
+def _main(text: str) -> int:
     try:
-        asyncio.run(_serve(options))
-    except errors.SandboxError as error:
+        asyncio.run(_serve(_options(text)))
+    except (errors.SandboxError, errors.ConfigError) as error:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return 2
     return 0

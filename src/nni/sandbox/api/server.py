@@ -3,8 +3,9 @@
 import asyncio
 import hmac
 import json
+import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp import web
 from nni import errors
 from nni.sandbox import kinds, patches, registry, schema, status, tables
 from nni.sandbox.api import discovery, listing, logs, openapi, query, reviews, target, watching
+from nni.sandbox.faults import endpoint, requests
 
 _LARGEST_BODY = 3 * 1024 * 1024
 
@@ -20,11 +22,20 @@ class Server:
     """Serves one cluster on loopback."""
 
     def __init__(
-        self, objects: registry.Registry, served: kinds.Kinds, token: str, log_files: logs.Source
-    ) -> None:  # fmt: skip
+        self,
+        objects: registry.Registry,
+        served: kinds.Kinds,
+        tokens: Collection[str],
+        log_files: logs.Source,
+        *,
+        interference: requests.Interference,
+        control: endpoint.Endpoint,
+    ) -> None:
         self._objects = objects
         self._kinds = served
-        self._token = token
+        self._tokens = tokens
+        self._interference = interference
+        self._control = control
         self._logs = log_files
         self._hosts: frozenset[str] = frozenset()
         self._runner = web.ServerRunner(
@@ -40,7 +51,8 @@ class Server:
         except OSError as error:
             await self._runner.cleanup()
             raise errors.SandboxError(
-                f"Port {port} on 127.0.0.1 cannot be listened on ({error.strerror}); choose another with --port."
+                f"Port {port} on 127.0.0.1 cannot be listened on ({os.strerror(error.errno or 0)}); "
+                "choose another with --port."
             ) from error
         taken = int(self._runner.addresses[0][1])
         self._hosts = frozenset(f"{host}:{taken}" for host in ("127.0.0.1", "localhost", "[::1]"))
@@ -53,7 +65,7 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             self._admit(request)
-            return await self._answer(request)
+            return await self._interference.around(request, self._answer)
         except status.Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
             return _json(refusal.body(), refusal.code, headers)
@@ -62,7 +74,8 @@ class Server:
         if request.headers.get("Host", "").lower() not in self._hosts:
             raise status.forbidden("this server answers to 127.0.0.1 and localhost only")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), self._token.encode()):
+        is_known = any(hmac.compare_digest(token.encode(), each.encode()) for each in self._tokens)
+        if scheme.lower() != "bearer" or not is_known:
             raise status.Refusal(401, "Unauthorized", "Unauthorized")
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -84,9 +97,11 @@ class Server:
                 raise _method_not_allowed()
 
     async def _answer_about_itself(self, request: web.BaseRequest, steps: list[str]) -> web.Response | None:
-        """Answer what is not about objects: health, discovery, reviews."""
+        """Answer what is not about objects: health, discovery, reviews, the sandbox's own faults."""
         if steps in (["healthz"], ["livez"], ["readyz"]):
             return web.Response(text="ok")
+        if request.path.startswith(endpoint.PREFIX):
+            return await self._control.answer(request)
         if request.method == "GET":
             found = discovery.answer(self._kinds, steps) or self._describe(steps)
             return None if found is None else _json(found)
@@ -138,7 +153,13 @@ class Server:
             return dress([found], version) if dress else found
 
         try:
-            await watching.stream(self._objects, what, asked, dressed, response.write)
+            await self._interference.follow(
+                request,
+                what,
+                asked,
+                lambda send: watching.stream(self._objects, what, asked, dressed, send),
+                response.write,
+            )
             await response.write_eof()
         except ConnectionError:
             pass  # the client has left

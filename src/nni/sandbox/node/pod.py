@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import fnmatch
 import os
 import pathlib
 import shutil
@@ -55,6 +56,12 @@ class PodLife:
         self._stop = asyncio.Event()
         self._grace = 30.0
         self._shorter = asyncio.Event()
+        self._fates: dict[str, tuple[int, str]] = {}
+        """Exit code and reason of containers that were killed for something, by name."""
+        self._doomed: asyncio.Queue[launching.Process] = asyncio.Queue()
+        self._verdict: schema.Object = {}
+        """What stands in the status whatever the containers say."""
+        self._has_power = True
         self.logs: dict[str, list[logfiles.LogFile]] = {}
         """By container, one for each run."""
 
@@ -64,15 +71,41 @@ class PodLife:
         self._stop.set()
         self._shorter.set()
 
+    def fail(self, reason: str, message: str, grace: float) -> None:
+        """End it as failed whatever its containers say, as the kubelet does with what it evicts."""
+        self._verdict = {"phase": "Failed", "reason": reason, "message": message}
+        self.stop(grace)
+
+    def exceed_memory(self, containers: str) -> None:
+        """Kill the running containers whose names match a pattern, for their memory."""
+        self._kill(containers, (137, "OOMKilled"))
+
+    def lose(self) -> None:
+        """Let its node lose power: its containers end, and nothing is told any more."""
+        self._has_power = False
+        if self._pod["spec"].get("restartPolicy", "Always") != "Never":
+            message = (
+                f"Node {self._pod['spec']['nodeName']} which was running pod {self._pod['metadata']['name']} was lost"
+            )
+            self._verdict = {"phase": "Failed", "reason": "NodeLost", "message": message}
+        self._kill("*", (255, "Unknown"))
+        self.stop(0)
+
+    def regain(self) -> None:
+        """Let its node have power again: what has become of it is told."""
+        self._has_power = True
+        self._tell()
+
     async def run(self) -> None:
         """Live until all containers have ended for good or the pod is deleted."""
         self._folder.mkdir()
         (self._folder / "home").mkdir()
         async with asyncio.TaskGroup() as group:
-            undertaker = group.create_task(self._end_on_stop())
+            helpers = [group.create_task(self._end_on_stop()), group.create_task(self._end_the_doomed())]
             with contextlib.suppress(StoppedError):
                 await self._live()
-            undertaker.cancel()
+            for task in helpers:
+                task.cancel()
 
     def forget(self) -> None:
         """Remove its directory."""
@@ -149,7 +182,8 @@ class PodLife:
         state.number = f"{self._pod['metadata']['uid']}-{name}-{state.restarts}"
         self._tell()
         code = await self._accompany(name, process, log)
-        self._end(state, code, started, _last_words(state.container, message, log, code))
+        code, reason = self._fates.pop(name, (code, ""))
+        self._end(state, code, started, _last_words(state.container, message, log, code), reason)
         self._tell()
 
     async def _accompany(self, name: str, process: launching.Process, log: logfiles.LogFile) -> int:
@@ -225,6 +259,17 @@ class PodLife:
         for process in list(self._processes.values()):
             await process.kill()
 
+    def _kill(self, containers: str, fate: tuple[int, str]) -> None:
+        """Kill the running containers whose names match a pattern, and remember what for."""
+        for name, process in self._processes.items():
+            if fnmatch.fnmatchcase(name, containers):
+                self._fates[name] = fate
+                self._doomed.put_nowait(process)
+
+    async def _end_the_doomed(self) -> None:
+        while True:
+            await (await self._doomed.get()).kill()
+
     async def _until_references_change(self) -> None:
         """Wait until a secret or a config map changes: what was missing may have come."""
         watches = [self._objects.store.watch(kind.resource) for kind in (kinds.SECRET, kinds.CONFIG_MAP)]
@@ -266,14 +311,17 @@ class PodLife:
     def _tell(self) -> None:
         metadata = self._pod["metadata"]
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
-        if current is None or current["metadata"]["uid"] != metadata["uid"]:
+        is_gone = current is None or current["metadata"]["uid"] != metadata["uid"]
+        if current is None or is_gone or not self._has_power:
             return
         told = podstatus.build(
             current, self._main, self._initial, self._objects.now, address=self._address, started=self._started
         )
-        self._objects.set_status(kinds.POD, current, told)
+        self._objects.set_status(kinds.POD, current, {**told, **self._verdict})
 
     def _record(self, category: str, reason: str, message: str, container: str = "") -> None:
+        if not self._has_power:
+            return
         path = f"spec.containers{{{container}}}" if container else ""
         self._ground.recorder.record(self._pod, category, reason, message, path)
 

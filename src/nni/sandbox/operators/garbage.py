@@ -26,20 +26,24 @@ class GarbageCollector:
                 group.create_task(self._follow(kind, self._objects.store.watch(kind.resource, 0)))
 
     async def _follow(self, kind: kinds.Kind, watch: store.Watch) -> None:
-        async for change in watch:
-            metadata = change.object["metadata"]
-            owners = metadata.get("ownerReferences", [])
-            identity = (kind, metadata.get("namespace", ""), metadata["name"])
-            if change.happening == "DELETED":
-                self._forget(metadata["uid"], identity[1], owners)
-                self._release(metadata["uid"])
-                continue
-            for owner in owners:
-                self._dependents[owner["uid"]][metadata["uid"]] = identity
-            if owners and not any(self._find_owner(owner, identity[1]) for owner in owners):
-                self._delete(identity, metadata["uid"])
-            if metadata.get("deletionTimestamp"):
-                self._finalize(identity, change.object)
+        with contextlib.closing(watch):
+            async for change in watch:
+                self._see(kind, change)
+
+    def _see(self, kind: kinds.Kind, change: store.Change) -> None:
+        metadata = change.object["metadata"]
+        owners = metadata.get("ownerReferences", [])
+        identity = (kind, metadata.get("namespace", ""), metadata["name"])
+        if change.happening == "DELETED":
+            self._forget(metadata["uid"], identity[1], owners)
+            self._release(metadata["uid"])
+            return
+        for owner in owners:
+            self._dependents[owner["uid"]][metadata["uid"]] = identity
+        if owners and not any(self._find_owner(owner, identity[1]) for owner in owners):
+            self._delete(identity, metadata["uid"])
+        if metadata.get("deletionTimestamp"):
+            self._finalize(identity, change.object)
 
     def _forget(self, uid: str, namespace: str, owners: Sequence[schema.Object]) -> None:
         for owner in owners:

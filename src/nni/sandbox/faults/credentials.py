@@ -1,0 +1,32 @@
+"""The fault that lets tokens expire."""
+
+from collections.abc import Callable
+
+from nni.sandbox import status
+from nni.sandbox.faults import board, catalogue
+
+
+class Expiry:
+    """Knows which tokens have expired."""
+
+    def __init__(self, faults: board.Board, renew: Callable[[], str]) -> None:
+        """Take what makes a new token, publishes it in the kubeconfig, and returns it."""
+        self._faults = faults
+        self._renew = renew
+        self._renewed: list[str] = []
+        self._since: dict[str, int] = {}
+        """By fault: how many tokens had been renewed before it. Those, and all older ones, are expired by it."""
+        faults.on_add(self._expire)
+
+    def check(self, token: str) -> None:
+        """Raise the 401 refusal for a token that has expired."""
+        for entry, _ in self._faults.of(catalogue.ExpiredCredentials):
+            if token not in self._renewed[self._since[entry.id] :] and entry.hit():
+                raise status.Refusal(401, "Unauthorized", "Unauthorized")
+
+    def _expire(self, entry: board.Entry) -> None:
+        fault = entry.fault
+        if isinstance(fault, catalogue.ExpiredCredentials):
+            self._since[entry.id] = len(self._renewed)
+            if fault.is_rotated:
+                self._renewed.append(self._renew())
