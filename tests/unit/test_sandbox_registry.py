@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from nni.sandbox import kinds, patches, registry, schema, status, store
-from nni.sandbox.operators import pytorchjob_webhook
+from nni.sandbox.operators import training_webhook
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
 
 @pytest.fixture
 def objects() -> registry.Registry:
-    webhooks = {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
+    webhooks = {kinds.PYTORCH_JOB.resource: training_webhook.check_pytorch}
     made = registry.Registry(store.Store(), schema.load(), lambda: MOMENT, webhooks)
     made.create(kinds.NAMESPACE, "", {"metadata": {"name": "default"}})
     return made

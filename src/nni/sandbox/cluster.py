@@ -25,7 +25,7 @@ from nni.sandbox import (
 )
 from nni.sandbox.api import server
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
-from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
+from nni.sandbox.operators import fleet
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -74,9 +74,8 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     try:
         async with launching.Launcher(folder, options.isolation) as launcher:
             exports = _exports(options.exports, folder)
-            objects = registry.Registry(
-                store.Store(), schema.load(), times.utc_now, {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
-            )
+            stored = store.Store()
+            objects = registry.Registry(stored, schema.load(), times.utc_now, fleet.webhooks(stored))
             served = kinds.Kinds()
             _furnish(objects, options)
             ground = pod.Ground(
@@ -109,10 +108,8 @@ async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: p
             group.create_task(_guard(launcher, objects.store))
             planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
             group.create_task(planner.run(objects.store.watch(kinds.POD.resource)))
-            group.create_task(garbage.GarbageCollector(objects, served).run())
-            group.create_task(namespaces.Namespaces(objects, served).run())
-            jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
-            group.create_task(jobs.run())
+            for operator in fleet.operators(objects, served):
+                group.create_task(operator.run())
             yield url
             objects.store.close()
             await api.stop()

@@ -158,8 +158,14 @@ def _field(line: str) -> Field:
         expression=expression,
         is_required=name.endswith("*"),
         merge_key=options.get("by"),
-        default={"false": False, "true": True}.get(options.get("=", "")),
+        default=_default(options.get("=")),
     )
+
+
+def _default(word: str | None) -> Any:
+    if word is None or word in ("false", "true"):
+        return {"false": False, "true": True}.get(word or "")
+    return int(word) if word.isdigit() else word
 
 
 def _check_scalar(expression: str, value: Any, path: str, report: Report) -> None:

@@ -1,6 +1,23 @@
 """The conditions of a kubeflow.org/v1 job, in the order and with the gaps of the Training Operator."""
 
+from typing import NamedTuple
+
 from nni.sandbox import schema, times
+
+
+class Step(NamedTuple):
+    """One condition that a job comes to."""
+
+    condition: str
+    message: str
+    category: str = ""
+    """Of the event that tells it: ``Normal`` or ``Warning``; empty for none."""
+
+
+def numbers(state: schema.Object, role: str) -> tuple[int, int, int]:
+    """Read how many replicas of a role are active, have succeeded and have failed."""
+    counted = state.get("replicaStatuses", {}).get(role, {})
+    return counted.get("active", 0), counted.get("succeeded", 0), counted.get("failed", 0)
 
 
 def value(state: schema.Object, condition: str) -> bool:
