@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from nni.sandbox import events, kinds, registry, store
-from nni.sandbox.operators import garbage, namespaces, pytorch, tensorflow, training, training_webhook
+from nni.sandbox.operators import (
+    garbage,
+    job,
+    jobset,
+    namespaces,
+    pytorch,
+    tensorflow,
+    trainer_webhook,
+    training,
+    training_webhook,
+    trainjob,
+)
 
 
 class Operator(Protocol):
@@ -16,18 +27,19 @@ class Operator(Protocol):
 
 def operators(objects: registry.Registry, served: kinds.Kinds) -> Sequence[Operator]:
     """Make every operator of the sandbox."""
-    recorders = {
-        name: events.Recorder(objects, name)
-        for name in (pytorch.FRAMEWORK.operator, tensorflow.FRAMEWORK.operator)
-    }  # fmt: skip
+
+    def recorder(name: str) -> events.Recorder:
+        return events.Recorder(objects, name)
+
     return (
         garbage.GarbageCollector(objects, served),
         namespaces.Namespaces(objects, served),
-        training.TrainingJobs(
-            objects, recorders[pytorch.FRAMEWORK.operator], pytorch.FRAMEWORK, pytorch.adapt, pytorch.judge
-        ),
-        training.TrainingJobs(
-            objects, recorders[tensorflow.FRAMEWORK.operator], tensorflow.FRAMEWORK, tensorflow.adapt, tensorflow.judge
+        job.Jobs(objects, recorder("job-controller")),
+        jobset.JobSets(objects, recorder("jobset")),
+        trainjob.TrainJobs(objects, recorder("trainer-trainjob-controller")),
+        *(
+            training.TrainingJobs(objects, recorder(each.FRAMEWORK.operator), each.FRAMEWORK, each.adapt, each.judge)
+            for each in (pytorch, tensorflow)
         ),
     )
 
@@ -37,4 +49,7 @@ def webhooks(objects: store.Store) -> dict[str, registry.Webhook]:
     return {
         kinds.PYTORCH_JOB.resource: training_webhook.check_pytorch,
         kinds.TF_JOB.resource: training_webhook.check_tensorflow,
+        kinds.TRAIN_JOB.resource: trainer_webhook.TrainJobWebhook(objects).check,
+        kinds.JOB_SET.resource: trainer_webhook.check_jobset,
+        **{each.resource: trainer_webhook.check_runtime(each) for each in trainjob.RUNTIMES.values()},
     }
