@@ -167,7 +167,10 @@ class Registry:
 
     def set_finalizers(self, kind: kinds.Kind, found: schema.Object, finalizers: list[str]) -> None:
         """Write the finalizers of an object; one that waits for its last one goes."""
-        self._put_or_finish(kind, {**found, "metadata": {**found["metadata"], "finalizers": finalizers}})
+        metadata = {name: value for name, value in found["metadata"].items() if name != "finalizers"}
+        if finalizers:
+            metadata["finalizers"] = finalizers
+        self._put_or_finish(kind, {**found, "metadata": metadata})
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str) -> None:
         if not kind.is_namespaced:

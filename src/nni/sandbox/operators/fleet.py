@@ -10,6 +10,7 @@ from nni.sandbox.operators import (
     jobset,
     namespaces,
     pytorch,
+    runtimes,
     tensorflow,
     trainer_webhook,
     training,
@@ -37,6 +38,7 @@ def operators(objects: registry.Registry, served: kinds.Kinds) -> Sequence[Opera
         job.Jobs(objects, recorder("job-controller")),
         jobset.JobSets(objects, recorder("jobset")),
         trainjob.TrainJobs(objects, recorder("trainer-trainjob-controller")),
+        *(runtimes.Runtimes(objects, kind) for kind in trainjob.RUNTIMES.values()),
         *(
             training.TrainingJobs(objects, recorder(each.FRAMEWORK.operator), each.FRAMEWORK, each.adapt, each.judge)
             for each in (pytorch, tensorflow)

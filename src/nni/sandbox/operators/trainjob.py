@@ -10,6 +10,7 @@ from nni.sandbox import events, jobs, kinds, registry, schema, status, times
 from nni.sandbox.operators import conditions, control, dependents, trainjob_jobset
 
 RUNTIMES = {each.kind: each for each in (kinds.TRAINING_RUNTIME, kinds.CLUSTER_TRAINING_RUNTIME)}
+"""By the kind that a TrainJob's reference names."""
 _OURS = "trainer.kubeflow.org/trainjob-controller"
 _TOO_LATE = ("DeadlineExceeded", "TrainJob exceeded its active deadline")
 
