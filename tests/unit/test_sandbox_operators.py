@@ -33,8 +33,8 @@ class World:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            for operator in fleet.operators(self.objects, kinds.Kinds()):
-                group.create_task(operator.run())
+            for run in fleet.operators(self.objects, kinds.Kinds()).values():
+                group.create_task(run())
             yield
             self.objects.store.close()
 

@@ -108,8 +108,8 @@ async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: p
             group.create_task(_guard(launcher, objects.store))
             planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
             group.create_task(planner.run(objects.store.watch(kinds.POD.resource)))
-            for operator in fleet.operators(objects, served):
-                group.create_task(operator.run())
+            for run in fleet.operators(objects, served).values():
+                group.create_task(run())
             yield url
             objects.store.close()
             await api.stop()

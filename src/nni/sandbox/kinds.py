@@ -72,6 +72,8 @@ class Kind:
     selectable: Selectable = dataclasses.field(default_factory=lambda: _BY_NAME)
     subresources: tuple[str, ...] = ()
     """Beside ``status``."""
+    deletion_policy: str = "Background"
+    """What becomes of its dependents when a request to delete it does not say."""
 
     @property
     def resource(self) -> str:
@@ -123,7 +125,7 @@ SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", ("sa",), h
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",))
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", has_status=False)
 JOB = Kind(
-    "batch", "v1", "Job", "jobs", (), ("all",), has_generation=True,
+    "batch", "v1", "Job", "jobs", (), ("all",), has_generation=True, deletion_policy="Orphan",
     selectable=_BY_NAME | {"status.successful": _path("status", "succeeded")},
 )  # fmt: skip
 PYTORCH_JOB = Kind("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", is_custom=True, has_generation=True)

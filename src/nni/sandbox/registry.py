@@ -31,6 +31,7 @@ class Deletion:
     grace: int | None = None
     """Seconds; None is the object's own."""
     policy: str = "Background"
+    """Empty is the kind's own."""
     uid: str | None = None
     version: str | None = None
     is_dry: bool = False
@@ -143,7 +144,7 @@ class Registry:
                 name, "Precondition failed: ResourceVersion in precondition: "
                 f"{how.version}, ResourceVersion in object meta: {metadata['resourceVersion']}"
             )  # fmt: skip
-        finalizers = _with_policy(metadata.get("finalizers", []), how.policy)
+        finalizers = _with_policy(metadata.get("finalizers", []), how.policy or kind.deletion_policy)
         grace = _grace(kind, current, how)
         if how.is_dry:
             return current

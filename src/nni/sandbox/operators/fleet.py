@@ -1,7 +1,8 @@
 """All operators and their webhooks, made and joined here."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from nni.sandbox import events, kinds, registry, store
 from nni.sandbox.operators import (
@@ -18,32 +19,36 @@ from nni.sandbox.operators import (
     trainjob,
 )
 
-
-class Operator(Protocol):
-    """What follows the store and makes true what it says."""
-
-    async def run(self) -> None:
-        """Work until the store is closed."""
+Run = Callable[[], Coroutine[Any, Any, None]]
+"""Works until the store is closed; a further call begins anew with what there is."""
 
 
-def operators(objects: registry.Registry, served: kinds.Kinds) -> Sequence[Operator]:
-    """Make every operator of the sandbox."""
+def operators(objects: registry.Registry, served: kinds.Kinds) -> dict[str, Run]:
+    """Make every operator of the sandbox, by the names under which clusters run them."""
 
     def recorder(name: str) -> events.Recorder:
         return events.Recorder(objects, name)
 
-    return (
-        garbage.GarbageCollector(objects, served),
-        namespaces.Namespaces(objects, served),
-        job.Jobs(objects, recorder("job-controller")),
-        jobset.JobSets(objects, recorder("jobset")),
-        trainjob.TrainJobs(objects, recorder("trainer-trainjob-controller")),
-        *(runtimes.Runtimes(objects, kind) for kind in trainjob.RUNTIMES.values()),
-        *(
-            training.TrainingJobs(objects, recorder(each.FRAMEWORK.operator), each.FRAMEWORK, each.adapt, each.judge)
-            for each in (pytorch, tensorflow)
-        ),
-    )
+    trainer = trainjob.TrainJobs(objects, recorder("trainer-trainjob-controller"))
+    held = [runtimes.Runtimes(objects, kind) for kind in trainjob.RUNTIMES.values()]
+    frameworks = [
+        training.TrainingJobs(objects, recorder(each.FRAMEWORK.operator), each.FRAMEWORK, each.adapt, each.judge)
+        for each in (pytorch, tensorflow)
+    ]
+    return {
+        "garbage-collector": lambda: garbage.GarbageCollector(objects, served).run(),
+        "namespace-controller": namespaces.Namespaces(objects, served).run,
+        "job-controller": job.Jobs(objects, recorder("job-controller")).run,
+        "jobset-controller": jobset.JobSets(objects, recorder("jobset")).run,
+        "trainer": lambda: _together(trainer.run, *(each.run for each in held)),
+        "training-operator": lambda: _together(*(each.run for each in frameworks)),
+    }
+
+
+async def _together(*runs: Run) -> None:
+    async with asyncio.TaskGroup() as group:
+        for run in runs:
+            group.create_task(run())
 
 
 def webhooks(objects: store.Store) -> dict[str, registry.Webhook]:
