@@ -27,8 +27,9 @@ _SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates", "affinity")
 
 def fill(body: schema.Object, now: times.Now) -> schema.Object:
     """Fill the defaults, and the labels by which a job's pods are known."""
-    spec = {**_DEFAULTS, **body["spec"]}
-    if "completions" not in spec and "parallelism" not in body["spec"]:
+    given = body.get("spec", {})
+    spec = {**_DEFAULTS, "template": {}, **given}
+    if "completions" not in spec and "parallelism" not in given:
         spec["completions"] = 1
     if spec["manualSelector"]:
         return {**body, "spec": spec}
@@ -57,7 +58,7 @@ def fill_set(body: schema.Object, now: times.Now) -> schema.Object:
 
 def fill_train(body: schema.Object, now: times.Now) -> schema.Object:
     """Write into each runtime patch of a TrainJob when it came."""
-    patches = body["spec"].get("runtimePatches")
+    patches = body.get("spec", {}).get("runtimePatches")
     if not patches:
         return body
     stamped = [{"time": times.stamp(now()), **each} for each in patches]

@@ -95,7 +95,9 @@ def _elastic(job: schema.Object, elastic: schema.Object, counts: dict[str, int])
     if "rdzvId" in elastic:
         found["PET_RDZV_ID"] = elastic["rdzvId"]
     if elastic.get("rdzvConf"):
-        found["PET_RDZV_CONF"] = ",".join(f"{each['key']}={each['value']}" for each in elastic["rdzvConf"])
+        found["PET_RDZV_CONF"] = ",".join(
+            f"{each.get('key', '')}={each.get('value', '')}" for each in elastic["rdzvConf"]
+        )
     return found
 
 

@@ -34,6 +34,9 @@ class TrainJobWebhook:
             raise training_webhook.denied("validator.trainjob.trainer.kubeflow.org", problems)
 
     def _problems(self, new: schema.Object, old: schema.Object | None) -> Iterator[str]:
+        if "spec" not in new:
+            yield "unsupported runtime: "
+            return
         reference = new["spec"]["runtimeRef"]
         kind = trainjob.RUNTIMES.get(reference["kind"])
         if kind is None or kind.group != reference["apiGroup"]:
@@ -84,29 +87,54 @@ def check_runtime(kind: kinds.Kind) -> Callable[[schema.Object, schema.Object | 
 
 
 def check_jobset(new: schema.Object, old: schema.Object | None) -> None:
-    """Refuse JobSets whose Jobs or pods would get names that are too long."""
-    name, problems = new["metadata"]["name"], []
+    """Refuse JobSets whose Jobs or pods would get names that are too long, or that name what they do not have."""
+    name, known = new["metadata"]["name"], set[str]()
+    empty = [
+        schema.Finding(
+            f"spec.replicatedJobs[{index}].template.spec.template.spec.containers",
+            "FieldValueRequired",
+            "Required value",
+        )
+        for index, each in enumerate(new["spec"]["replicatedJobs"])
+        if not _container_names(each["template"])
+    ]
+    if empty:
+        raise kinds.JOB_SET.invalid(name, empty)
+    problems: list[str] = []
     for each in new["spec"]["replicatedJobs"]:
-        job = f"{name}-{each['name']}-{each['replicas'] - 1}"
-        pods = each["template"]["spec"].get("completions")
-        rest = f"{pods - 1}-abcde" if pods is not None else ""
-        start = "JobSet name is too long,"
-        if len(job) > 63:
-            problems.append(f"{start} job names generated for this JobSet will exceed 63 characters")
-        if rest and len(f"{job}-{rest}") > 63:
-            problems.append(f"{start} pod names generated for this JobSet will exceed 63 characters")
+        problems += _length_problems(name, each)
+        known.add(each["name"])
+        problems += [
+            f"replicatedJob: {each['name']} cannot depend on replicatedJob: {other['name']}"
+            for other in each.get("dependsOn", [])
+            if other["name"] not in known
+        ]
+    problems += [
+        f"invalid replicatedJob name '{target}' does not appear in .spec.ReplicatedJobs"
+        for target in new["spec"]["successPolicy"].get("targetReplicatedJobs", [])
+        if target not in known
+    ]
     if problems:
         # This webhook joins its errors by line ends.
         raise training_webhook.denied("vjobset.kb.io", ["\n".join(problems)])
 
 
+def _length_problems(name: str, replicated: schema.Object) -> Iterator[str]:
+    job = f"{name}-{replicated['name']}-{replicated['replicas'] - 1}"
+    pods = replicated["template"]["spec"].get("completions")
+    if len(job) > 63:
+        yield "JobSet name is too long, job names generated for this JobSet will exceed 63 characters"
+    if pods is not None and len(f"{job}-{pods - 1}-abcde") > 63:
+        yield "JobSet name is too long, pod names generated for this JobSet will exceed 63 characters"
+
+
 def _broken_rules(new: schema.Object, old: schema.Object | None) -> Iterator[schema.Finding]:
-    name, spec = new["metadata"]["name"], new["spec"]
+    name, spec = new["metadata"]["name"], new.get("spec", {})
     if not _LABEL.match(name):
         yield _rule("<nil>", "object", "metadata.name must match RFC 1035 DNS label format")
     if len(name) > 63:
         yield _rule("<nil>", "object", "metadata.name must be no more than 63 characters")
-    if spec["managedBy"] not in _MANAGERS:
+    if spec.get("managedBy", _MANAGERS[0]) not in _MANAGERS:
         rule = "ManagedBy must be trainer.kubeflow.org/trainjob-controller or kueue.x-k8s.io/multikueue if set"
         yield _rule("spec.managedBy", "string", rule)
     if spec.get("activeDeadlineSeconds", 1) < 1:
@@ -126,15 +154,15 @@ def _rule(path: str, word: str, rule: str) -> schema.Finding:
 def _environment_problems(spec: schema.Object, runtime: schema.Object) -> Iterator[str]:
     variables = spec.get("trainer", {}).get("env", [])
     reserved = sorted(each["name"] for each in variables if each["name"] in trainjob_jobset.RESERVED)
-    if reserved and "torch" in runtime["spec"].get("mlPolicy", {}):
+    if reserved and "torch" in runtime.get("spec", {}).get("mlPolicy", {}):
         rule = f"must not have reserved envs, invalid envs configured: [{' '.join(reserved)}]"
         yield f"spec.trainer.env: Invalid value: {_written(variables)}: {rule}"
 
 
 def _patch_problems(spec: schema.Object, runtime: schema.Object) -> Iterator[str]:
     given = spec.get("runtimePatches", [])
-    jobs = runtime["spec"].get("template", {}).get("spec", {}).get("replicatedJobs", [])
-    names = {each["name"]: _container_names(each["template"]["spec"]["template"]["spec"]) for each in jobs}
+    jobs = runtime.get("spec", {}).get("template", {}).get("spec", {}).get("replicatedJobs", [])
+    names = {each["name"]: _container_names(each["template"]) for each in jobs}
     value = f"{_PATCHES}: Invalid value: {_written(given)}:"
     for patch in given:
         if not _MANAGER.match(patch["manager"]):
@@ -159,7 +187,8 @@ def _container_rules(patch: schema.Object, known: set[str]) -> Iterator[str]:
                 yield f"must not have envs for the {', '.join(reserved)} containers"
 
 
-def _container_names(pod: schema.Object) -> set[str]:
+def _container_names(job: schema.Object) -> set[str]:
+    pod = job.get("spec", {}).get("template", {}).get("spec", {})
     return {each["name"] for part in ("initContainers", "containers") for each in pod.get(part, [])}
 
 

@@ -39,7 +39,12 @@ def denied(webhook: str, problems: list[str]) -> status.Refusal:
 def _check(
     framework: training_pods.Framework, special: _Problems, new: schema.Object, old: schema.Object | None
 ) -> None:
-    problems = [*_name_problems(new["metadata"]["name"]), *_policy_problems(new["spec"], old), *special(new["spec"])]
+    spec = new.get("spec", {})
+    problems = [*_name_problems(new["metadata"]["name"]), *_policy_problems(spec, old)]
+    if framework.field in spec:
+        problems += special(spec)
+    else:
+        problems.append(f"spec.{framework.field}: Required value: must be required")
     if problems:
         singular = framework.kind.singular
         raise denied(f"validator.{singular}.training-operator.kubeflow.org", list(dict.fromkeys(problems)))

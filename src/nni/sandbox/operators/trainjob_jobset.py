@@ -20,11 +20,12 @@ _RANK = {"fieldRef": {"fieldPath": "metadata.annotations['batch.kubernetes.io/jo
 
 def build(types: schema.Types, job: schema.Object, runtime: schema.Object) -> schema.Object:
     """Make the JobSet."""
-    spec, policy = job["spec"], runtime["spec"].get("mlPolicy")
-    template = copy.deepcopy(runtime["spec"]["template"])
+    spec, given = job["spec"], copy.deepcopy(runtime.get("spec", {}))
+    template, policy = given.get("template", {}), given.get("mlPolicy")
     made = template.get("spec", {})
     made["replicatedJobs"] = _patched(types, made.get("replicatedJobs", []), spec.get("runtimePatches", []))
     for replicated in made["replicatedJobs"]:
+        replicated["template"].setdefault("spec", {}).setdefault("template", {}).setdefault("spec", {})
         step = replicated["template"].get("metadata", {}).get("labels", {}).get(STEP)
         if step == "trainer":
             _train(job, replicated, policy)
