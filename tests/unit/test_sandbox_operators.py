@@ -417,15 +417,20 @@ async def test_a_finished_batch_job_goes_when_its_time_is_up(world: World) -> No
         (kinds.JOB, job()),
         (kinds.PYTORCH_JOB, training(kinds.PYTORCH_JOB, Master=1)),
         (kinds.TF_JOB, training(kinds.TF_JOB, Worker=1)),
+        (kinds.TRAIN_JOB, {"metadata": {"name": "j"}, "spec": {"runtimeRef": {"name": "torch-distributed"}}}),
     ],
 )
 async def test_a_deleted_job_takes_its_pods_along_unless_they_are_orphaned(
     world: World, kind: kinds.Kind, body: schema.Object, policy: str, is_kept: bool
 ) -> None:
+    await world.settle()
     await world.create(kind, body)
     await world.delete(kind, "j", policy)
     assert (world.names(kind), len(world.names())) == ([], int(is_kept))
-    assert all("finalizers" not in each["metadata"] for each in world.pods())
+    owners = [each["kind"] for pod in world.pods() for each in pod["metadata"].get("ownerReferences", [])]
+    assert owners == (["Job"] if kind is kinds.TRAIN_JOB and is_kept else [])
+    # What nobody will count any more is let go; the Jobs of an orphaned JobSet still count theirs.
+    assert [pod for pod in world.pods() if "finalizers" in pod["metadata"] and not owners] == []
 
 
 async def test_a_train_job_makes_its_chain_of_objects(world: World) -> None:
@@ -522,6 +527,25 @@ async def test_a_suspended_train_job_starts_over(world: World) -> None:
     assert world.names() == []
 
 
+@pytest.mark.parametrize(
+    ("pod", "is_refused"), [({"nodeSelector": {"a": "b"}}, False), ({"terminationGracePeriodSeconds": 5}, True)]
+)
+async def test_a_waiting_train_job_may_be_sent_elsewhere_but_not_changed(
+    world: World, pod: dict[str, Any], is_refused: bool
+) -> None:
+    await world.create(kinds.TRAINING_RUNTIME, runtime())
+    await world.create(kinds.TRAIN_JOB, train(suspend=True))
+    node = {"name": "node", "template": {"spec": {"template": {"spec": pod}}}}
+    changes = {"template": {"spec": {"replicatedJobs": [node]}}}
+    patch = {"runtimePatches": [{"manager": "kueue.x-k8s.io/manager", "trainingRuntimeSpec": changes}]}
+    world.now += dt.timedelta(seconds=1)  # events of one moment and one name would be taken for the same
+    await world.patch(kinds.TRAIN_JOB, "t", {"spec": patch})
+    assert ("TrainJobResourcesCreationFailed" in world.events("t")) == is_refused
+    if not is_refused:
+        await world.patch(kinds.TRAIN_JOB, "t", {"spec": {"suspend": False}})
+        assert world.pods()[0]["spec"]["nodeSelector"] == {"a": "b"}
+
+
 async def test_a_train_jobs_deadline_counts_from_its_creation(world: World) -> None:
     await world.create(kinds.TRAINING_RUNTIME, runtime())
     await world.create(kinds.TRAIN_JOB, train(activeDeadlineSeconds=60))
@@ -546,6 +570,21 @@ async def test_what_a_jobset_refuses_is_an_event_of_the_train_job(world: World) 
         "JobSet name is too long, pod names generated for this JobSet will exceed 63 characters",
     )
     assert world.conditions(kinds.TRAIN_JOB, "t" * 55) == []
+
+
+async def test_trainers_own_runtime_restarts_a_failing_pod(world: World) -> None:
+    body = train()
+    body["spec"]["runtimeRef"] = {"name": "torch-distributed"}
+    await world.settle()
+    await world.create(kinds.TRAIN_JOB, body)
+    assert world.pods()[0]["spec"]["restartPolicy"] == "OnFailure"
+    await world.play("t-node-0-0", "Running", restarts=5)
+    assert world.conditions(kinds.TRAIN_JOB, "t") == []
+    await world.play("t-node-0-0", "Running", restarts=6)
+    world.objects.finish(kinds.POD, world.pods()[0])
+    await world.settle()
+    assert world.conditions(kinds.TRAIN_JOB, "t") == [("Failed", "True", "FailedJobs")]
+    assert world.conditions(kinds.JOB, "t-node-0")[-1] == ("Failed", "True", "BackoffLimitExceeded")
 
 
 async def test_a_runtime_stays_while_train_jobs_use_it(world: World) -> None:

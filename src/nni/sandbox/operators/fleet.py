@@ -30,7 +30,10 @@ def operators(objects: registry.Registry, served: kinds.Kinds) -> dict[str, Run]
         return events.Recorder(objects, name)
 
     trainer = trainjob.TrainJobs(objects, recorder("trainer-trainjob-controller"))
-    held = [runtimes.Runtimes(objects, kind) for kind in trainjob.RUNTIMES.values()]
+    held = (
+        runtimes.Runtimes(objects, kinds.TRAINING_RUNTIME),
+        runtimes.Runtimes(objects, kinds.CLUSTER_TRAINING_RUNTIME, (runtimes.TORCH,)),
+    )
     frameworks = [
         training.TrainingJobs(objects, recorder(each.FRAMEWORK.operator), each.FRAMEWORK, each.adapt, each.judge)
         for each in (pytorch, tensorflow)

@@ -126,9 +126,9 @@ class JobSets:
         if not is_suspended:
             state = {name: value for name, value in job.get("status", {}).items() if name != "startTime"}
             self._objects.set_status(kinds.JOB, job, state)
-            role = jobset_jobs.role_of(job)
-            wanted = next(each for each in found["spec"]["replicatedJobs"] if each["name"] == role)["template"]["spec"]
-            spec["template"] = _refreshed(spec["template"], wanted["template"])
+            for each in found["spec"]["replicatedJobs"]:
+                if each["name"] == jobset_jobs.role_of(job):
+                    spec["template"] = _refreshed(spec["template"], each["template"]["spec"]["template"])
         metadata = {name: value for name, value in job["metadata"].items() if name != "resourceVersion"}
         changed = {**job, "metadata": metadata, "spec": spec}
         self._objects.replace(kinds.JOB, metadata["namespace"], metadata["name"], changed)

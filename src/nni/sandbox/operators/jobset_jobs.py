@@ -49,12 +49,13 @@ def job(jobset: schema.Object, replicated: schema.Object, index: int) -> schema.
 
 def attempt_of(found: schema.Object) -> int:
     """Read of which attempt of its set a Job is."""
-    return int(found["metadata"]["labels"][_ATTEMPT])
+    text = str(found["metadata"].get("labels", {}).get(_ATTEMPT, ""))
+    return int(text) if text.isdigit() else 0
 
 
 def role_of(found: schema.Object) -> str:
     """Read to which replicated job a Job belongs."""
-    return str(found["metadata"]["labels"][_REPLICATED])
+    return str(found["metadata"].get("labels", {}).get(_REPLICATED, ""))
 
 
 def statuses(jobset: schema.Object, jobs: Sequence[schema.Object]) -> list[schema.Object]:

@@ -8,6 +8,7 @@ from nni.sandbox.operators import jobstatus, training_pods
 FRAMEWORK = training_pods.Framework(
     kind=kinds.PYTORCH_JOB, field="pytorchReplicaSpecs", roles=("Master", "Worker"), chiefs=("Master",),
     container="pytorch", port_name="pytorchjob-port", port=23456, restart_policy="OnFailure",
+    restarting="job", is_failed_by_code=True,
 )  # fmt: skip
 _WAIT = (
     "err=1;for i in $(seq 100); do if nslookup {master}; then err=0 && break; fi;echo waiting for master; sleep 2; "

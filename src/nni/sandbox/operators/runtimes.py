@@ -4,21 +4,50 @@ import collections
 from collections.abc import Sequence
 
 from nni.sandbox import kinds, registry, schema
-from nni.sandbox.operators import control
+from nni.sandbox.operators import control, trainjob_jobset
 
 _IN_USE = "trainer.kubeflow.org/resource-in-use"
+TORCH: schema.Object = {
+    "metadata": {"name": "torch-distributed", "labels": {"trainer.kubeflow.org/framework": "torch"}},
+    "spec": {
+        "mlPolicy": {"numNodes": 1, "torch": {}},
+        "template": {
+            "spec": {
+                "replicatedJobs": [
+                    {
+                        "name": "node",
+                        "template": {
+                            "metadata": {"labels": {trainjob_jobset.STEP: "trainer"}},
+                            "spec": {
+                                "template": {
+                                    "spec": {"containers": [{"name": "node", "image": "pytorch/pytorch"}]},
+                                },
+                            },
+                        },
+                    },
+                ],
+            },
+        },
+    },
+}
+"""The runtime for PyTorch as Trainer ships it: it says nothing of restarts, so a pod that fails is started again."""
 
 
 class Runtimes:
     """Holds runtimes of one kind by a finalizer for as long as TrainJobs refer to them."""
 
-    def __init__(self, objects: registry.Registry, kind: kinds.Kind) -> None:
+    def __init__(self, objects: registry.Registry, kind: kinds.Kind, shipped: Sequence[schema.Object] = ()) -> None:
+        """Take the runtimes of this kind that come with the operator."""
         self._objects = objects
         self._kind = kind
+        self._shipped = shipped
         self._users: collections.defaultdict[control.Name, dict[control.Name, None]] = collections.defaultdict(dict)
 
     async def run(self) -> None:
         """Work until the store is closed."""
+        for each in self._shipped:
+            if self._objects.find(self._kind, "", each["metadata"]["name"]) is None:
+                self._objects.create(self._kind, "", each)
         sources = [(self._kind, control.own_name), (kinds.TRAIN_JOB, self._runtime_of)]
         await control.run(self._objects.store, sources, self._look)
 
@@ -44,7 +73,8 @@ class Runtimes:
 
     def _is_used(self, runtime: control.Name) -> bool:
         users = self._users.get(runtime, {})
-        for user in list(users):
+        while users:
+            user = next(iter(users))
             if self._objects.find(kinds.TRAIN_JOB, *user):
                 return True
             del users[user]

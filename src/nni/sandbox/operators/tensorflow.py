@@ -9,6 +9,7 @@ from nni.sandbox.operators import jobstatus, training_pods
 FRAMEWORK = training_pods.Framework(
     kind=kinds.TF_JOB, field="tfReplicaSpecs", roles=("Chief", "Evaluator", "Master", "PS", "Worker"),
     chiefs=("Chief", "Master"), container="tensorflow", port_name="tfjob-port", port=2222, restart_policy="Never",
+    restarting="TFJob", is_failed_by_code=False,
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ _FIXED = {
 }  # fmt: skip
 _MANAGERS = ("trainer.kubeflow.org/trainjob-controller", "kueue.x-k8s.io/multikueue")
 _PATCHES = "spec.runtimePatches"
+_PLACES = ("nodeSelector", "tolerations", "schedulingGates")
+_IMMUTABLE = 'spec.replicatedJobs: Invalid value: "object": field is immutable'
 
 
 class TrainJobWebhook:
@@ -89,18 +91,15 @@ def check_runtime(kind: kinds.Kind) -> Callable[[schema.Object, schema.Object | 
 def check_jobset(new: schema.Object, old: schema.Object | None) -> None:
     """Refuse JobSets whose Jobs or pods would get names that are too long, or that name what they do not have."""
     name, known = new["metadata"]["name"], set[str]()
+    inside = "template.spec.template.spec.containers"
     empty = [
-        schema.Finding(
-            f"spec.replicatedJobs[{index}].template.spec.template.spec.containers",
-            "FieldValueRequired",
-            "Required value",
-        )
+        schema.Finding(f"spec.replicatedJobs[{index}].{inside}", "FieldValueRequired", "Required value")
         for index, each in enumerate(new["spec"]["replicatedJobs"])
         if not _container_names(each["template"])
     ]
     if empty:
         raise kinds.JOB_SET.invalid(name, empty)
-    problems: list[str] = []
+    problems = [] if old is None or _fixed(old, new) == _fixed(new, old) else [_IMMUTABLE]
     for each in new["spec"]["replicatedJobs"]:
         problems += _length_problems(name, each)
         known.add(each["name"])
@@ -117,6 +116,20 @@ def check_jobset(new: schema.Object, old: schema.Object | None) -> None:
     if problems:
         # This webhook joins its errors by line ends.
         raise training_webhook.denied("vjobset.kb.io", ["\n".join(problems)])
+
+
+def _fixed(jobset: schema.Object, other: schema.Object) -> list[schema.Object]:
+    """Give the part of a JobSet that stays; while it is suspended before or after, pods may be sent elsewhere."""
+    jobs: list[schema.Object] = jobset["spec"]["replicatedJobs"]
+    if not jobset["spec"].get("suspend") and not other["spec"].get("suspend"):
+        return jobs
+    return [{**each, "template": _placeless(each["template"])} for each in jobs]
+
+
+def _placeless(template: schema.Object) -> schema.Object:
+    spec = template["spec"]
+    pod = {name: value for name, value in spec["template"]["spec"].items() if name not in _PLACES}
+    return {**template, "spec": {**spec, "template": {"spec": pod}}}
 
 
 def _length_problems(name: str, replicated: schema.Object) -> Iterator[str]:

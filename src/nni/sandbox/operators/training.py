@@ -149,13 +149,12 @@ class TrainingJobs:
             self._recorder.record(job, "Normal", "ExitedWithCode", f"Pod: {where} exited with code {code}")
         if pod["status"].get("phase") != "Failed" or policy == "Never":
             return state
-        name, is_tensorflow = job["metadata"]["name"], self._kind is kinds.TF_JOB
+        name = job["metadata"]["name"]
         if policy != "ExitCode" or (_NO_CODE if code is None else code) >= 128:
             self._delete(job, [pod], with_services=False)
-            who = f"{self._kind.kind if is_tensorflow else 'job'} {name}"
-            because = f"{who} is restarting because {role} replica(s) failed."
+            because = f"{self._framework.restarting} {name} is restarting because {role} replica(s) failed."
             return self._apply(job, state, [jobstatus.Step("Restarting", because, "Warning")])
-        if is_tensorflow:
+        if not self._framework.is_failed_by_code:
             return state
         because = f'job "{name}" is failing because "{role}" replica(s) failed.'
         return self._apply(job, state, [jobstatus.Step("Failed", because, "Warning")])

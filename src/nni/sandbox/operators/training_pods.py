@@ -28,6 +28,10 @@ class Framework:
     port: int
     restart_policy: str
     """Of replicas that name none."""
+    restarting: str
+    """What the sentence about a restart calls the job."""
+    is_failed_by_code: bool
+    """Under ``ExitCode`` a code that no further try can help fails the job at once, whatever its other replicas do."""
 
     @property
     def operator(self) -> str:
