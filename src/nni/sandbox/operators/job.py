@@ -81,7 +81,7 @@ class Jobs:
         if seconds is None or job["metadata"].get("deletionTimestamp"):
             return None
         ended = max(
-            times.parse(each["lastTransitionTime"])
+            times.parse(each.get("lastTransitionTime", job["metadata"]["creationTimestamp"]))
             for each in state["conditions"]
             if each["type"] in ("Complete", "Failed") and each["status"] == "True"
         )

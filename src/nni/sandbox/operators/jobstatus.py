@@ -41,9 +41,9 @@ def with_condition(
     reason = reason or f"{kind}{condition}"
     before = next((each for each in state.get("conditions", []) if each["type"] == condition), None)
     word = "True" if is_true else "False"
-    if before and (before["status"], before["reason"]) == (word, reason):
+    if before and (before["status"], before.get("reason")) == (word, reason):
         return state
-    changed = moment if before is None or before["status"] != word else before["lastTransitionTime"]
+    changed = moment if before is None or before["status"] != word else before.get("lastTransitionTime", moment)
     new = {
         "type": condition, "status": word, "reason": reason, "message": message,
         "lastUpdateTime": moment, "lastTransitionTime": changed,
