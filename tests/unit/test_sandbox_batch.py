@@ -111,3 +111,17 @@ def ended(phase: str, seconds: int) -> schema.Object:
 def test_the_wait_after_failures_doubles(pods: list[schema.Object], seconds: int | None) -> None:
     expected = None if seconds is None else MOMENT + dt.timedelta(seconds=seconds)
     assert job_pods.replacement_due(pods) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds", "again"),
+    [({}, 3, 10), ({"activeDeadlineSeconds": 7}, 3, 7), ({"activeDeadlineSeconds": 20}, 3, 10), ({}, 10, None)],
+)
+def test_a_job_is_looked_at_again_when_it_may_go_on_or_must_end(
+    objects: registry.Registry, spec: schema.Object, seconds: int, again: int | None
+) -> None:
+    made = objects.create(kinds.JOB, "default", batch_job(**spec))
+    job = {**made, "status": {"startTime": "2026-01-02T03:04:05Z"}}
+    plan = job_plan.make(job, [ended("Failed", 0)], MOMENT + dt.timedelta(seconds=seconds))
+    assert plan.create == ([None] if again is None else [])
+    assert plan.again == (None if again is None else MOMENT + dt.timedelta(seconds=again))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nni.sandbox import kinds, patches, registry, schema, status, store, times
-from nni.sandbox.operators import fleet
+from nni.sandbox.operators import dependents, fleet
 
 START = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
@@ -234,6 +234,16 @@ async def test_restarts_in_place_count_against_the_limit(world: World, restarts:
 
 
 @pytest.mark.parametrize("kind", [kinds.PYTORCH_JOB, kinds.TF_JOB])
+async def test_an_evicted_pod_is_replaced_where_restarts_are_allowed(world: World, kind: kinds.Kind) -> None:
+    await world.create(kind, training(kind, Worker=(1, "OnFailure")))
+    await world.play("j-worker-0", "Running")
+    before = world.pods()[0]["metadata"]["uid"]
+    await world.play("j-worker-0", "Failed", 137)
+    assert world.pods()[0]["metadata"]["uid"] != before
+    assert world.conditions(kind, "j")[-1][0] == "Restarting"
+
+
+@pytest.mark.parametrize("kind", [kinds.PYTORCH_JOB, kinds.TF_JOB])
 async def test_exit_codes_are_retried_for_ever(world: World, kind: kinds.Kind) -> None:
     await world.create(kind, training(kind, {"backoffLimit": 1}, Worker=(1, "ExitCode")))
     for _ in range(5):
@@ -295,6 +305,19 @@ async def test_a_quota_is_an_event_and_the_pod_comes_when_there_is_room(
     async with asyncio.timeout(10):  # it is tried again by itself, after a moment
         await watch.next()
     watch.close()
+
+
+def test_what_an_operator_has_made_is_known_to_it_at_once() -> None:
+    world = World()
+    owner = world.objects.create(kinds.JOB, "default", job())
+    known = dependents.Dependents(world.objects, kinds.JOB, (kinds.POD,))
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "main", "image": "x"}]}}
+    made = known.create(owner, kinds.POD, pod)
+    assert known.of(owner, kinds.POD) == [made]
+    world.objects.delete(kinds.JOB, "default", "j")
+    assert known.strays(("default", "j"), kinds.POD) == [made]
+    again = world.objects.create(kinds.JOB, "default", job())
+    assert (known.of(again, kinds.POD), known.strays(("default", "j"), kinds.POD)) == ([], [made])
 
 
 async def test_a_job_that_another_controller_manages_is_left_alone(world: World) -> None:
@@ -379,6 +402,29 @@ async def test_the_indexes_of_an_indexed_job(world: World) -> None:
     await world.play("j-0-", "Succeeded")
     assert world.state(kinds.JOB, "j")["completedIndexes"] == "0-2"
     assert world.conditions(kinds.JOB, "j")[-1][0] == "Complete"
+
+
+async def test_a_work_queue_is_done_when_one_has_succeeded_and_none_is_left(world: World) -> None:
+    body = job(2)
+    del body["spec"]["completions"]
+    await world.create(kinds.JOB, body)
+    first, second = world.names()
+    await world.play(first, "Succeeded")
+    assert (world.names(), world.conditions(kinds.JOB, "j")) == ([first, second], [])
+    await world.play(second, "Succeeded")
+    assert world.conditions(kinds.JOB, "j")[-1][0] == "Complete"
+
+
+async def test_a_job_that_is_being_deleted_makes_no_more_pods(world: World) -> None:
+    await world.create(kinds.JOB, job())
+    await world.play("j-", "Running")
+    await world.delete(kinds.JOB, "j", "Foreground")
+    world.now += dt.timedelta(minutes=1)
+    await world.patch(kinds.JOB, "j", {"metadata": {"labels": {"touched": "yes"}}})
+    assert world.events("j").count("SuccessfulCreate") == len(world.names()) == 1
+    world.objects.finish(kinds.POD, world.pods()[0])
+    await world.settle()
+    assert world.names(kinds.JOB) == []
 
 
 async def test_what_a_suspension_stops_has_not_failed(world: World) -> None:
@@ -556,6 +602,53 @@ async def test_a_train_jobs_deadline_counts_from_its_creation(world: World) -> N
         "Failed", "DeadlineExceeded", "TrainJob exceeded its active deadline",
     )  # fmt: skip
     assert (world.names(kinds.JOB_SET), world.names()) == ([], [])
+
+
+async def test_a_resumed_train_jobs_deadline_counts_from_its_resumption(world: World) -> None:
+    await world.create(kinds.TRAINING_RUNTIME, runtime())
+    await world.create(kinds.TRAIN_JOB, train(activeDeadlineSeconds=60, suspend=True))
+    world.now += dt.timedelta(seconds=100)
+    await world.patch(kinds.TRAIN_JOB, "t", {"spec": {"suspend": False}})
+    assert world.conditions(kinds.TRAIN_JOB, "t") == [("Suspended", "False", "Resumed")]
+    world.now += dt.timedelta(seconds=61)
+    await world.patch(kinds.TRAIN_JOB, "t", {"metadata": {"labels": {"touched": "yes"}}})
+    assert world.conditions(kinds.TRAIN_JOB, "t")[-1] == ("Failed", "True", "DeadlineExceeded")
+
+
+def job_set(*names: str, **spec: Any) -> schema.Object:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "x"}]}
+    template = {"spec": {"backoffLimit": 0, "template": {"spec": pod}}}
+    jobs = [{"name": name, "template": template} for name in names]
+    return {"metadata": {"name": "s"}, "spec": {"replicatedJobs": jobs, **spec}}
+
+
+@pytest.mark.parametrize("wanted", ["Ready", "Complete"])
+async def test_a_job_of_a_set_waits_for_what_it_depends_on(world: World, wanted: str) -> None:
+    body = job_set("first", "second")
+    body["spec"]["replicatedJobs"][1]["dependsOn"] = [{"name": "first", "status": wanted}]
+    await world.create(kinds.JOB_SET, body)
+    assert world.names(kinds.JOB) == ["s-first-0"]
+    await world.play("s-first-0", "Running")
+    assert (world.names(kinds.JOB) == ["s-first-0", "s-second-0"]) == (wanted == "Ready")
+    await world.play("s-first-0", "Succeeded")
+    assert world.names(kinds.JOB) == ["s-first-0", "s-second-0"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_complete"),
+    [
+        ({"operator": "All"}, False),
+        ({"operator": "Any"}, True),
+        ({"operator": "All", "targetReplicatedJobs": ["first"]}, True),
+        ({"operator": "Any", "targetReplicatedJobs": ["second"]}, False),
+    ],
+)
+async def test_the_success_policy_of_a_set(world: World, policy: schema.Object, is_complete: bool) -> None:
+    await world.create(kinds.JOB_SET, job_set("first", "second", successPolicy=policy))
+    await world.play("s-first-0", "Succeeded")
+    assert [name for name, _, _ in world.conditions(kinds.JOB_SET, "s")] == (["Completed"] if is_complete else [])
+    # A set that is over takes away what still runs.
+    assert world.names(kinds.JOB) == (["s-first-0"] if is_complete else ["s-first-0", "s-second-0"])
 
 
 async def test_what_a_jobset_refuses_is_an_event_of_the_train_job(world: World) -> None:

@@ -136,6 +136,17 @@ def test_what_may_change_in_a_trainjob(
     assert str(caught.value).endswith(expected[2])
 
 
+def test_patches_wait_until_no_job_of_the_set_is_active(objects: registry.Registry) -> None:
+    made = objects.create(kinds.TRAIN_JOB, "default", train_job(runtimePatches=[patched()]))
+    jobset = objects.create(kinds.JOB_SET, "default", {"metadata": {"name": "t"}, "spec": {"replicatedJobs": []}})
+    objects.set_status(kinds.JOB_SET, jobset, {"replicatedJobsStatus": [{"name": "node", "active": 1}]})
+    changed = {**made, "spec": {**made["spec"], "runtimePatches": [], "suspend": True}}
+    with pytest.raises(status.Refusal) as caught:
+        objects.replace(kinds.TRAIN_JOB, "default", "t", changed)
+    rule = "RuntimePatches cannot be modified when the JobSet's ReplicatedJob node is still active"
+    assert str(caught.value) == f"{_TRAIN}spec.runtimePatches: Forbidden: {rule}"
+
+
 def test_the_name_of_a_trainjob_is_a_label(objects: registry.Registry) -> None:
     body = train_job() | {"metadata": {"name": "4t"}}
     code, message = refusal_of(objects, kinds.TRAIN_JOB, body)

@@ -112,7 +112,7 @@ def _translate_config(text: str, peers: _Peers) -> str:
 def _each(addresses: Any, peers: _Peers) -> Any:
     if isinstance(addresses, Mapping):
         return {index: peers.translate(address) for index, address in addresses.items()}
-    return [peers.translate(address) for address in addresses]
+    return addresses and [peers.translate(address) for address in addresses]
 
 
 def _owner(pod: schema.Object) -> str:

@@ -101,8 +101,7 @@ def _count(job: schema.Object, plan: Plan, pods: Sequence[schema.Object]) -> Non
         state["succeeded"], state["completedIndexes"] = len(done), written(done)
     else:
         state["succeeded"] = state.get("succeeded", 0) + len(succeeded)
-    if not condition(state, "SuccessCriteriaMet"):
-        state["failed"] = state.get("failed", 0) + len(failed)
+    state["failed"] = state.get("failed", 0) + len(failed)
     state["terminating"] = sum(
         bool(each["metadata"].get("deletionTimestamp")) and not job_pods.is_over(each) for each in pods
     )
