@@ -320,6 +320,25 @@ def test_what_an_operator_has_made_is_known_to_it_at_once() -> None:
     assert (known.of(again, kinds.POD), known.strays(("default", "j"), kinds.POD)) == ([], [made])
 
 
+async def test_an_operator_that_was_down_catches_up() -> None:
+    world = World()
+    run = fleet.operators(world.objects, kinds.Kinds())["training-operator"]
+    async with asyncio.TaskGroup() as group:
+        down = group.create_task(run())
+        await world.create(kinds.PYTORCH_JOB, training(kinds.PYTORCH_JOB, Master=1))
+        down.cancel()
+        await world.settle()
+        missed = training(kinds.PYTORCH_JOB, Master=1) | {"metadata": {"name": "missed"}}
+        await world.create(kinds.PYTORCH_JOB, missed)
+        await world.play("j-master-0", "Succeeded")
+        assert (world.names(), world.state(kinds.PYTORCH_JOB, "missed")) == (["j-master-0"], {})
+        group.create_task(run())
+        await world.settle()
+        assert world.names() == ["j-master-0", "missed-master-0"]
+        assert world.conditions(kinds.PYTORCH_JOB, "j")[-1][0] == "Succeeded"
+        world.objects.store.close()
+
+
 async def test_a_job_that_another_controller_manages_is_left_alone(world: World) -> None:
     await world.create(
         kinds.PYTORCH_JOB, training(kinds.PYTORCH_JOB, {"managedBy": "kueue.x-k8s.io/multikueue"}, Master=1)
