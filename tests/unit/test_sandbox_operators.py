@@ -670,6 +670,12 @@ async def test_the_success_policy_of_a_set(world: World, policy: schema.Object, 
     assert world.names(kinds.JOB) == (["s-first-0"] if is_complete else ["s-first-0", "s-second-0"])
 
 
+async def test_a_finished_set_goes_when_its_time_is_up(world: World) -> None:
+    await world.create(kinds.JOB_SET, job_set("first", ttlSecondsAfterFinished=0))
+    await world.play("s-first-0", "Succeeded")
+    assert (world.names(kinds.JOB_SET), world.names(kinds.JOB), world.names()) == ([], [], [])
+
+
 async def test_what_a_jobset_refuses_is_an_event_of_the_train_job(world: World) -> None:
     await world.create(kinds.TRAINING_RUNTIME, runtime())
     body = train()

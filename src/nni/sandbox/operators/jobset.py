@@ -10,6 +10,7 @@ from nni.sandbox import events, kinds, registry, schema, status, times
 from nni.sandbox.operators import conditions, control, dependents, job_plan, jobset_jobs
 
 _OURS = ("jobset.sigs.k8s.io/jobset-controller", None)
+_ENDS = ("Completed", "Failed")
 _COMPLETED = ("AllJobsCompleted", "jobset completed successfully")
 _SUSPENDED = ("SuspendedJobs", "jobset is suspended")
 _NO_POLICY = ("FailedJobs", "jobset failed due to one or more job failures")
@@ -141,7 +142,7 @@ class JobSets:
         seconds = found["spec"].get("ttlSecondsAfterFinished")
         if seconds is None:
             return None
-        end = conditions.find(state, state["terminalState"]) or {}
+        end = next(each for each in state["conditions"] if each["type"] in _ENDS and each["status"] == "True")
         left = seconds - (self._objects.now() - times.parse(end["lastTransitionTime"])) / dt.timedelta(seconds=1)
         if left > 0:
             return float(left)
@@ -158,7 +159,7 @@ class JobSets:
 
 
 def _is_finished(state: schema.Object) -> bool:
-    return conditions.is_true(state, "Completed") or conditions.is_true(state, "Failed")
+    return any(conditions.is_true(state, end) for end in _ENDS)
 
 
 def _is_successful(found: schema.Object, jobs: Sequence[schema.Object]) -> bool:

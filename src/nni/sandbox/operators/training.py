@@ -252,16 +252,14 @@ def _count(pods: list[schema.Object]) -> schema.Object:
 
 def _settled(state: schema.Object) -> schema.Object:
     """Count what is still active in a job that has succeeded as succeeded, as the operator does."""
-    if not jobstatus.value(state, "Succeeded"):
+    counts = state.get("replicaStatuses", {})
+    if not jobstatus.value(state, "Succeeded") or not any(counted.get("active") for counted in counts.values()):
         return state
-    replicas = {
-        role: _without(counted, "active")
-        | {"succeeded": counted["active"] + counted.get("succeeded", 0)}
-        if counted.get("active")
-        else counted
-        for role, counted in state.get("replicaStatuses", {}).items()
-    }  # fmt: skip
-    return {**state, "replicaStatuses": replicas} if replicas else state
+    replicas = {}
+    for role, counted in counts.items():
+        succeeded = counted.get("succeeded", 0) + counted.get("active", 0)
+        replicas[role] = _without(counted, "active") | ({"succeeded": succeeded} if succeeded else {})
+    return {**state, "replicaStatuses": replicas}
 
 
 def _without(counted: schema.Object, name: str) -> schema.Object:
