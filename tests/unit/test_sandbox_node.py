@@ -151,7 +151,10 @@ def job_pod(job: str, uid: str) -> schema.Object:
 
 def test_every_job_gets_a_port_of_its_own() -> None:
     shared = network.SharedNetwork()
-    given = {"MASTER_ADDR": "a-master-0", "MASTER_PORT": "23456", "PET_MASTER_PORT": "23456", "OTHER": "a-master-0"}
+    given = {
+        "MASTER_ADDR": "a-master-0", "MASTER_PORT": "23456", "PET_MASTER_ADDR": "a-master-0",
+        "PET_MASTER_PORT": "23456", "OTHER": "a-master-0",
+    }  # fmt: skip
     first = shared.translate(job_pod("a", "1"), given)
     again = shared.translate(job_pod("a", "1"), given)
     second = shared.translate(job_pod("a", "2"), given)

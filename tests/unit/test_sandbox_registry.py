@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from nni.sandbox import kinds, patches, registry, schema, status, store
-from nni.sandbox.operators import pytorchjob_webhook
+from nni.sandbox.operators import training_webhook
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
 
 @pytest.fixture
 def objects() -> registry.Registry:
-    webhooks = {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
+    webhooks = {kinds.PYTORCH_JOB.resource: training_webhook.check_pytorch}
     made = registry.Registry(store.Store(), schema.load(), lambda: MOMENT, webhooks)
     made.create(kinds.NAMESPACE, "", {"metadata": {"name": "default"}})
     return made
@@ -55,20 +55,22 @@ def test_generation_counts_changes_of_spec_alone(objects: registry.Registry) -> 
     objects.create(kinds.PYTORCH_JOB, "default", job())
     place = (kinds.PYTORCH_JOB, "default", "one")
     labelled = objects.patch(*place, {"metadata": {"labels": {"a": "b"}}}, patches.MERGE)
-    told = objects.patch(*place, {"status": {"startTime": "x"}}, patches.MERGE, manner=registry.Manner(part="status"))
+    told = objects.patch(
+        *place, {"status": {"startTime": "2026-01-02T03:04:05Z"}}, patches.MERGE, manner=registry.Manner(part="status")
+    )
     suspended = objects.patch(*place, {"spec": {"runPolicy": {"suspend": True}}}, patches.MERGE)
     assert [each["metadata"]["generation"] for each in (labelled, told, suspended)] == [1, 1, 2]
 
 
 def test_main_endpoint_and_status_endpoint_do_not_mix(objects: registry.Registry) -> None:
-    objects.create(kinds.PYTORCH_JOB, "default", job() | {"status": {"startTime": "early"}})
+    objects.create(kinds.PYTORCH_JOB, "default", job() | {"status": {"startTime": "2026-01-01T00:00:00Z"}})
     place = (kinds.PYTORCH_JOB, "default", "one")
-    patch = {"spec": {"nprocPerNode": "2"}, "status": {"startTime": "now"}}
+    patch = {"spec": {"nprocPerNode": "2"}, "status": {"startTime": "2026-01-02T03:04:05Z"}}
     by_main = objects.patch(*place, patch, patches.MERGE)
     assert ("status" in by_main, by_main["spec"]["nprocPerNode"]) == (False, "2")
     patch["spec"] = {"nprocPerNode": "3"}
     by_status = objects.patch(*place, patch, patches.MERGE, manner=registry.Manner(part="status"))
-    assert (by_status["status"], by_status["spec"]["nprocPerNode"]) == ({"startTime": "now"}, "2")
+    assert (by_status["status"], by_status["spec"]["nprocPerNode"]) == ({"startTime": "2026-01-02T03:04:05Z"}, "2")
 
 
 def test_a_write_that_changes_nothing_takes_no_version(objects: registry.Registry) -> None:
@@ -119,6 +121,8 @@ def test_a_deletion_with_a_precondition(
         (kinds.SECRET, {"metadata": {"name": "x"}, "data": {"a": "%%%"}}, (422, "Invalid")),
         (kinds.PYTORCH_JOB, {"metadata": {"name": "x"}, "spec": {}}, (422, "Invalid")),
         (kinds.PYTORCH_JOB, job(replicas="1"), (422, "Invalid")),
+        (kinds.PYTORCH_JOB, job() | {"status": {"startTime": "now"}}, (422, "Invalid")),
+        (kinds.LEASE, {"metadata": {"name": "x"}, "spec": {"renewTime": "now"}}, (400, "BadRequest")),
     ],
 )
 def test_what_a_cluster_refuses_is_refused(

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from nni.sandbox import schema, times
+from nni.sandbox import jobs, schema, times
 
 Rule = Callable[[schema.Object], list[schema.Finding]]
 
@@ -48,6 +48,8 @@ def findings(kind: str, body: schema.Object, previous: schema.Object | None) -> 
     """Check the rules of a kind that its type cannot say."""
     if kind == "Pod":
         return _pod_rules(body) if previous is None else _pod_update_rules(body, previous)
+    if kind == "Job":
+        return list(jobs.findings(body, previous))
     if previous and previous.get("immutable") and any(body.get(part) != previous.get(part) for part in _FROZEN):
         return [schema.Finding("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")]
     if kind == "Secret":
@@ -115,6 +117,9 @@ _FILLERS: dict[str, Callable[[schema.Object, times.Now], schema.Object]] = {
     "Secret": _secret,
     "Service": _service,
     "PersistentVolumeClaim": _claim,
+    "Job": jobs.fill,
+    "JobSet": jobs.fill_set,
+    "TrainJob": jobs.fill_train,
 }
 
 

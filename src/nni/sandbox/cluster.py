@@ -39,10 +39,18 @@ from nni.sandbox.faults import (
     withholding,
 )
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
-from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
+from nni.sandbox.operators import fleet
 from nni.sandbox.simulation import player, script
 
-OPERATORS = ("garbage-collector", "namespace-controller", "scheduler", "training-operator")
+OPERATORS = (
+    "garbage-collector",
+    "job-controller",
+    "jobset-controller",
+    "namespace-controller",
+    "scheduler",
+    "trainer",
+    "training-operator",
+)
 """Those that can be down."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -115,8 +123,7 @@ def _ground(
     exports: Mapping[str, pathlib.Path],
     folder: pathlib.Path,
 ) -> pod.Ground:
-    webhooks = {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
-    objects = registry.Registry(kept, schema.load(), times.utc_now, webhooks)
+    objects = registry.Registry(kept, schema.load(), times.utc_now, fleet.webhooks(kept))
     _furnish(objects, options)
     return pod.Ground(
         objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
@@ -200,13 +207,7 @@ def _operators(
         pods = withholding.Withholding(pods, objects, troubles, recorder)
         return scheduler.Scheduler(objects, recorder).run(pods)
 
-    jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
-    return {
-        "garbage-collector": lambda: garbage.GarbageCollector(objects, served).run(),
-        "namespace-controller": namespaces.Namespaces(objects, served).run,
-        "scheduler": schedule,
-        "training-operator": jobs.run,
-    }
+    return {**fleet.operators(objects, served), "scheduler": schedule}
 
 
 async def _guard(launcher: launching.Launcher, objects: store.Store) -> None:

@@ -72,6 +72,8 @@ class Kind:
     selectable: Selectable = dataclasses.field(default_factory=lambda: _BY_NAME)
     subresources: tuple[str, ...] = ()
     """Beside ``status``."""
+    deletion_policy: str = "Background"
+    """What becomes of its dependents when a request to delete it does not say."""
 
     @property
     def resource(self) -> str:
@@ -122,12 +124,26 @@ NODE = Kind(
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", ("sa",), has_status=False)
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",))
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", has_status=False)
-PYTORCH_JOB = Kind(
-    "kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", is_custom=True, has_generation=True
+JOB = Kind(
+    "batch", "v1", "Job", "jobs", (), ("all",), has_generation=True, deletion_policy="Orphan",
+    selectable=_BY_NAME | {"status.successful": _path("status", "succeeded")},
+)  # fmt: skip
+PYTORCH_JOB = Kind("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", is_custom=True, has_generation=True)
+TF_JOB = Kind("kubeflow.org", "v1", "TFJob", "tfjobs", is_custom=True, has_generation=True)
+JOB_SET = Kind("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets", is_custom=True, has_generation=True)
+_TRAINER = ("trainer.kubeflow.org", "v1alpha1")
+TRAIN_JOB = Kind(*_TRAINER, "TrainJob", "trainjobs", is_custom=True, has_generation=True)
+TRAINING_RUNTIME = Kind(
+    *_TRAINER, "TrainingRuntime", "trainingruntimes", is_custom=True, has_generation=True, has_status=False
+)  # fmt: skip
+CLUSTER_TRAINING_RUNTIME = Kind(
+    *_TRAINER, "ClusterTrainingRuntime", "clustertrainingruntimes", is_namespaced=False, is_custom=True,
+    has_generation=True, has_status=False,
 )  # fmt: skip
 
 TABLE: tuple[Kind, ...] = (
-    CONFIG_MAP, EVENT, NAMESPACE, NODE, CLAIM, POD, SECRET, SERVICE_ACCOUNT, SERVICE, LEASE, PYTORCH_JOB,
+    CONFIG_MAP, EVENT, NAMESPACE, NODE, CLAIM, POD, SECRET, SERVICE_ACCOUNT, SERVICE, LEASE, JOB,
+    PYTORCH_JOB, TF_JOB, JOB_SET, TRAIN_JOB, TRAINING_RUNTIME, CLUSTER_TRAINING_RUNTIME,
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Deletion:
     grace: int | None = None
     """Seconds; None is the object's own."""
     policy: str = "Background"
+    """Empty is the kind's own."""
     uid: str | None = None
     version: str | None = None
     is_dry: bool = False
@@ -155,7 +156,7 @@ class Registry:
                 name, "Precondition failed: ResourceVersion in precondition: "
                 f"{how.version}, ResourceVersion in object meta: {metadata['resourceVersion']}"
             )  # fmt: skip
-        finalizers = _with_policy(metadata.get("finalizers", []), how.policy)
+        finalizers = _with_policy(metadata.get("finalizers", []), how.policy or kind.deletion_policy)
         grace = _grace(kind, current, how)
         if how.is_dry:
             return current
@@ -179,7 +180,10 @@ class Registry:
 
     def set_finalizers(self, kind: kinds.Kind, found: schema.Object, finalizers: list[str]) -> None:
         """Write the finalizers of an object; one that waits for its last one goes."""
-        self._put_or_finish(kind, {**found, "metadata": {**found["metadata"], "finalizers": finalizers}})
+        metadata = {name: value for name, value in found["metadata"].items() if name != "finalizers"}
+        if finalizers:
+            metadata["finalizers"] = finalizers
+        self._put_or_finish(kind, {**found, "metadata": metadata})
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str) -> None:
         if not kind.is_namespaced:

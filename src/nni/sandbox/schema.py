@@ -9,6 +9,7 @@ from typing import Any
 Object = dict[str, Any]
 
 _QUANTITY = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$")
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 _SCALARS: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "time": (str,),
@@ -158,8 +159,14 @@ def _field(line: str) -> Field:
         expression=expression,
         is_required=name.endswith("*"),
         merge_key=options.get("by"),
-        default={"false": False, "true": True}.get(options.get("=", "")),
+        default=_default(options.get("=")),
     )
+
+
+def _default(word: str | None) -> Any:
+    if word is None or word in ("false", "true"):
+        return {"false": False, "true": True}.get(word or "")
+    return int(word) if word.isdigit() else word
 
 
 def _check_scalar(expression: str, value: Any, path: str, report: Report) -> None:
@@ -172,6 +179,9 @@ def _check_scalar(expression: str, value: Any, path: str, report: Report) -> Non
             report.findings.append(Finding(path, "FieldValueNotSupported", message))
     elif not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
         report.findings.append(_mistyped(path, _WIRE_NAMES.get(expression, expression), value))
+    elif expression == "time" and not _TIME.match(str(value)):
+        message = f'Invalid value: "{value}": {path} in body must be of type date-time: "{value}"'
+        report.findings.append(Finding(path, "FieldValueTypeInvalid", message))
     elif expression == "quantity" and not _QUANTITY.match(str(value)):
         pattern = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         report.findings.append(Finding(path, "FieldValueInvalid", f'Invalid value: "{value}": {pattern}'))

@@ -108,6 +108,45 @@ def _last_condition(found: schema.Object) -> Any:
     return conditions[-1]["type"] if conditions else None
 
 
+def _condition(found: schema.Object, name: str, otherwise: str = "") -> str:
+    conditions = found.get("status", {}).get("conditions", [])
+    return next((str(each["status"]) for each in conditions if each["type"] == name), otherwise)
+
+
+def _job_state(found: schema.Object) -> str:
+    ends = [name for name in ("Complete", "Failed") if _condition(found, name) == "True"]
+    if not ends and found["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    rest = [name for name in ("Suspended", "FailureTarget") if _condition(found, name) == "True"]
+    return next(iter([*ends, *rest]), "Running")
+
+
+def _completions(found: schema.Object) -> str:
+    spec, done = found["spec"], found.get("status", {}).get("succeeded", 0)
+    if "completions" in spec:
+        return f"{done}/{spec['completions']}"
+    return f"{done}/1 of {spec['parallelism']}" if spec.get("parallelism", 1) > 1 else f"{done}/1"
+
+
+def _duration(found: schema.Object, now: dt.datetime) -> str:
+    state = found.get("status", {})
+    if "startTime" not in state:
+        return ""
+    return _since(state["startTime"], times.parse(state["completionTime"]) if "completionTime" in state else now)
+
+
+def _of_containers(field: str) -> Cell:
+    def read(found: schema.Object) -> str:
+        return ",".join(str(each.get(field, "")) for each in found["spec"]["template"]["spec"]["containers"])
+
+    return _cell(read)
+
+
+def _selector(found: schema.Object) -> str:
+    labels = found["spec"].get("selector", {}).get("matchLabels", {})
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items())) or "<none>"
+
+
 _NAME: Column = ("Name", 0, _at("metadata", "name"))
 _AGE: Column = ("Age", 0, lambda found, now: _since(found["metadata"].get("creationTimestamp"), now))
 _COLUMNS: dict[str, tuple[Column, ...]] = {
@@ -137,5 +176,18 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "PersistentVolumeClaim": (_NAME, ("Status", 0, _at("status", "phase")), _AGE),
     "Lease": (_NAME, ("Holder", 0, _at("spec", "holderIdentity")), _AGE),
-    "PyTorchJob": (_NAME, ("State", 0, _cell(_last_condition)), _AGE),
+    "Job": (
+        _NAME, ("Status", 0, _cell(_job_state)), ("Completions", 0, _cell(_completions)), ("Duration", 0, _duration),
+        _AGE, ("Containers", 1, _of_containers("name")), ("Images", 1, _of_containers("image")),
+        ("Selector", 1, _cell(_selector)),
+    ),
+    "JobSet": (
+        _NAME, ("TerminalState", 0, _at("status", "terminalState", otherwise="")),
+        ("Restarts", 0, _at("status", "restarts", otherwise="")),
+        ("Completed", 0, _cell(lambda found: _condition(found, "Completed"))),
+        ("Suspended", 0, _at("spec", "suspend", otherwise="")), _AGE,
+    ),
+    **dict.fromkeys(
+        ("PyTorchJob", "TFJob", "TrainJob"), (_NAME, ("State", 0, _cell(_last_condition)), _AGE)
+    ),
 }  # fmt: skip

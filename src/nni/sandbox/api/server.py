@@ -261,7 +261,7 @@ def _deletion(given: Mapping[str, str], body: schema.Object) -> registry.Deletio
     preconditions = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds", given.get("gracePeriodSeconds"))
     orphans = body.get("orphanDependents") or query.flag(given, "orphanDependents")
-    policy = body.get("propagationPolicy") or given.get("propagationPolicy") or ("Orphan" if orphans else "Background")
+    policy = body.get("propagationPolicy") or given.get("propagationPolicy") or ("Orphan" if orphans else "")
     return registry.Deletion(
         grace=None if grace is None else int(grace),
         policy=policy,

@@ -1,17 +1,21 @@
 """The loop that every operator has: changes name the objects to look at, and each is looked at once."""
 
 import asyncio
+import collections
 import contextlib
 from collections.abc import Callable, Sequence
 
-from nni.sandbox import kinds, schema, store
+from nni.sandbox import kinds, schema, status, store
 
 Name = tuple[str, str]
 """Namespace and name of the object to look at."""
 Concerned = Callable[[schema.Object], Sequence[Name]]
 """Names the objects that a change of an object concerns."""
 Look = Callable[[str, str], float | None]
-"""Looks at one object; may return seconds after which it wants to look again."""
+"""Looks at one object; may return seconds after which it wants to look again, or raise the refusal that stopped it."""
+
+_FIRST_RETRY, _LONGEST_RETRY = 0.005, 1000.0
+"""Seconds after which a refused look is repeated: twice as long each time, as client-go's work queues do."""
 
 
 def own_name(found: schema.Object) -> list[Name]:
@@ -51,6 +55,8 @@ class _Queue:
 
     def __init__(self) -> None:
         self._names: dict[Name, None] = {}
+        self._refusals: collections.Counter[Name] = collections.Counter()
+        """Since the last look that went through."""
         self._something = asyncio.Event()
 
     def add(self, name: Name) -> None:
@@ -70,7 +76,17 @@ class _Queue:
             while self._names:
                 name = next(iter(self._names))
                 del self._names[name]
-                again = look(*name)
+                again = self._try(look, name)
                 if again is not None:
                     loop.call_later(again, self.add, name)
                 await asyncio.sleep(0)  # a long queue must not keep the API waiting
+
+    def _try(self, look: Look, name: Name) -> float | None:
+        try:
+            again = look(*name)
+        except status.Refusal:
+            before = self._refusals[name]
+            self._refusals[name] += 1
+            return min(_FIRST_RETRY * 2.0 ** min(before, 20), _LONGEST_RETRY)
+        self._refusals.pop(name, None)
+        return again

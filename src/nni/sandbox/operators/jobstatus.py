@@ -1,6 +1,23 @@
 """The conditions of a kubeflow.org/v1 job, in the order and with the gaps of the Training Operator."""
 
+from typing import NamedTuple
+
 from nni.sandbox import schema, times
+
+
+class Step(NamedTuple):
+    """One condition that a job comes to."""
+
+    condition: str
+    message: str
+    category: str = ""
+    """Of the event that tells it: ``Normal`` or ``Warning``; empty for none."""
+
+
+def numbers(state: schema.Object, role: str) -> tuple[int, int, int]:
+    """Read how many replicas of a role are active, have succeeded and have failed."""
+    counted = state.get("replicaStatuses", {}).get(role, {})
+    return counted.get("active", 0), counted.get("succeeded", 0), counted.get("failed", 0)
 
 
 def value(state: schema.Object, condition: str) -> bool:
@@ -24,9 +41,9 @@ def with_condition(
     reason = reason or f"{kind}{condition}"
     before = next((each for each in state.get("conditions", []) if each["type"] == condition), None)
     word = "True" if is_true else "False"
-    if before and (before["status"], before["reason"]) == (word, reason):
+    if before and (before["status"], before.get("reason")) == (word, reason):
         return state
-    changed = moment if before is None or before["status"] != word else before["lastTransitionTime"]
+    changed = moment if before is None or before["status"] != word else before.get("lastTransitionTime", moment)
     new = {
         "type": condition, "status": word, "reason": reason, "message": message,
         "lastUpdateTime": moment, "lastTransitionTime": changed,
