@@ -1,6 +1,5 @@
-"""What a container finds: environment, rewritten paths, translated addresses; and where pods are put."""
+"""What a container finds: environment, rewritten paths, translated addresses, a phase."""
 
-import asyncio
 import datetime as dt
 import decimal
 import pathlib
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nni.sandbox import events, kinds, nodes, quantities, registry, scheduler, schema, store
+from nni.sandbox import kinds, quantities, registry, schema, store
 from nni.sandbox.node import containers, environment, mounts, network, podstatus
 from nni.sandbox.operators import jobstatus
 
@@ -229,43 +228,3 @@ def conditions(*steps: tuple[str, bool]) -> list[tuple[str, str]]:
 )
 def test_the_conditions_of_a_job(steps: list[str], expected: list[tuple[str, str]]) -> None:
     assert conditions(*((step, True) for step in steps)) == expected
-
-
-def asking(name: str, **requests: str) -> schema.Object:
-    resources = {
-        "requests": {
-            key.replace("_", "/", 1).replace("nvidia/", "nvidia.com/"): value for key, value in requests.items()
-        }
-    }
-    return {"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "x", "resources": resources}]}}
-
-
-async def placed(objects: registry.Registry, pods: list[schema.Object]) -> dict[str, str]:
-    nodes.register(objects, 2, nodes.Capacity("4", "8Gi", "1"))
-    planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
-    watch = objects.store.watch(kinds.POD.resource)
-    for body in pods:
-        objects.create(kinds.POD, "default", body)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(planner.run(watch))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        objects.store.close()
-    return {each["metadata"]["name"]: each["spec"].get("nodeName", "") for each in objects.all(kinds.POD)}
-
-
-async def test_pods_go_in_order_to_the_first_node_with_room(objects: registry.Registry) -> None:
-    pods = [asking("a", cpu="3"), asking("b", cpu="2"), asking("c", cpu="1"), asking("d", cpu="3")]
-    assert await placed(objects, pods) == {"a": "sandbox-0", "b": "sandbox-1", "c": "sandbox-0", "d": ""}
-
-
-async def test_what_does_not_fit_says_why(objects: registry.Registry) -> None:
-    assert await placed(objects, [asking("a", nvidia_gpu="2", memory="9Gi")]) == {"a": ""}
-    found = objects.get(kinds.POD, "default", "a")
-    assert found["status"]["conditions"][0] | {"lastTransitionTime": ""} == {
-        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastProbeTime": None,
-        "lastTransitionTime": "",
-        "message": "0/2 nodes are available: 2 Insufficient memory, 2 Insufficient nvidia.com/gpu. preemption: 0/2 "
-        "nodes are available: 2 No preemption victims found for incoming pod.",
-    }  # fmt: skip
-    assert [each["reason"] for each in objects.all(kinds.EVENT)] == ["FailedScheduling"]
