@@ -170,7 +170,7 @@ def test_a_command_that_is_not_there_fails_with_a_sentence(api: sandbox.Connecti
     run_pod(api, "missing", "", {"command": ["no-such-program"]})
     ended = terminated(api.until(f"{PODS}/missing", is_over))
     assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
-    assert "No such file or directory" in ended["message"]
+    assert ended["message"].endswith('exec: "no-such-program": executable file not found in $PATH')
 
 
 def test_a_log_is_followed_as_it_comes_and_cut_as_asked(api: sandbox.Connection) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nni.sandbox import kinds, quantities, registry, schema, store
-from nni.sandbox.node import containers, environment, mounts, network, podstatus
+from nni.sandbox.node import containers, environment, mounts, network, podstatus, volumes
 from nni.sandbox.operators import jobstatus
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -66,7 +66,7 @@ def test_values_come_from_where_the_manifest_says(
     ("source", "message"),
     [
         ({"secretKeyRef": {"name": "none", "key": "x"}}, 'secret "none" not found'),
-        ({"secretKeyRef": {"name": "keys", "key": "x"}}, "couldn't find key x in secret default/keys"),
+        ({"secretKeyRef": {"name": "keys", "key": "x"}}, "couldn't find key x in Secret default/keys"),
         ({"configMapKeyRef": {"name": "none", "key": "x"}}, 'configmap "none" not found'),
     ],
 )
@@ -124,20 +124,21 @@ def test_without_namespaces_mount_paths_are_rewritten(tmp_path: pathlib.Path, wo
         "command": ["run", word],
         "volumeMounts": [{"name": "d", "mountPath": "/data"}, {"name": "e", "mountPath": "/data/deep/"}],
     }
-    place = containers.Place(tmp_path, {"PATH": "/bin"}, is_isolated=False)
-    folders = {"d": pathlib.Path("/host/d"), "e": pathlib.Path("/host/e")}
+    place = containers.Place(tmp_path, tmp_path / "shm", {"PATH": "/bin"}, is_isolated=False)
+    folders = {"d": volumes.Folder(pathlib.Path("/host/d")), "e": volumes.Folder(pathlib.Path("/host/e"))}
     order = containers.order(container, {"WORD": word}, folders, place, tmp_path / "message")
     assert (order.command[1], order.environment["WORD"]) == (expected, expected)
 
 
 def test_with_namespaces_nothing_is_rewritten(tmp_path: pathlib.Path) -> None:
     container = {"command": ["run", "/data"], "volumeMounts": [{"name": "d", "mountPath": "/data", "readOnly": True}]}
-    place = containers.Place(tmp_path, {"PATH": "/bin"}, is_isolated=True)
-    order = containers.order(container, {}, {"d": tmp_path}, place, tmp_path / "message")
+    place = containers.Place(tmp_path, tmp_path / "shm", {"PATH": "/bin"}, is_isolated=True)
+    order = containers.order(container, {}, {"d": volumes.Folder(tmp_path)}, place, tmp_path / "message")
     assert order.command == ["run", "/data"]
     assert order.mounts == [
         mounts.Mount(str(tmp_path), "/data", is_read_only=True),
         mounts.Mount(str(tmp_path / "message"), "/dev/termination-log"),
+        mounts.Mount(str(tmp_path / "shm"), "/dev/shm", memory=64 << 20),
     ]
     assert order.environment == {"PATH": "/bin", "HOME": str(tmp_path)}
 
@@ -192,7 +193,7 @@ WAITING = podstatus.waiting({"name": "main"}, "ContainerCreating")
     [
         ([WAITING], [], "Never", "Pending"),
         ([state(None)], [], "Never", "Running"),
-        ([state(None), WAITING], [], "Never", "Running"),
+        ([state(None), WAITING], [], "Never", "Pending"),
         ([state(0)], [], "Never", "Succeeded"),
         ([state(0), state(2)], [], "Never", "Failed"),
         ([state(0), state(None)], [], "Never", "Running"),

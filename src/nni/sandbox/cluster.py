@@ -36,6 +36,8 @@ class Options:
 
     exports: Mapping[str, pathlib.Path | None] = dataclasses.field(default_factory=dict)
     """NFS exports (``server:path``) and the directories behind them; None makes one for this run."""
+    shares: Mapping[str, pathlib.Path | None] = dataclasses.field(default_factory=dict)
+    """Azure file shares and the directories behind them; None makes one for this run."""
     node_count: int = 1
     capacity: nodes.Capacity = dataclasses.field(default_factory=nodes.Capacity)
     port: int = 0
@@ -56,6 +58,8 @@ class Cluster:
     exports: Mapping[str, pathlib.Path]
     isolation: launching.Isolation
     """``namespaces`` or ``rewrite``: how pods get their mount paths."""
+    memory: str
+    """``cgroups v2``, ``cgroups v1`` or ``watching``: what holds containers to their memory limits."""
 
     @property
     def mounts(self) -> str:
@@ -73,18 +77,20 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     config = options.kubeconfig or folder / "kubeconfig"
     try:
         async with launching.Launcher(folder, options.isolation) as launcher:
-            exports = _exports(options.exports, folder)
+            exports = _folders(options.exports, folder / "nfs")
+            shares = _folders(options.shares, folder / "shares")
+            storage = volumes.Storage(exports, shares, folder / "claims")
             objects = registry.Registry(
                 store.Store(), schema.load(), times.utc_now, {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
             )
             served = kinds.Kinds()
             _furnish(objects, options)
             ground = pod.Ground(
-                objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
+                objects, launcher, network.SharedNetwork(), storage, kubelet.folder_for(folder),
                 options.environment, events.Recorder(objects, "kubelet"),
             )  # fmt: skip
             async with _working(served, ground, options.port, config) as url:
-                yield Cluster(url, config, exports, launcher.isolation)
+                yield Cluster(url, config, exports, launcher.isolation, launcher.memory)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -149,12 +155,12 @@ def _furnish(objects: registry.Registry, options: Options) -> None:
     nodes.register(objects, options.node_count, options.capacity)
 
 
-def _exports(wanted: Mapping[str, pathlib.Path | None], folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def _folders(wanted: Mapping[str, pathlib.Path | None], made: pathlib.Path) -> dict[str, pathlib.Path]:
     found = {}
-    for index, (export, given) in enumerate(wanted.items()):
-        found[export] = given or folder / "nfs" / str(index)
+    for index, (name, given) in enumerate(wanted.items()):
+        found[name] = given or made / str(index)
         if given is None:
-            found[export].mkdir(parents=True)
+            found[name].mkdir(parents=True)
     return found
 
 

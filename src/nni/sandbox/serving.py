@@ -44,7 +44,8 @@ async def _alone(options: cluster.Options) -> int:
 
 async def _around(options: cluster.Options, command: Sequence[str], environment: Mapping[str, str]) -> int:
     async with cluster.running(options) as made:
-        print(f"sandbox: {made.url}, mount paths by {made.isolation}", file=sys.stderr, flush=True)  # noqa: T201
+        ways = f"mount paths by {made.isolation}, memory limits by {made.memory}"
+        print(f"sandbox: {made.url}, {ways}", file=sys.stderr, flush=True)  # noqa: T201
         inside = {**environment, "KUBECONFIG": str(made.kubeconfig), "NNI_MOUNTS": made.mounts}
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", _DIE_WITH_ME, str(os.getpid()), *command, env=inside
@@ -63,7 +64,7 @@ async def _around(options: cluster.Options, command: Sequence[str], environment:
 def _usage(made: cluster.Cluster) -> str:
     lines = [
         f"The sandbox serves Kubernetes at {made.url}.",
-        f"Pods get their mount paths by {made.isolation}.",
+        f"Pods get their mount paths by {made.isolation}; memory limits are held by {made.memory}.",
         *(f"NFS export {export} is {folder}" for export, folder in made.exports.items()),
         "",
         "Use it from another terminal:",

@@ -44,6 +44,7 @@ class Sandbox:
         exports: Directory by NFS export (``server:path``).
         mounts: The value for ``NNI_MOUNTS``.
         isolation: ``namespaces`` or ``rewrite``: how pods get their mount paths.
+        memory: ``cgroups v2``, ``cgroups v1`` or ``watching``: what holds containers to their memory limits.
         pid: The sandbox's process.
     """
 
@@ -52,12 +53,14 @@ class Sandbox:
     exports: dict[str, pathlib.Path]
     mounts: str
     isolation: str
+    memory: str
     pid: int
 
     def __init__(
         self,
         *,
         nfs: Mapping[str, pathlib.Path | None] | None = None,
+        shares: Mapping[str, pathlib.Path | None] | None = None,
         node_count: int = 1,
         cpus: str = "64",
         memory: str = "256Gi",
@@ -69,6 +72,7 @@ class Sandbox:
 
         Args:
             nfs: Directories behind NFS exports (``server:path``); None makes one that is removed at the end.
+            shares: Directories behind Azure file shares, by the share's name; None makes one likewise.
             node_count: How many nodes.
             cpus: CPUs of each node, declared only.
             memory: Memory of each node, declared only.
@@ -77,7 +81,8 @@ class Sandbox:
             environment: Variables that every container finds, beside PATH and LANG.
         """
         self._arguments: dict[str, Any] = {
-            "exports": {export: None if folder is None else str(folder) for export, folder in (nfs or {}).items()},
+            "exports": _written(nfs),
+            "shares": _written(shares),
             "node_count": node_count,
             "capacity": {"cpus": cpus, "memory": memory, "gpus": gpus},
             "isolation": isolation,
@@ -110,7 +115,7 @@ class Sandbox:
         self.url, self.mounts, self.isolation = answer["url"], answer["mounts"], answer["isolation"]
         self.kubeconfig = pathlib.Path(answer["kubeconfig"])
         self.exports = {export: pathlib.Path(folder) for export, folder in answer["exports"].items()}
-        self.pid = self._process.pid
+        self.memory, self.pid = answer["memory"], self._process.pid
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -177,6 +182,10 @@ class Connection:
         return f"{collection}?watch=1&timeoutSeconds={timeout}&fieldSelector=metadata.name%3D{name}"
 
 
+def _written(folders: Mapping[str, pathlib.Path | None] | None) -> dict[str, str | None]:
+    return {name: None if folder is None else str(folder) for name, folder in (folders or {}).items()}
+
+
 async def _serve(options: "cluster.Options") -> None:
     from nni.sandbox import cluster  # noqa: PLC0415 - what only the sandbox's own process needs
 
@@ -196,7 +205,8 @@ def _main(text: str) -> int:
     from nni.sandbox import cluster, nodes  # noqa: PLC0415
 
     given = json.loads(text)
-    exports = given.pop("exports")
+    folders = {part: {name: folder and pathlib.Path(folder) for name, folder in given.pop(part).items()}
+               for part in ("exports", "shares")}  # fmt: skip
     environment = {
         "PATH": f"{pathlib.Path(sys.executable).parent}:{_PATH}",
         "LANG": "C.UTF-8",
@@ -204,8 +214,8 @@ def _main(text: str) -> int:
     }
     options = cluster.Options(
         **given
+        | folders
         | {
-            "exports": {export: folder and pathlib.Path(folder) for export, folder in exports.items()},
             "capacity": nodes.Capacity(**given["capacity"]),
             "environment": environment,
         }

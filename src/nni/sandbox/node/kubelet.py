@@ -1,13 +1,12 @@
 """The kubelet: gives every pod that is bound to one of the nodes a life, and takes it away."""
 
 import asyncio
-import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Mapping
 
 from nni.sandbox import kinds, schema, store
 from nni.sandbox.api import logs
-from nni.sandbox.node import logfiles, pod
+from nni.sandbox.node import pod, references
 
 
 class Kubelet:
@@ -17,53 +16,62 @@ class Kubelet:
         self._ground = ground
         self._objects = ground.objects
         self._lives: dict[str, pod.PodLife] = {}
+        self._over: set[str] = set()
+        """The uids of pods whose containers have ended for good."""
 
     async def run(self, watch: store.Watch) -> None:
         """Follow the pods of ``watch`` until it is closed, then end them all."""
+        expected = references.References(self._objects)
         async with asyncio.TaskGroup() as group:
+            group.create_task(expected.run())
             async for change in watch:
-                self._see(change, group)
+                self._see(change, group, expected)
             for life in self._lives.values():
                 life.stop(0)
+            expected.close()
 
     def read(self, uid: str, container: str, options: logs.Options) -> AsyncIterator[bytes]:
         """Give the log of a container. Raises LookupError."""
-        runs: list[logfiles.LogFile] = self._lives[uid].logs.get(container, [])
-        return runs[-2 if options.previous else -1].read(options)
+        return self._lives[uid].log(container, previous=options.previous).read(options)
 
-    def _see(self, change: store.Change, group: asyncio.TaskGroup) -> None:
+    def _see(self, change: store.Change, group: asyncio.TaskGroup, expected: references.References) -> None:
         found = change.object
         metadata = found["metadata"]
-        life = self._lives.get(metadata["uid"])
+        uid = metadata["uid"]
+        life = self._lives.get(uid)
         if change.happening == "DELETED":
             if life:
                 life.stop(0)
-        elif life is None and found["spec"].get("nodeName"):
-            life = pod.PodLife(self._ground, found, self._allocatable(found["spec"]["nodeName"]))
-            self._lives[metadata["uid"]] = life
+            if uid in self._over:
+                self._forget(uid)
+            return
+        if life is None and found["spec"].get("nodeName") and not self._is_gone(metadata):
+            life = pod.PodLife(self._ground, expected, found, self._allocatable(found["spec"]["nodeName"]))
+            self._lives[uid] = life
             group.create_task(self._live(life, found))
         if life and metadata.get("deletionTimestamp"):
             life.stop(metadata.get("deletionGracePeriodSeconds", 0))
+            if uid in self._over:
+                self._objects.finish(kinds.POD, found)
 
     async def _live(self, life: pod.PodLife, found: schema.Object) -> None:
         metadata = found["metadata"]
         await life.run()
-        with contextlib.closing(self._objects.store.watch(kinds.POD.resource)) as watch:
-            while self._is_kept(metadata):
-                if not await watch.next():
-                    break
-        life.forget()
-        del self._lives[metadata["uid"]]
+        self._over.add(metadata["uid"])
+        if self._is_gone(metadata):
+            self._forget(metadata["uid"])
+            return
+        current = self._objects.get(kinds.POD, metadata["namespace"], metadata["name"])
+        if current["metadata"].get("deletionTimestamp"):
+            self._objects.finish(kinds.POD, current)
 
-    def _is_kept(self, metadata: schema.Object) -> bool:
-        """Say whether a pod whose containers have ended stays; one that is being deleted is let go here."""
+    def _is_gone(self, metadata: schema.Object) -> bool:
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
-        if current is None or current["metadata"]["uid"] != metadata["uid"]:
-            return False
-        if not current["metadata"].get("deletionTimestamp"):
-            return True
-        self._objects.finish(kinds.POD, current)
-        return bool(current["metadata"].get("finalizers"))
+        return current is None or bool(current["metadata"]["uid"] != metadata["uid"])
+
+    def _forget(self, uid: str) -> None:
+        self._over.discard(uid)
+        self._lives.pop(uid).forget()
 
     def _allocatable(self, node: str) -> Mapping[str, str]:
         found = self._objects.find(kinds.NODE, "", node)

@@ -39,18 +39,33 @@ class Order:
     """The working directory, as the container sees it."""
     mounts: list[mounts.Mount]
     """Ignored without namespaces."""
+    memory: int = 0
+    """The most that it and its descendants may hold, in bytes; 0 is no limit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """How a container has ended."""
+
+    code: int
+    """The exit code; 128 + n when signal n ended it."""
+    is_out_of_memory: bool = False
 
 
 class Process:
-    """A container's main process."""
+    """A container's main process, or one that was started beside it."""
 
     def __init__(self, launcher: "Launcher", name: str) -> None:
         self._launcher = launcher
         self._name = name
         loop = asyncio.get_running_loop()
         self.started: asyncio.Future[None] = loop.create_future()
-        self.exited: asyncio.Future[int] = loop.create_future()
-        """The exit code; 128 + n when signal n ended it."""
+        self.exited: asyncio.Future[Ending] = loop.create_future()
+
+    @property
+    def name(self) -> str:
+        """What the launcher knows it by."""
+        return self._name
 
     async def signal(self, number: signal.Signals) -> None:
         """Send a signal to the main process."""
@@ -74,6 +89,8 @@ class Launcher:
         self._turn = asyncio.Lock()
         self.isolation: Isolation = isolation
         """What is in force once it has started: ``namespaces`` or ``rewrite``."""
+        self.memory = ""
+        """What holds containers to their memory limits: ``cgroups v2``, ``cgroups v1`` or ``watching``."""
         self.died = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -99,12 +116,17 @@ class Launcher:
         self._link.close()
         await self._program.wait()
 
-    async def start(self, order: Order, output: int) -> Process:
-        """Start a container whose output goes to the descriptor ``output``. Raises StartError."""
+    async def start(self, order: Order, output: int, inside: Process | None = None) -> Process:
+        """Start a container whose output goes to the descriptor ``output``. Raises StartError.
+
+        With ``inside`` it is no container of its own, but a further process in that one.
+        """
         process = Process(self, f"c{next(self._ids)}")
-        self._processes[process._name] = process  # noqa: SLF001 - it is this module's own
-        await self.send({"do": "start", "id": process._name, **dataclasses.asdict(order),  # noqa: SLF001
-                         "mounts": [dataclasses.astuple(each) for each in order.mounts]}, output)  # fmt: skip
+        self._processes[process.name] = process
+        message = {"do": "start", "id": process.name, **dataclasses.asdict(order),
+                   "inside": inside.name if inside else "",
+                   "mounts": [dataclasses.astuple(each) for each in order.mounts]}  # fmt: skip
+        await self.send(message, output)
         await process.started
         return process
 
@@ -143,6 +165,7 @@ class Launcher:
         match message["event"]:
             case "ready":
                 self.isolation = "namespaces" if message["namespaces"] else "rewrite"
+                self.memory = f"cgroups v{message['cgroups']}" if message["cgroups"] else "watching"
                 self._ready.set_result(None)
             case "refused":
                 self._ready.set_exception(errors.SandboxError(
@@ -155,7 +178,7 @@ class Launcher:
             case _:  # exited
                 process = self._processes.pop(message["id"])
                 code = message["code"]
-                process.exited.set_result(128 - code if code < 0 else code)
+                process.exited.set_result(Ending(128 - code if code < 0 else code, message["oom"]))
 
     def _lost(self) -> None:
         asyncio.get_running_loop().remove_reader(self._link)
@@ -164,7 +187,7 @@ class Launcher:
         for process in self._processes.values():
             if not process.started.done():
                 process.started.set_exception(StartError("the sandbox's launcher has died"))
-            process.exited.set_result(137)
+            process.exited.set_result(Ending(137))
         self._processes.clear()
         self.died.set()
 
