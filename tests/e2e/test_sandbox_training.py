@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nni import errors
 from nni.testing import sandbox
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -15,7 +16,7 @@ JOBS = "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs"
 def running(request: pytest.FixtureRequest) -> Iterator[sandbox.Sandbox]:
     try:
         made = sandbox.Sandbox(isolation=request.param, environment={"OMP_NUM_THREADS": "1"}).__enter__()
-    except sandbox.errors.SandboxError as error:
+    except errors.SandboxError as error:
         pytest.skip(str(error))
     try:
         yield made

@@ -24,9 +24,7 @@ import struct
 import sys
 from typing import Any
 
-from nni.sandbox.node import cgroups, kernel, memory, mounts, namespaces
-
-_RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD, signal.SIGXFSZ)
+from nni.sandbox.node import becoming, cgroups, kernel, memory, mounts, namespaces
 
 
 def main(arguments: list[str]) -> int:
@@ -181,66 +179,44 @@ class _Launcher:
         self, order: dict[str, Any], wanted: list[mounts.Mount], output: int, group: cgroups.Group | None,
         host: _Process | None,
     ) -> _Process:  # fmt: skip
-        entered = os.open(f"/proc/{host.pid}/ns/mnt", os.O_RDONLY) if host and self._flags else -1
-        if self._own >= 0:
-            # A second unshare is refused until the way back to one's own namespace is taken.
-            self._calls.setns(self._own, kernel.CLONE_NEWPID)
-            self._enter_processes(host)
-        result_read, result_write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            self._become(order, wanted, (output, result_write), group, entered)
-        os.close(result_write)
-        if entered >= 0:
-            os.close(entered)
+        with contextlib.ExitStack() as stack:
+            entered = self._open(stack, host, "mnt") if host and self._flags else -1
+            if self._own >= 0:
+                # A second unshare is refused until the way back to one's own namespace is taken.
+                self._calls.setns(self._own, kernel.CLONE_NEWPID)
+                if host:
+                    self._calls.setns(self._open(stack, host, "pid"), kernel.CLONE_NEWPID)
+                else:
+                    self._calls.unshare(kernel.CLONE_NEWPID)
+            result_read, result_write = os.pipe()
+            stack.callback(os.close, result_write)
+            pid = os.fork()
+            if pid == 0:
+                becoming.become(self._calls, becoming.Birth(
+                    order["command"], order["environment"], order["folder"], output, result_write, group, entered,
+                    wanted, self._staging, self._flags,
+                ))  # fmt: skip
         return _Process(order["id"], pid, group, order["memory"], result_read, is_guest=host is not None)
+
+    def _open(self, stack: contextlib.ExitStack, host: _Process, kind: str) -> int:
+        """Open a namespace of a container."""
+        descriptor = os.open(f"/proc/{host.pid}/ns/{kind}", os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        return descriptor
 
     def _make_group(self, order: dict[str, Any]) -> cgroups.Group | None:
         if self._groups is None:
             return None
         group = self._groups.make(order["id"])
         if order["memory"]:
-            group.limit(order["memory"])
+            try:
+                group.limit(order["memory"])
+            except OSError:
+                self._discard(group)
+                raise
             if group.alarm >= 0:
                 self._selector.register(group.alarm, selectors.EVENT_READ, lambda: self._alarmed(order["id"], group))
         return group
-
-    def _enter_processes(self, host: _Process | None) -> None:
-        if host is None:
-            self._calls.unshare(kernel.CLONE_NEWPID)
-            return
-        descriptor = os.open(f"/proc/{host.pid}/ns/pid", os.O_RDONLY)
-        try:
-            self._calls.setns(descriptor, kernel.CLONE_NEWPID)
-        finally:
-            os.close(descriptor)
-
-    def _become(
-        self, order: dict[str, Any], wanted: list[mounts.Mount], pipes: tuple[int, int], group: cgroups.Group | None,
-        entered: int,
-    ) -> None:  # fmt: skip
-        output, result = pipes
-        try:
-            if sys.platform == "linux":
-                self._calls.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            signal.set_wakeup_fd(-1)
-            for number in _RESET:
-                signal.signal(number, signal.SIG_DFL)
-            os.setsid()
-            null = os.open(os.devnull, os.O_RDONLY)
-            for source, target in ((null, 0), (output, 1), (output, 2)):
-                os.dup2(source, target)
-            if group is not None:
-                group.join()
-            if entered >= 0:
-                self._calls.setns(entered, kernel.CLONE_NEWNS)
-            elif self._flags:
-                self._calls.unshare(kernel.CLONE_NEWNS)
-                mounts.arrange(self._calls, wanted, self._staging, has_own_processes=self._own >= 0)
-            _execute(order["command"], order["environment"], order["folder"])
-        except (OSError, ValueError) as error:
-            os.write(result, str(error).encode())
-        os._exit(128)
 
     def _report_start(self, process: _Process) -> None:
         """Tell of the start; called again for one that has been told of, it does nothing."""
@@ -331,23 +307,6 @@ class _Launcher:
                 if process.group is not None and not process.is_guest:
                     self._discard(process.group)
             self._groups.close()
-
-
-def _execute(command: list[str], environment: dict[str, str], folder: str) -> None:
-    """Become the command. Raises OSError with the words of a container runtime."""
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        words = (error.strerror or "").lower()
-        raise OSError(f'chdir to cwd ("{folder}") set in config.json failed: {words}') from error
-    name = command[0]
-    try:
-        os.execvpe(name, command, environment)  # noqa: S606 - no shell is wanted
-    except FileNotFoundError as error:
-        why = f"stat {name}: no such file or directory" if "/" in name else "executable file not found in $PATH"
-        raise OSError(f'exec: "{name}": {why}') from error
-    except OSError as error:
-        raise OSError(f'exec: "{name}": {(error.strerror or "").lower()}') from error
 
 
 def _send(link: socket.socket, message: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ shows the same entries and has room for one more. All of it lives in a mount nam
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 from nni.sandbox.node import kernel
 
@@ -50,7 +51,7 @@ def release_memory(calls: kernel.Kernel, folder: pathlib.Path) -> None:
             calls.unmount(target, kernel.MNT_DETACH)
 
 
-def arrange(calls: kernel.Kernel, wanted: list[Mount], staging: pathlib.Path, *, has_own_processes: bool) -> None:
+def arrange(calls: kernel.Kernel, wanted: Sequence[Mount], staging: pathlib.Path, *, has_own_processes: bool) -> None:
     """Give the calling process these mounts, in a mount namespace that it must have to itself.
 
     Args:
