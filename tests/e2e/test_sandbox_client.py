@@ -114,7 +114,7 @@ def test_a_job_of_the_official_client_runs_on_a_shared_volume(
     assert {(each["WORLD_SIZE"], each["MASTER_ADDR"], each["PET_NNODES"]) for each in found.values()} == {
         ("3", "127.0.0.1", "3")
     }
-    known = {"MARK", "PATH", "HOME", "LANG", "OMP_NUM_THREADS", "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
+    known = {"MARK", "PATH", "HOME", "HOSTNAME", "LANG", "OMP_NUM_THREADS", "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
     known |= {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "PYTHONUNBUFFERED"}
     assert [name for name in found["shared-master-0"] if name not in known and not name.startswith("PET_")] == []
     objects.delete_namespaced_custom_object(*place, "shared")

@@ -458,3 +458,11 @@ def test_read_only_mounts_cannot_be_written(running: sandbox.Sandbox, api: sandb
     assert ended(api, "frozen")["exitCode"] == 0
     # Rewriting cannot take the right to write away.
     assert log_of(api, "frozen").count("Read-only file system") == (2 if running.isolation == "namespaces" else 0)
+
+
+def test_a_pod_has_a_name_of_its_own(running: sandbox.Sandbox, api: sandbox.Connection) -> None:
+    aliases = [{"ip": "10.9.8.7", "hostnames": ["elsewhere"]}]
+    run_pod(api, "named", "echo $HOSTNAME; hostname; getent hosts elsewhere named | sed 's/ .*//'", hostAliases=aliases)
+    ended(api, "named")
+    inside = ["named", "10.9.8.7", "127.0.0.1"] if running.isolation == "namespaces" else [os.uname().nodename]
+    assert log_of(api, "named").split() == ["named", *inside]

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import decimal
+import json
 import pathlib
 from typing import Any
 
 import pytest
 
 from nni.sandbox import kinds, quantities, registry, schema, store
-from nni.sandbox.node import containers, environment, mounts, network, podstatus, volumes
+from nni.sandbox.node import cgroups, containers, environment, mounts, network, podstatus, restarts, volumes
 from nni.sandbox.operators import jobstatus
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -45,12 +46,19 @@ def field(path: str) -> dict[str, Any]:
         (field("metadata.annotations['a/b']"), "c"),
         (field("status.podIP"), "127.0.0.1"),
         (field("spec.nodeName"), "n"),
+        (field("spec.serviceAccountName"), "default"),
+        (field("status.hostIP"), "127.0.0.1"),
+        (field("status.podIPs"), "127.0.0.1"),
+        (field("metadata.labels"), 'app="x"'),
         ({"secretKeyRef": {"name": "keys", "key": "token"}}, "t0k"),
         ({"configMapKeyRef": {"name": "settings", "key": "colour"}}, "red"),
         ({"secretKeyRef": {"name": "none", "key": "x", "optional": True}}, None),
         ({"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}, "512"),
         ({"resourceFieldRef": {"resource": "requests.cpu"}}, "1"),
         ({"resourceFieldRef": {"resource": "limits.cpu"}}, "64"),
+        ({"resourceFieldRef": {"resource": "requests.memory", "divisor": "1Mi"}}, "512"),
+        ({"resourceFieldRef": {"resource": "requests.ephemeral-storage"}}, "0"),
+        ({"configMapKeyRef": {"name": "settings", "key": "none", "optional": True}}, None),
     ],
 )
 def test_values_come_from_where_the_manifest_says(
@@ -68,6 +76,8 @@ def test_values_come_from_where_the_manifest_says(
         ({"secretKeyRef": {"name": "none", "key": "x"}}, 'secret "none" not found'),
         ({"secretKeyRef": {"name": "keys", "key": "x"}}, "couldn't find key x in Secret default/keys"),
         ({"configMapKeyRef": {"name": "none", "key": "x"}}, 'configmap "none" not found'),
+        ({"configMapKeyRef": {"name": "settings", "key": "x"}}, "couldn't find key x in ConfigMap default/settings"),
+        ({"fieldRef": {"fieldPath": "spec.containers"}}, "unsupported fieldPath: spec.containers"),
     ],
 )
 def test_a_missing_reference_is_named(objects: registry.Registry, source: dict[str, Any], message: str) -> None:
@@ -104,6 +114,10 @@ def test_the_last_of_two_variables_wins(objects: registry.Registry) -> None:
     assert builder.build({"name": "main", "env": variables}) == {"A": "2", "B": "1"}
 
 
+def place_in(folder: pathlib.Path, *, is_isolated: bool) -> containers.Place:
+    return containers.Place(folder, folder / "shm", folder / "hosts", "one", {"PATH": "/bin"}, is_isolated)
+
+
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
@@ -124,7 +138,7 @@ def test_without_namespaces_mount_paths_are_rewritten(tmp_path: pathlib.Path, wo
         "command": ["run", word],
         "volumeMounts": [{"name": "d", "mountPath": "/data"}, {"name": "e", "mountPath": "/data/deep/"}],
     }
-    place = containers.Place(tmp_path, tmp_path / "shm", {"PATH": "/bin"}, is_isolated=False)
+    place = place_in(tmp_path, is_isolated=False)
     folders = {"d": volumes.Folder(pathlib.Path("/host/d")), "e": volumes.Folder(pathlib.Path("/host/e"))}
     order = containers.order(container, {"WORD": word}, folders, place, tmp_path / "message")
     assert (order.command[1], order.environment["WORD"]) == (expected, expected)
@@ -132,15 +146,16 @@ def test_without_namespaces_mount_paths_are_rewritten(tmp_path: pathlib.Path, wo
 
 def test_with_namespaces_nothing_is_rewritten(tmp_path: pathlib.Path) -> None:
     container = {"command": ["run", "/data"], "volumeMounts": [{"name": "d", "mountPath": "/data", "readOnly": True}]}
-    place = containers.Place(tmp_path, tmp_path / "shm", {"PATH": "/bin"}, is_isolated=True)
+    place = place_in(tmp_path, is_isolated=True)
     order = containers.order(container, {}, {"d": volumes.Folder(tmp_path)}, place, tmp_path / "message")
     assert order.command == ["run", "/data"]
     assert order.mounts == [
         mounts.Mount(str(tmp_path), "/data", is_read_only=True),
         mounts.Mount(str(tmp_path / "message"), "/dev/termination-log"),
         mounts.Mount(str(tmp_path / "shm"), "/dev/shm", memory=64 << 20),
+        mounts.Mount(str(tmp_path / "hosts"), "/etc/hosts"),
     ]
-    assert order.environment == {"PATH": "/bin", "HOME": str(tmp_path)}
+    assert order.environment == {"PATH": "/bin", "HOME": str(tmp_path), "HOSTNAME": "one"}
 
 
 def job_pod(job: str, uid: str) -> schema.Object:
@@ -151,7 +166,8 @@ def job_pod(job: str, uid: str) -> schema.Object:
 
 def test_every_job_gets_a_port_of_its_own() -> None:
     shared = network.SharedNetwork()
-    given = {"MASTER_ADDR": "a-master-0", "MASTER_PORT": "23456", "PET_MASTER_PORT": "23456", "OTHER": "a-master-0"}
+    given = {"MASTER_ADDR": "a-master-0", "MASTER_PORT": "23456", "OTHER": "a-master-0"}
+    given |= {f"PET_{name}": value for name, value in given.items()}
     first = shared.translate(job_pod("a", "1"), given)
     again = shared.translate(job_pod("a", "1"), given)
     second = shared.translate(job_pod("a", "2"), given)
@@ -159,6 +175,41 @@ def test_every_job_gets_a_port_of_its_own() -> None:
     assert first["OTHER"] == "a-master-0"
     assert first == again
     assert first["MASTER_PORT"] == first["PET_MASTER_PORT"] != second["MASTER_PORT"]
+
+
+def config(*addresses: str) -> str:
+    cluster = {"worker": list(addresses), "ps": {"1": "t-ps-1.default.svc:2222"}}
+    return json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}, "environment": "cloud"})
+
+
+def test_a_tensorflow_cluster_gets_a_port_for_each_replica() -> None:
+    shared = network.SharedNetwork()
+    given = config("t-worker-0.default.svc:2222", "t-worker-1.default.svc:2222", "elsewhere:2222")
+    found = json.loads(shared.translate(job_pod("t", "1"), {"TF_CONFIG": given})["TF_CONFIG"])
+    workers, servers = found["cluster"]["worker"], found["cluster"]["ps"]
+    hosts, ports = zip(*(each.split(":") for each in [*workers[:2], servers["1"]]), strict=True)
+    assert (set(hosts), len(set(ports)), workers[2]) == ({"127.0.0.1"}, 3, "elsewhere:2222")
+    assert found["task"] == {"type": "worker", "index": 0}
+    assert shared.translate(job_pod("t", "1"), {"TF_CONFIG": "mine"}) == {"TF_CONFIG": "mine"}
+
+
+def test_a_train_job_meets_under_the_name_of_its_job_set() -> None:
+    labels = {"jobset.sigs.k8s.io/jobset-name": "tj", "batch.kubernetes.io/job-name": "tj-node-0"}
+    pods = [{"metadata": {"namespace": "default", "labels": labels | {"jobset.sigs.k8s.io/jobset-uid": uid}}}
+            for uid in ("1", "1", "2")]  # fmt: skip
+    shared = network.SharedNetwork()
+    given = {"PET_MASTER_ADDR": "tj-node-0-0.tj", "PET_MASTER_PORT": "29500"}
+    one, same, other = (shared.translate(pod, given) for pod in pods)
+    assert one["PET_MASTER_ADDR"] == "127.0.0.1"
+    assert one == same != other
+
+
+def test_an_elastic_job_meets_at_its_endpoint() -> None:
+    shared = network.SharedNetwork()
+    ours = shared.translate(job_pod("e", "1"), {"PET_RDZV_ENDPOINT": "e-worker-0:29400"})
+    theirs = shared.translate(job_pod("e", "1"), {"PET_RDZV_ENDPOINT": "etcd:2379"})
+    assert ours["PET_RDZV_ENDPOINT"].startswith("127.0.0.1:2")
+    assert theirs["PET_RDZV_ENDPOINT"] == "etcd:2379"
 
 
 def test_a_pod_without_a_job_keeps_its_addresses() -> None:
@@ -186,6 +237,10 @@ def state(code: int | None, restarts: int = 0) -> podstatus.ContainerState:
 
 
 WAITING = podstatus.waiting({"name": "main"}, "ContainerCreating")
+SIDECAR = podstatus.ContainerState({"name": "side", "restartPolicy": "Always"}, {"running": {}}, has_started=True)
+BACKING_OFF = podstatus.ContainerState(
+    {"name": "main"}, {"waiting": {"reason": "CrashLoopBackOff"}}, {"terminated": {"exitCode": 1}}, 1
+)
 
 
 @pytest.mark.parametrize(
@@ -201,12 +256,97 @@ WAITING = podstatus.waiting({"name": "main"}, "ContainerCreating")
         ([state(1)], [], "OnFailure", "Running"),
         ([state(0)], [], "OnFailure", "Succeeded"),
         ([state(0)], [], "Always", "Running"),
+        ([state(0)], [SIDECAR], "Never", "Succeeded"),
+        ([WAITING], [SIDECAR], "Never", "Pending"),
+        ([BACKING_OFF], [], "OnFailure", "Running"),
+        ([state(None)], [state(None)], "Never", "Pending"),
     ],
 )
 def test_the_phase_of_a_pod(
     main: list[podstatus.ContainerState], initial: list[podstatus.ContainerState], policy: str, expected: str
 ) -> None:
     assert podstatus.phase(main, initial, policy) == expected
+
+
+def told(*main: podstatus.ContainerState, before: schema.Object | None = None, **more: Any) -> schema.Object:
+    pod = {"spec": {"restartPolicy": "Never"}, "status": before or {"conditions": [{"type": "PodScheduled"}]}}
+    return podstatus.build(pod, list(main), [], lambda: MOMENT, address="127.0.0.1", started="s", **more)
+
+
+def written(status: schema.Object) -> dict[str, str]:
+    return {each["type"]: each["status"] + each.get("reason", "") for each in status["conditions"][1:]}
+
+
+@pytest.mark.parametrize(
+    ("main", "expected"),
+    [
+        (WAITING, ("True", "True", "FalseContainersNotReady")),
+        (state(None), ("True", "True", "True")),
+        (state(0), ("False", "True", "FalsePodCompleted")),
+        (state(1), ("False", "True", "FalsePodFailed")),
+    ],
+)
+def test_the_conditions_of_a_pod(main: podstatus.ContainerState, expected: tuple[str, str, str]) -> None:
+    started, initialized, ready = expected
+    assert written(told(main)) == {
+        "PodReadyToStartContainers": started, "Initialized": initialized, "Ready": ready,
+        "ContainersReady": ready,
+    }  # fmt: skip
+
+
+def test_an_overdue_pod_is_failed_once_nothing_runs() -> None:
+    verdict = {"phase": "Failed", "reason": "DeadlineExceeded", "message": "too long"}
+    assert told(state(None), verdict=verdict)["phase"] == "Running"
+    over = told(WAITING, verdict=verdict)
+    assert (over["phase"], over["reason"]) == ("Failed", "DeadlineExceeded")
+    ended = over["containerStatuses"][0]["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (137, "ContainerStatusUnknown")
+
+
+def test_delays_between_restarts_double_and_are_forgiven() -> None:
+    backoff = restarts.Backoff()
+    assert [backoff.after(1) for _ in range(8)] == [0, 10, 20, 40, 80, 160, 300, 300]
+    assert [backoff.after(600), backoff.after(1), backoff.after(1)] == [0, 10, 20]
+    assert [restarts.written(seconds) for seconds in (10, 80, 300)] == ["10s", "1m20s", "5m0s"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory", "expected"),
+    [
+        ("1Ki", [], 1024),
+        (None, [], 0),
+        ("4Ki", ["1Ki", "1Ki"], 2048),
+        ("1Ki", ["1Ki", "1Ki"], 1024),
+        (None, ["1Ki", "1Ki"], 2048),
+        ("1Mi", ["1Ki", None], 1 << 20),
+    ],
+)
+def test_the_size_of_a_volume_in_memory(limit: str | None, memory: list[str | None], expected: int) -> None:
+    containers = [{"resources": {"limits": {"memory": each} if each else {}}} for each in memory or [None]]
+    assert volumes.memory_size(limit, {"containers": containers}) == expected
+
+
+SECOND = "31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+FIRST = (
+    "35 24 0:30 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n"
+    "36 24 0:31 /docker/1 /sys/fs/cgroup/memory rw shared:10 - cgroup cgroup rw,memory\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("own", "table", "expected"),
+    [
+        ("0::/user.slice/me.scope\n", SECOND,
+         [(2, "/sys/fs/cgroup/user.slice/me.scope"), (2, "/sys/fs/cgroup/user.slice")]),
+        ("0::/\n", SECOND, [(2, "/sys/fs/cgroup")]),
+        ("4:memory:/docker/1/a\n1:cpu,cpuacct:/\n", FIRST, [(1, "/sys/fs/cgroup/memory/a")]),
+        ("4:memory:/elsewhere\n", FIRST, [(1, "/sys/fs/cgroup/memory")]),
+        ("4:memory:/\n0::/\n", "", []),
+        ("", SECOND, []),
+    ],
+)  # fmt: skip
+def test_where_control_groups_are_made(own: str, table: str, expected: list[tuple[int, str]]) -> None:
+    assert [(version, str(place)) for version, place in cgroups.places(own, table)] == expected
 
 
 def conditions(*steps: tuple[str, bool]) -> list[tuple[str, str]]:

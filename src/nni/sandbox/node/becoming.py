@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -28,12 +29,13 @@ class Birth:
     """Where the reason is written should it fail; closed by success."""
     group: cgroups.Group | None
     """The control group to join."""
-    mount_namespace: int
-    """The descriptor of another container's mounts, to be shared; -1 for mounts of its own."""
+    joined: Mapping[int, int]
+    """Namespaces of another container that are to be shared, descriptors by kind; empty for ones of its own."""
     mounts: Sequence[mounts.Mount]
     staging: pathlib.Path
     flags: int
     """The kinds of namespaces that are in force; 0 for none."""
+    hostname: str
 
 
 def become(calls: kernel.Kernel, birth: Birth) -> NoReturn:
@@ -42,10 +44,11 @@ def become(calls: kernel.Kernel, birth: Birth) -> NoReturn:
         _leave_launcher(calls, birth.output)
         if birth.group is not None:
             birth.group.join()
-        if birth.mount_namespace >= 0:
-            calls.setns(birth.mount_namespace, kernel.CLONE_NEWNS)
-        elif birth.flags:
-            calls.unshare(kernel.CLONE_NEWNS)
+        for kind, descriptor in birth.joined.items():
+            calls.setns(descriptor, kind)
+        if birth.flags and not birth.joined:
+            calls.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
+            socket.sethostname(birth.hostname)
             has_own_processes = bool(birth.flags & kernel.CLONE_NEWPID)
             mounts.arrange(calls, birth.mounts, birth.staging, has_own_processes=has_own_processes)
         _enter(birth.folder)

@@ -26,6 +26,9 @@ class Place:
     """HOME and the working directory of its containers."""
     shared_memory: pathlib.Path
     """The directory behind the pod's /dev/shm; with namespaces only."""
+    hosts: pathlib.Path
+    """The file behind the pod's /etc/hosts; with namespaces only."""
+    hostname: str
     base: Mapping[str, str]
     """The environment that every container has: PATH, LANG ..."""
     is_isolated: bool
@@ -50,16 +53,18 @@ def order(
         raise launching.StartError("the sandbox runs no images: give the container a command")
     folder = container.get("workingDir") or str(place.home)
     wanted += _working_folder(folder, wanted, place)
-    complete = {**place.base, "HOME": str(place.home), **variables}
+    complete = {**place.base, "HOME": str(place.home), "HOSTNAME": place.hostname, **variables}
     memory = int(quantities.parse(container.get("resources", {}).get("limits", {}).get("memory", 0)))
     if place.is_isolated:
-        return launching.Order(command, complete, folder, wanted + _shared_memory(wanted, place), memory)
+        wanted += _own_files(wanted, place)
+        return launching.Order(command, complete, folder, wanted, place.hostname, memory)
     rewrite = _Rewriting(wanted)
     return launching.Order(
         [rewrite(word) for word in command],
         {name: rewrite(value) for name, value in complete.items()},
         rewrite(folder),
         [],
+        place.hostname,
         memory,
     )
 
@@ -77,10 +82,13 @@ def _working_folder(folder: str, wanted: list[mounts.Mount], place: Place) -> li
     return [mounts.Mount(str(own), folder)]
 
 
-def _shared_memory(wanted: list[mounts.Mount], place: Place) -> list[mounts.Mount]:
-    if any(_is_below(_SHARED_MEMORY, each.target) for each in wanted):
-        return []
-    return [mounts.Mount(str(place.shared_memory), _SHARED_MEMORY, memory=_SHARED_MEMORY_SIZE)]
+def _own_files(wanted: list[mounts.Mount], place: Place) -> list[mounts.Mount]:
+    """Give what every pod has of its own, unless the manifest mounts something there."""
+    own = [
+        mounts.Mount(str(place.shared_memory), _SHARED_MEMORY, memory=_SHARED_MEMORY_SIZE),
+        mounts.Mount(str(place.hosts), "/etc/hosts"),
+    ]
+    return [each for each in own if not any(_is_below(each.target, other.target) for other in wanted)]
 
 
 class _Rewriting:

@@ -180,7 +180,10 @@ class _Launcher:
         host: _Process | None,
     ) -> _Process:  # fmt: skip
         with contextlib.ExitStack() as stack:
-            entered = self._open(stack, host, "mnt") if host and self._flags else -1
+            joined = {}
+            if host and self._flags:
+                shared = {kernel.CLONE_NEWUTS: "uts", kernel.CLONE_NEWNS: "mnt"}
+                joined = {kind: self._open(stack, host, name) for kind, name in shared.items()}
             if self._own >= 0:
                 # A second unshare is refused until the way back to one's own namespace is taken.
                 self._calls.setns(self._own, kernel.CLONE_NEWPID)
@@ -193,8 +196,8 @@ class _Launcher:
             pid = os.fork()
             if pid == 0:
                 becoming.become(self._calls, becoming.Birth(
-                    order["command"], order["environment"], order["folder"], output, result_write, group, entered,
-                    wanted, self._staging, self._flags,
+                    order["command"], order["environment"], order["folder"], output, result_write, group, joined,
+                    wanted, self._staging, self._flags, order["hostname"],
                 ))  # fmt: skip
         return _Process(order["id"], pid, group, order["memory"], result_read, is_guest=host is not None)
 

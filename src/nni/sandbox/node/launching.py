@@ -38,7 +38,8 @@ class Order:
     folder: str
     """The working directory, as the container sees it."""
     mounts: list[mounts.Mount]
-    """Ignored without namespaces."""
+    """Ignored without namespaces, as is the name of the host."""
+    hostname: str
     memory: int = 0
     """The most that it and its descendants may hold, in bytes; 0 is no limit."""
 

@@ -50,7 +50,7 @@ def _try(calls: kernel.Kernel, flags: int) -> int:
         child = os.fork()
         if child == 0:
             try:
-                calls.unshare(kernel.CLONE_NEWNS)
+                calls.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
                 calls.mount(None, "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
                 calls.mount("sandbox", "/tmp", "tmpfs", 0)  # noqa: S108 - in a namespace that ends at once
                 if flags & kernel.CLONE_NEWPID:

@@ -93,6 +93,7 @@ class PodLife:
         """Live until all containers have ended for good or the pod is deleted."""
         for each in (self._folder, self._folder / "home", self._folder / "shm"):
             each.mkdir()
+        (self._folder / "hosts").write_text(network.hosts(self._pod, self._address))
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._end_on_stop()), group.create_task(self._end_on_deadline())]
             await self._live()
@@ -190,7 +191,14 @@ class PodLife:
         return container.Scene(
             pod=self._pod,
             folder=self._folder,
-            place=containers.Place(self._folder / "home", self._folder / "shm", ground.base, is_isolated),
+            place=containers.Place(
+                self._folder / "home",
+                self._folder / "shm",
+                self._folder / "hosts",
+                network.hostname(self._pod),
+                ground.base,
+                is_isolated,
+            ),
             launcher=ground.launcher,
             references=self._references,
             now=self._objects.now,
