@@ -1,5 +1,6 @@
 """What a container finds: environment, rewritten paths, translated addresses, a phase."""
 
+import asyncio
 import datetime as dt
 import decimal
 import json
@@ -9,7 +10,19 @@ from typing import Any
 import pytest
 
 from nni.sandbox import kinds, quantities, registry, schema, store
-from nni.sandbox.node import cgroups, containers, environment, mounts, network, podstatus, restarts, volumes
+from nni.sandbox.node import (
+    cgroups,
+    containers,
+    environment,
+    launching,
+    mounts,
+    network,
+    podstatus,
+    references,
+    restarts,
+    stopping,
+    volumes,
+)
 from nni.sandbox.operators import jobstatus
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -156,6 +169,57 @@ def test_with_namespaces_nothing_is_rewritten(tmp_path: pathlib.Path) -> None:
         mounts.Mount(str(tmp_path / "hosts"), "/etc/hosts"),
     ]
     assert order.environment == {"PATH": "/bin", "HOME": str(tmp_path), "HOSTNAME": "one"}
+
+
+@pytest.mark.parametrize(
+    ("mount", "message"),
+    [
+        ({"name": "v", "mountPath": "/v", "subPath": "../x"},
+         'failed to prepare subPath for volumeMount "v" of container "main"'),
+        ({"name": "w", "mountPath": "/w"}, 'the container main mounts the volume "w", which is not there'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_into_a_container(tmp_path: pathlib.Path, mount: schema.Object, message: str) -> None:
+    container = {"name": "main", "command": ["run"], "volumeMounts": [mount]}
+    (tmp_path / "v").mkdir()
+    place = place_in(tmp_path, is_isolated=True)
+    with pytest.raises(containers.ConfigError) as wrong:
+        containers.order(container, {}, {"v": volumes.Folder(tmp_path / "v")}, place, tmp_path / "message")
+    assert str(wrong.value) == message
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_container_without_a_command_cannot_start(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(launching.StartError, match="give the container a command"):
+        containers.order({"name": "main"}, {}, {}, place_in(tmp_path, is_isolated=True), tmp_path / "message")
+
+
+async def test_a_waiter_is_woken_by_its_object_alone(objects: registry.Registry) -> None:
+    expected = references.References(objects)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(expected.run())
+        with (
+            expected.expecting(("secrets", "default", "late")) as ours,
+            expected.expecting(("secrets", "default", "other")) as others,
+            expected.expecting(None) as nobodys,
+        ):
+            objects.create(kinds.SECRET, "default", {"metadata": {"name": "late"}})
+            await asyncio.wait_for(ours.wait(), 5)
+            assert (others.is_set(), nobodys.is_set()) == (False, False)
+        expected.close()
+
+
+async def test_a_grace_can_be_shortened_and_not_prolonged() -> None:
+    stop = stopping.Stop()
+    overdue = asyncio.create_task(stop.overdue())
+    stop.ask(1000)
+    await asyncio.sleep(0)
+    stop.ask(2000)
+    await asyncio.sleep(0)
+    stop.ask(0)
+    await asyncio.wait_for(overdue, 5)
+    with pytest.raises(stopping.StoppedError):
+        await stop.unless(asyncio.sleep(1000))
 
 
 def job_pod(job: str, uid: str) -> schema.Object:

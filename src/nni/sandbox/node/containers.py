@@ -109,7 +109,9 @@ class _Rewriting:
 def _mount(
     wanted: schema.Object, folders: Mapping[str, volumes.Folder], variables: Mapping[str, str], container: schema.Object
 ) -> mounts.Mount:
-    folder = folders[wanted["name"]]
+    folder = folders.get(wanted["name"])
+    if folder is None:
+        raise ConfigError(f'the container {container["name"]} mounts the volume "{wanted["name"]}", which is not there')
     below = (
         environment.expand(wanted["subPathExpr"], variables) if "subPathExpr" in wanted else wanted.get("subPath", "")
     )

@@ -45,7 +45,7 @@ class Kubelet:
             if uid in self._over:
                 self._forget(uid)
             return
-        if life is None and found["spec"].get("nodeName") and not self._is_gone(metadata):
+        if life is None and _is_to_run(found) and not self._is_gone(metadata):
             life = pod.PodLife(self._ground, expected, found, self._allocatable(found["spec"]["nodeName"]))
             self._lives[uid] = life
             group.create_task(self._live(life, found))
@@ -76,6 +76,10 @@ class Kubelet:
     def _allocatable(self, node: str) -> Mapping[str, str]:
         found = self._objects.find(kinds.NODE, "", node)
         return found["status"]["allocatable"] if found else {}
+
+
+def _is_to_run(found: schema.Object) -> bool:
+    return bool(found["spec"].get("nodeName")) and found["status"].get("phase") not in ("Succeeded", "Failed")
 
 
 def folder_for(state: pathlib.Path) -> pathlib.Path:

@@ -96,6 +96,8 @@ class Volumes:
         except (VolumeMissingError, environment.MissingReferenceError) as error:
             message = f'MountVolume.SetUp failed for volume "{name}" : {error}'
             raise VolumeMissingError(message, error.reference) from error
+        except OSError as error:
+            raise VolumeMissingError(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
 
     def _one(self, name: str, volume: schema.Object) -> Folder:
         kind = next((key for key in volume if key != "name"), "emptyDir")
