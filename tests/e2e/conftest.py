@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nni.testing.sandbox import Sandbox
+from pods import Pods, isolated
 
 EXPORT = "10.20.30.40:/mnt/nfs/nni"
 
@@ -23,3 +24,10 @@ def cluster(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return sandbox
+
+
+@pytest.fixture(scope="session", params=["namespaces", "unprivileged", "rewrite"])
+def pods(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
+    """Pods in each kind of isolation."""
+    with isolated(request.param, tmp_path_factory.mktemp("isolated")) as running:
+        yield running

@@ -21,6 +21,7 @@ from nni.sandbox.node import (
     references,
     restarts,
     stopping,
+    usage,
     volumes,
 )
 from nni.sandbox.operators import jobstatus
@@ -388,6 +389,26 @@ def test_delays_between_restarts_double_and_are_forgiven() -> None:
 def test_the_size_of_a_volume_in_memory(limit: str | None, memory: list[str | None], expected: int) -> None:
     containers = [{"resources": {"limits": {"memory": each} if each else {}}} for each in memory or [None]]
     assert volumes.memory_size(limit, {"containers": containers}) == expected
+
+
+async def test_a_volume_that_grows_beyond_its_limit_is_found(tmp_path: pathlib.Path) -> None:
+    spec = {"volumes": [
+        {"name": "full", "emptyDir": {"sizeLimit": "64Ki"}},
+        {"name": "free", "emptyDir": {}},
+        {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "1Ki"}},
+    ]}  # fmt: skip
+    folders = {"full": volumes.Folder(tmp_path), "free": volumes.Folder(tmp_path),
+               "memory": volumes.Folder(tmp_path, memory=1024)}  # fmt: skip
+    limits = usage.limits(spec, folders, is_isolated=True)
+    assert limits == {"full": "64Ki"}
+    assert usage.limits(spec, folders, is_isolated=False) == limits | {"memory": "1Ki"}
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "half").write_bytes(b"x" * 40_000)
+    (tmp_path / "again").hardlink_to(tmp_path / "deep" / "half")
+    assert 40_000 <= usage.measure(tmp_path) < 64 * 1024
+    (tmp_path / "more").write_bytes(b"x" * 40_000)
+    message = await asyncio.wait_for(usage.exceeded(limits, folders, 0.01), 10)
+    assert message == 'Usage of EmptyDir volume "full" exceeds the limit "64Ki". '
 
 
 SECOND = "31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"

@@ -2,7 +2,7 @@
 
 As a kubelet of 1.28 or newer has it, a container that runs out of memory dies as a whole, whichever of its processes
 asked for the last page. Version 2 does that itself (``memory.oom.group``); with version 1 the kernel kills one process,
-tells us, and we kill the rest.
+tells us, and we kill the rest, which may have a moment to notice.
 """
 
 import contextlib

@@ -280,15 +280,17 @@ class _Launcher:
             self._groups.discard(group)
 
     def _kill(self, process: _Process) -> None:
-        if self._own < 0:
-            self._kill_all_of(process)
         with contextlib.suppress(ProcessLookupError):
+            if self._own < 0:
+                os.kill(process.pid, signal.SIGSTOP)  # or it would see its children die, and go on
+                self._kill_all_of(process)
             os.kill(process.pid, signal.SIGKILL)  # the kernel takes the rest of its PID namespace along
 
     def _kill_all_of(self, process: _Process) -> None:
+        tree = memory.tree(process.pid)
         if process.group is not None and not process.is_guest:
             process.group.kill()
-        for pid in memory.tree(process.pid)[1:]:
+        for pid in tree[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError, PermissionError):

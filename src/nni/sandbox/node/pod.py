@@ -19,6 +19,7 @@ from nni.sandbox.node import (
     references,
     rendezvous,
     stopping,
+    usage,
     volumes,
 )
 
@@ -112,6 +113,7 @@ class PodLife:
         if folders is None:
             return
         async with asyncio.TaskGroup() as group:
+            inspector = group.create_task(self._evict_when_too_large(folders))
             if await self._initialize(folders, group):
                 async with asyncio.TaskGroup() as mains:
                     for life in self._main:
@@ -119,6 +121,7 @@ class PodLife:
             self._sidecar_stop.ask(self._own_grace())
             for life in reversed(self._initial):
                 await life.end(self._sidecar_stop)
+            inspector.cancel()
 
     async def _initialize(self, folders: Mapping[str, volumes.Folder], group: asyncio.TaskGroup) -> bool:
         """Run the init containers one after the other; say whether the containers may start."""
@@ -184,6 +187,14 @@ class PodLife:
         message = "Pod was active on the node longer than the specified deadline"
         self._record("Normal", "DeadlineExceeded", message)
         self.fail("DeadlineExceeded", message)
+
+    async def _evict_when_too_large(self, folders: Mapping[str, volumes.Folder]) -> None:
+        is_isolated = self._ground.launcher.isolation == "namespaces"
+        limits = usage.limits(self._pod["spec"], folders, is_isolated=is_isolated)
+        if limits:
+            message = await usage.exceeded(limits, folders)
+            self._record("Warning", "Evicted", message)
+            self.fail("Evicted", message, usage.GRACE)
 
     def _scene(self) -> container.Scene:
         ground = self._ground
