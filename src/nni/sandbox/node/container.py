@@ -226,12 +226,12 @@ class ContainerLife:
 
     async def _accompany(self, process: launching.Process, log: logfiles.LogFile) -> launching.Ending:
         """Stay with it until it and its output have ended."""
-        ending = await process.exited
+        await stopping.settled(process.exited)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OUTPUT_GRACE):
                 await log.ended.wait()
         log.close()
-        return ending
+        return process.exited.result()
 
     def _new_log(self) -> logfiles.LogFile:
         """Open the log of a new run; as on a node, those before the last one are gone."""

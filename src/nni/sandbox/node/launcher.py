@@ -70,8 +70,8 @@ class _Process:
     """Bytes of memory; 0 for none."""
     result: int
     """Where it says that it could not be started; closed, and -1, once it has been."""
-    is_guest: bool
-    """Whether it was started inside of another's container."""
+    host: str
+    """The container in which it was started; empty for a container's main process."""
     is_out_of_memory: bool = False
 
 
@@ -90,6 +90,8 @@ class _Launcher:
         self._descriptors: list[int] = []
         self._by_pid: dict[int, _Process] = {}
         self._by_name: dict[str, _Process] = {}
+        self._guests: dict[str, set[str]] = {}
+        """Names of what was started inside of containers, by the container."""
         self._watched: dict[str, _Process] = {}
         """Those whose memory we hold to its limit ourselves."""
         self._is_open = True
@@ -171,6 +173,8 @@ class _Launcher:
                 self._discard(group)
             raise
         self._by_pid[process.pid] = self._by_name[process.name] = process
+        if process.host:
+            self._guests.setdefault(process.host, set()).add(process.name)
         if process.limit and not group:
             self._watched[process.name] = process
         self._selector.register(process.result, selectors.EVENT_READ, lambda: self._report_start(process))
@@ -199,7 +203,7 @@ class _Launcher:
                     order["command"], order["environment"], order["folder"], output, result_write, group, joined,
                     wanted, self._staging, self._flags, order["hostname"],
                 ))  # fmt: skip
-        return _Process(order["id"], pid, group, order["memory"], result_read, is_guest=host is not None)
+        return _Process(order["id"], pid, group, order["memory"], result_read, order["inside"])
 
     def _open(self, stack: contextlib.ExitStack, host: _Process, kind: str) -> int:
         """Open a namespace of a container."""
@@ -263,11 +267,14 @@ class _Launcher:
         self._report_start(process)  # before the end, should both have come at once
         del self._by_name[process.name]
         self._watched.pop(process.name, None)
-        if process.group is not None and not process.is_guest:
+        self._guests.get(process.host, set()).discard(process.name)
+        for guest in self._guests.pop(process.name, set()):
+            self._kill(self._by_name[guest])
+        if process.group is not None and not process.host:
             process.is_out_of_memory |= process.group.has_run_out()
         if self._own < 0:
             self._kill_all_of(process)
-        if process.group is not None and not process.is_guest:
+        if process.group is not None and not process.host:
             self._discard(process.group)
         code = -signal.SIGKILL if process.is_out_of_memory else code
         _send(self._link, {"event": "exited", "id": process.name, "code": code, "oom": process.is_out_of_memory})
@@ -288,7 +295,7 @@ class _Launcher:
 
     def _kill_all_of(self, process: _Process) -> None:
         tree = memory.tree(process.pid)
-        if process.group is not None and not process.is_guest:
+        if process.group is not None and not process.host:
             process.group.kill()
         for pid in tree[1:]:
             with contextlib.suppress(ProcessLookupError):
@@ -309,7 +316,7 @@ class _Launcher:
                 break
         if self._groups:
             for process in self._by_pid.values():
-                if process.group is not None and not process.is_guest:
+                if process.group is not None and not process.host:
                     self._discard(process.group)
             self._groups.close()
 

@@ -60,7 +60,8 @@ class Process:
         self._launcher = launcher
         self._name = name
         loop = asyncio.get_running_loop()
-        self.started: asyncio.Future[None] = loop.create_future()
+        self.started: asyncio.Future[str] = loop.create_future()
+        """Why it could not be started; empty when it could."""
         self.exited: asyncio.Future[Ending] = loop.create_future()
 
     @property
@@ -120,7 +121,7 @@ class Launcher:
     async def start(self, order: Order, output: int, inside: Process | None = None) -> Process:
         """Start a container whose output goes to the descriptor ``output``. Raises StartError.
 
-        With ``inside`` it is no container of its own, but a further process in that one.
+        With ``inside`` it is no container of its own, but a further process in that one, and ends with it.
         """
         process = Process(self, f"c{next(self._ids)}")
         self._processes[process.name] = process
@@ -128,7 +129,10 @@ class Launcher:
                    "inside": inside.name if inside else "",
                    "mounts": [dataclasses.astuple(each) for each in order.mounts]}  # fmt: skip
         await self.send(message, output)
-        await process.started
+        await asyncio.wait([process.started])  # the future is not ours to cancel: the launcher's answer comes anyway
+        why_not = process.started.result()
+        if why_not:
+            raise StartError(why_not)
         return process
 
     async def send(self, message: dict[str, Any], descriptor: int | None = None) -> None:
@@ -173,9 +177,9 @@ class Launcher:
                     "This machine does not allow mount namespaces; use --isolation rewrite (or auto)."
                 ))  # fmt: skip
             case "started":
-                self._processes[message["id"]].started.set_result(None)
+                self._processes[message["id"]].started.set_result("")
             case "failed":
-                self._processes[message["id"]].started.set_exception(StartError(message["message"]))
+                self._processes[message["id"]].started.set_result(message["message"])
             case _:  # exited
                 process = self._processes.pop(message["id"])
                 code = message["code"]
@@ -187,7 +191,7 @@ class Launcher:
             self._ready.set_exception(errors.SandboxError("The sandbox's launcher could not start."))
         for process in self._processes.values():
             if not process.started.done():
-                process.started.set_exception(StartError("the sandbox's launcher has died"))
+                process.started.set_result("the sandbox's launcher has died")
             process.exited.set_result(Ending(137))
         self._processes.clear()
         self.died.set()
