@@ -58,7 +58,7 @@ def test_a_crowd_leaves_nothing_behind(isolation: str, capfd: pytest.CaptureFixt
     choose = random.Random(7)
     with sandbox.Sandbox(isolation=isolation) as running:
         api = sandbox.Connection(running)
-        names = [f"p{index}" for index in range(60)]
+        names = [f"p{index}" for index in range(30)]
         for name in names:
             assert api.call("POST", PODS, pod(choose, name))[0] == 201
             if choose.random() < 0.5:

@@ -434,6 +434,20 @@ def test_where_control_groups_are_made(own: str, table: str, expected: list[tupl
     assert [(version, str(place)) for version, place in cgroups.places(own, table)] == expected
 
 
+def test_a_group_of_version_2_is_limited_and_asked_by_its_files(tmp_path: pathlib.Path) -> None:
+    groups = cgroups.Groups(tmp_path, 2)
+    group = groups.make("c1")
+    group.limit(1 << 20)
+    written = {path.name: path.read_text() for path in (tmp_path / "c1").iterdir()}
+    assert written == {"memory.max": "1048576", "memory.oom.group": "1", "memory.swap.max": "0"}
+    assert not group.has_run_out()
+    events = tmp_path / "c1" / "memory.events"
+    events.write_text("low 0\nmax 7\noom 0\noom_kill 0\noom_group_kill 0\n")
+    assert not group.has_run_out()
+    events.write_text("low 0\nmax 7\noom 1\noom_kill 2\noom_group_kill 1\n")
+    assert group.has_run_out()
+
+
 def conditions(*steps: tuple[str, bool]) -> list[tuple[str, str]]:
     found: schema.Object = {}
     for name, is_true in steps:
