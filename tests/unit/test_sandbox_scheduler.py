@@ -41,8 +41,9 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def asking(name: str, requests: dict[str, str] | None = None, **spec: Any) -> schema.Object:
-    container = {"name": "c", "image": "x", "resources": {"requests": requests or {}}}
+def asking(name: str, wanted: dict[str, str] | None = None, **spec: Any) -> schema.Object:
+    # What is limited is asked for, and a GPU has to have a limit.
+    container = {"name": "c", "image": "x", "resources": {"limits": wanted or {}}}
     return {"metadata": {"name": name}, "spec": {"containers": [container], **spec}}
 
 

@@ -28,14 +28,13 @@ class Scheduler:
         """The lines whose first does not fit at present, and why."""
 
     async def run(self, pods: store.Watch) -> None:
-        """Schedule what there is and what ``pods`` brings until the store is closed."""
+        """Schedule what ``pods`` brings until the store is closed."""
         watches = [self._objects.store.watch(kind.resource) for kind in (kinds.NODE, kinds.CLAIM)]
         with contextlib.ExitStack() as stack:
             for watch in watches:
                 stack.callback(watch.close)
             for node in self._objects.all(kinds.NODE):
                 self._node(node["metadata"]["name"]).describe(node)
-            self._settle([store.Change(0, "ADDED", found, None) for found in self._objects.all(kinds.POD)])
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow_nodes(watches[0]))
                 group.create_task(self._follow_claims(watches[1]))

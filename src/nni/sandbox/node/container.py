@@ -75,6 +75,8 @@ class ContainerLife:
         self._process: launching.Process | None = None
         self._make: Callable[[schema.Object], launching.Order] = _make_nothing
         """Makes the order for a container with the variables and volumes of the present run."""
+        self._fate: tuple[int, str] | None = None
+        """The exit code and the reason to tell of when it has ended, where they are not what they seem."""
         self._logs: list[logfiles.LogFile] = []
         self._runs = 0
 
@@ -113,6 +115,13 @@ class ContainerLife:
         if not process.exited.done():
             await process.kill()
             await stopping.settled(process.exited)
+
+    async def kill(self, code: int, reason: str) -> None:
+        """Kill it, if it runs, and say that it has ended with this code for this reason."""
+        process = self._process
+        if process is not None and not process.exited.done():
+            self._fate = code, reason
+            await process.kill()
 
     async def _pause(self, delay: float) -> None:
         """Wait for the next run; at once after the first, and when that could not even start it says so."""
@@ -154,8 +163,9 @@ class ContainerLife:
             self._scene.tell()
             self.started.set()
         ending = await self._accompany(process, log)
-        words = _last_words(self._container, message, log, ending.code)
-        self._finish(ending.code, started, words, "OOMKilled" if ending.is_out_of_memory else "")
+        code, reason = self._fate or (ending.code, "OOMKilled" if ending.is_out_of_memory else "")
+        self._fate = None
+        self._finish(code, started, _last_words(self._container, message, log, code), reason)
         self._scene.tell()
 
     async def _ordered(self, folders: Mapping[str, volumes.Folder], message: pathlib.Path) -> launching.Order:

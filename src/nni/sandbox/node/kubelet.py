@@ -18,6 +18,10 @@ class Kubelet:
         self._lives: dict[str, pod.PodLife] = {}
         self._over: set[str] = set()
         """The uids of pods whose containers have ended for good."""
+        self._nodes: dict[str, str] = {}
+        """The nodes of the pods, by uid."""
+        self._lost: set[str] = set()
+        """Nodes without power."""
 
     async def run(self, watch: store.Watch) -> None:
         """Follow the pods of ``watch`` until it is closed, then end them all."""
@@ -34,6 +38,33 @@ class Kubelet:
         """Give the log of a container. Raises LookupError."""
         return self._lives[uid].log(container, previous=options.previous).read(options)
 
+    def exceed_memory(self, uid: str, containers: str) -> None:
+        """Kill the running containers of a pod whose names match a pattern, for their memory."""
+        if uid in self._lives:
+            self._lives[uid].exceed_memory(containers)
+
+    def evict(self, uid: str, message: str) -> None:
+        """End a pod as failed, for want of a resource on its node."""
+        if uid in self._lives:
+            self._lives[uid].fail("Evicted", message, 0)
+
+    def lose(self, node: str) -> None:
+        """Take the power from a node: its containers end, and nothing is told of its pods any more."""
+        self._lost.add(node)
+        for uid in self._on(node):
+            self._lives[uid].lose()
+
+    def regain(self, node: str) -> None:
+        """Give a node its power back, and tell what has become of its pods."""
+        self._lost.discard(node)
+        for uid in self._on(node):
+            self._lives[uid].regain()
+            if uid in self._over:
+                self._let_go(self._lives[uid].metadata)
+
+    def _on(self, node: str) -> list[str]:
+        return [uid for uid in self._lives if self._nodes[uid] == node]
+
     def _see(self, change: store.Change, group: asyncio.TaskGroup, expected: references.References) -> None:
         found = change.object
         metadata = found["metadata"]
@@ -45,14 +76,15 @@ class Kubelet:
             if uid in self._over:
                 self._forget(uid)
             return
-        if life is None and _is_to_run(found) and not self._is_gone(metadata):
+        if life is None and self._is_to_run(found):
             life = pod.PodLife(self._ground, expected, found, self._allocatable(found["spec"]["nodeName"]))
             self._lives[uid] = life
+            self._nodes[uid] = found["spec"]["nodeName"]
             group.create_task(self._live(life, found))
         if life and metadata.get("deletionTimestamp"):
             life.stop(metadata.get("deletionGracePeriodSeconds", 0))
             if uid in self._over:
-                self._objects.finish(kinds.POD, found)
+                self._let_go(metadata)
 
     async def _live(self, life: pod.PodLife, found: schema.Object) -> None:
         metadata = found["metadata"]
@@ -60,10 +92,24 @@ class Kubelet:
         self._over.add(metadata["uid"])
         if self._is_gone(metadata):
             self._forget(metadata["uid"])
+        else:
+            self._let_go(metadata)
+
+    def _let_go(self, metadata: schema.Object) -> None:
+        """Let a pod go that is being deleted and whose containers have ended, unless its node is lost."""
+        current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
+        if current is None or current["spec"]["nodeName"] in self._lost:
             return
-        current = self._objects.get(kinds.POD, metadata["namespace"], metadata["name"])
-        if current["metadata"].get("deletionTimestamp"):
+        if current["metadata"].get("deletionTimestamp") and current["metadata"]["uid"] == metadata["uid"]:
             self._objects.finish(kinds.POD, current)
+
+    def _is_to_run(self, found: schema.Object) -> bool:
+        """Say whether a pod needs a life: one that has ended, perhaps before a restart of the sandbox, does not."""
+        is_over = found["status"].get("phase") in ("Succeeded", "Failed")
+        node = found["spec"].get("nodeName", "")
+        return not is_over and self._objects.find(kinds.NODE, "", node) is not None and not self._is_gone(
+            found["metadata"]
+        )  # fmt: skip
 
     def _is_gone(self, metadata: schema.Object) -> bool:
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
@@ -71,15 +117,12 @@ class Kubelet:
 
     def _forget(self, uid: str) -> None:
         self._over.discard(uid)
+        self._nodes.pop(uid)
         self._lives.pop(uid).forget()
 
     def _allocatable(self, node: str) -> Mapping[str, str]:
         found = self._objects.find(kinds.NODE, "", node)
         return found["status"]["allocatable"] if found else {}
-
-
-def _is_to_run(found: schema.Object) -> bool:
-    return bool(found["spec"].get("nodeName")) and found["status"].get("phase") not in ("Succeeded", "Failed")
 
 
 def folder_for(state: pathlib.Path) -> pathlib.Path:

@@ -115,8 +115,9 @@ def _translate_config(text: str, peers: _Peers) -> str:
     """Translate the addresses in a TF_CONFIG, in its dense form (lists) and its sparse one (by index)."""
     try:
         config: Any = json.loads(text)
-        cluster = {role: _each(addresses, peers) for role, addresses in config["cluster"].items()}
-        return json.dumps({**config, "cluster": cluster})
+        form = "sparseCluster" if "sparseCluster" in config else "cluster"
+        cluster = {role: _each(addresses, peers) for role, addresses in config[form].items()}
+        return json.dumps({**config, form: cluster})
     except (ValueError, KeyError, TypeError, AttributeError):
         return text  # the user's own, in whatever form
 
@@ -124,7 +125,7 @@ def _translate_config(text: str, peers: _Peers) -> str:
 def _each(addresses: Any, peers: _Peers) -> Any:
     if isinstance(addresses, Mapping):
         return {index: peers.translate(address) for index, address in addresses.items()}
-    return [peers.translate(address) for address in addresses]
+    return addresses and [peers.translate(address) for address in addresses]
 
 
 def _owner(pod: schema.Object) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
+import fnmatch
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -59,6 +60,9 @@ class PodLife:
         self._volumes = volumes.Volumes(ground.storage, self._builder, self._folder / "volumes", pod)
         self._started = ground.objects.now()
         self._verdict: schema.Object | None = None
+        self._has_power = True
+        self._doomed: asyncio.Queue[tuple[container.ContainerLife, int, str]] = asyncio.Queue()
+        """Containers to be killed, with the code and the reason to tell of."""
         self._stop = stopping.Stop()
         self._sidecar_stop = stopping.Stop()
         spec = pod["spec"]
@@ -73,6 +77,12 @@ class PodLife:
             container.ContainerLife(scene, podstatus.waiting(each, reason), policy) for each in spec["containers"]
         ]
 
+    @property
+    def metadata(self) -> schema.Object:
+        """The metadata of the pod as it was bound."""
+        found: schema.Object = self._pod["metadata"]
+        return found
+
     def stop(self, grace: float) -> None:
         """End it within ``grace`` seconds; a second call can shorten them."""
         self._stop.ask(grace)
@@ -82,6 +92,25 @@ class PodLife:
         """End it as failed whatever its containers say, as the kubelet does with what is overdue or evicted."""
         self._verdict = {"phase": "Failed", "reason": reason, "message": message}
         self.stop(self._own_grace() if grace is None else grace)
+
+    def exceed_memory(self, pattern: str) -> None:
+        """Kill the running containers whose names match a pattern, as the kernel does for their memory."""
+        self._kill(pattern, 137, "OOMKilled")
+
+    def lose(self) -> None:
+        """Let its node lose power: its containers end, and nothing is told any more."""
+        self._has_power = False
+        if self._pod["spec"].get("restartPolicy", "Always") != "Never":
+            node, name = self._pod["spec"]["nodeName"], self._pod["metadata"]["name"]
+            message = f"Node {node} which was running pod {name} was lost"
+            self._verdict = {"phase": "Failed", "reason": "NodeLost", "message": message}
+        self._kill("*", 255, "Unknown")
+        self.stop(0)
+
+    def regain(self) -> None:
+        """Let its node have power again: what has become of it is told."""
+        self._has_power = True
+        self._tell()
 
     def log(self, name: str, *, previous: bool) -> logfiles.LogFile:
         """Return the log of a container. Raises LookupError."""
@@ -96,7 +125,8 @@ class PodLife:
             each.mkdir()
         (self._folder / "hosts").write_text(network.hosts(self._pod, self._address))
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._end_on_stop()), group.create_task(self._end_on_deadline())]
+            chores = (self._end_on_stop(), self._end_on_deadline(), self._end_the_doomed())
+            helpers = [group.create_task(chore) for chore in chores]
             await self._live()
             if self._verdict:
                 self._tell()
@@ -178,6 +208,16 @@ class PodLife:
             for life in self._main + ordinary:
                 group.create_task(life.end(self._stop))
 
+    def _kill(self, pattern: str, code: int, reason: str) -> None:
+        for life in self._main + self._initial:
+            if fnmatch.fnmatchcase(life.state.container["name"], pattern):
+                self._doomed.put_nowait((life, code, reason))
+
+    async def _end_the_doomed(self) -> None:
+        while True:
+            life, code, reason = await self._doomed.get()
+            await life.kill(code, reason)
+
     async def _end_on_deadline(self) -> None:
         seconds = self._pod["spec"].get("activeDeadlineSeconds")
         if seconds is None:
@@ -224,7 +264,8 @@ class PodLife:
     def _tell(self) -> None:
         metadata = self._pod["metadata"]
         current = self._objects.find(kinds.POD, metadata["namespace"], metadata["name"])
-        if current is None or current["metadata"]["uid"] != metadata["uid"]:
+        is_gone = current is None or current["metadata"]["uid"] != metadata["uid"]
+        if current is None or is_gone or not self._has_power:
             return
         main, initial = [each.state for each in self._main], [each.state for each in self._initial]
         told = podstatus.build(
@@ -234,6 +275,8 @@ class PodLife:
         self._objects.set_status(kinds.POD, current, told)
 
     def _record(self, category: str, reason: str, message: str, name: str = "") -> None:
+        if not self._has_power:
+            return
         is_initial = any(each["name"] == name for each in self._pod["spec"].get("initContainers", []))
         part = "initContainers" if is_initial else "containers"
         self._ground.recorder.record(self._pod, category, reason, message, f"spec.{part}{{{name}}}" if name else "")
