@@ -117,7 +117,7 @@ async def test_a_lost_node_is_silent_until_it_is_back(tmp_path: pathlib.Path, po
         cluster.agent.lose("sandbox-0")
         cluster.objects.delete(kinds.POD, "default", "deleted")
         async with asyncio.timeout(10):
-            while sleepers():  # nothing tells of the end of processes that are not our children
+            while sleepers():  # noqa: ASYNC110 - nothing tells of the end of processes that are not our children
                 await asyncio.sleep(0.01)
         assert is_running(cluster.get("lost"))
         assert is_running(cluster.get("deleted"))
