@@ -174,6 +174,7 @@ def test_exit_codes(pods: Pods, name: str, script: str, code: int) -> None:
 @pytest.mark.parametrize(
     ("name", "script", "policy", "expected"),
     [
+        ("removed", "rm /dev/termination-log 2>/dev/null; exit 1", "File", ""),
         ("file", "echo why > /dev/termination-log; exit 1", "File", "why\n"),
         ("own", "yes 0123456789 | head -c 9000 > /dev/termination-log; printf end >> /dev/termination-log", "File",
          ("0123456789\n" * 900)[:9000][-4093:] + "end"),

@@ -107,6 +107,15 @@ async def test_an_evicted_pod_says_why(tmp_path: pathlib.Path) -> None:
         assert (status["reason"], status["message"]) == ("Evicted", "The node was low on resource: memory. ")
 
 
+async def test_a_pod_that_had_not_begun_is_lost_with_its_node(tmp_path: pathlib.Path) -> None:
+    async with running(tmp_path) as cluster:
+        cluster.run("early", volumes=[{"name": "v", "secret": {"secretName": "missing"}}])
+        await cluster.until("early", lambda found: "containerStatuses" in found["status"])
+        cluster.agent.lose("sandbox-0")
+        cluster.agent.regain("sandbox-0")
+        assert (await cluster.until("early", is_failed))["status"]["reason"] == "NodeLost"
+
+
 @pytest.mark.parametrize(("policy", "reason"), [("Never", None), ("OnFailure", "NodeLost")])
 async def test_a_lost_node_is_silent_until_it_is_back(tmp_path: pathlib.Path, policy: str, reason: str | None) -> None:
     async with running(tmp_path) as cluster:

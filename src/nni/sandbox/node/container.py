@@ -140,18 +140,14 @@ class ContainerLife:
 
     async def _run_once(self, folders: Mapping[str, volumes.Folder]) -> None:
         message = self._scene.folder / f"{self._name}.message"
-        log = self._new_log()
         started = times.stamp(self._scene.now())
         try:
             order = await self._ordered(folders, message)
             _clear(message)
+            self._runs += 1
             self._tell_of_creation()
-            process = await self._start(order, log)
-        except stopping.StoppedError:
-            log.close()
-            raise
+            process, log = await self._start(order)
         except (launching.StartError, OSError) as error:
-            log.close()
             self._finish(128, _EPOCH, f"{_RUNTIME}: {error}", "StartError")
             self._scene.record("Warning", "Failed", f"Error: {_RUNTIME}: {error}", self._name)
             self._scene.tell()
@@ -204,17 +200,24 @@ class ContainerLife:
         self.state.state = {"waiting": {"reason": reason, "message": message}}
         self._scene.tell()
 
-    async def _start(self, order: launching.Order, log: logfiles.LogFile) -> launching.Process:
+    async def _start(self, order: launching.Order) -> tuple[launching.Process, logfiles.LogFile]:
+        log = self._new_log()
         read, write = launching.open_pipe()
         log.attach(read)
         try:
-            async with self._turn:
-                if self._stop.is_asked:
-                    raise stopping.StoppedError
-                self._process = await self._scene.launcher.start(order, write)
-                return self._process
+            return await self._launch(order, write), log
+        except BaseException:
+            log.close()
+            raise
         finally:
             os.close(write)
+
+    async def _launch(self, order: launching.Order, output: int) -> launching.Process:
+        async with self._turn:  # who ends it waits until there is something to end
+            if self._stop.is_asked:
+                raise stopping.StoppedError
+            self._process = await self._scene.launcher.start(order, output)
+            return self._process
 
     async def _has_begun(self, process: launching.Process) -> bool:
         """Run the postStart hook; when it fails the container is killed."""
@@ -227,8 +230,11 @@ class ContainerLife:
     async def _hook(self, which: str, handler: schema.Object, process: launching.Process) -> bool:
         # The words of a hook are taken as they stand: no $(VAR) is replaced in them.
         words = [word.replace("$", "$$") for word in handler.get("exec", {}).get("command", [])]
-        order = self._make({**self._container, "command": words or ["true"], "args": []})
-        why = await hooks.run(self._scene.launcher, handler, order, process)
+        try:
+            order = self._make({**self._container, "command": words or ["true"], "args": []})
+            why = await hooks.run(self._scene.launcher, handler, order, process)
+        except (containers.ConfigError, launching.StartError, OSError) as error:
+            why = str(error)
         if why:
             kind = which[0].upper() + which[1:]
             self._scene.record("Warning", f"Failed{kind}Hook", f"{kind}Hook failed: {why}", self._name)
@@ -245,7 +251,6 @@ class ContainerLife:
 
     def _new_log(self) -> logfiles.LogFile:
         """Open the log of a new run; as on a node, those before the last one are gone."""
-        self._runs += 1
         log = logfiles.LogFile(self._scene.folder / f"{self._name}.{self._runs}.log", self._scene.now)
         for old in self._logs[:-1]:
             old.remove()
@@ -272,9 +277,11 @@ def _clear(message: pathlib.Path) -> None:
 
 
 def _last_words(container: schema.Object, message: pathlib.Path, log: logfiles.LogFile, code: int) -> str:
-    with message.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _MESSAGE_SIZE))
-        words = file.read().decode(errors="replace")
-    if not words and code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
-        return log.tail(_FALLBACK_LINES, _FALLBACK_SIZE)
+    words = ""
+    with contextlib.suppress(OSError):  # without namespaces it can remove the file
+        with message.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _MESSAGE_SIZE))
+            words = file.read().decode(errors="replace")
+        if not words and code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            return log.tail(_FALLBACK_LINES, _FALLBACK_SIZE)
     return words

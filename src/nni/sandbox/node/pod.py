@@ -100,7 +100,8 @@ class PodLife:
     def lose(self) -> None:
         """Let its node lose power: its containers end, and nothing is told any more."""
         self._has_power = False
-        if self._pod["spec"].get("restartPolicy", "Always") != "Never":
+        has_begun = not any(life.state.is_new for life in self._main)
+        if self._pod["spec"].get("restartPolicy", "Always") != "Never" or not has_begun:
             node, name = self._pod["spec"]["nodeName"], self._pod["metadata"]["name"]
             message = f"Node {node} which was running pod {name} was lost"
             self._verdict = {"phase": "Failed", "reason": "NodeLost", "message": message}
