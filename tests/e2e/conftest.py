@@ -10,6 +10,7 @@ import pytest
 
 from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
 from nni.testing.sandbox import Sandbox
+from pods import Pods, isolated
 
 SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}}
 
@@ -55,3 +56,10 @@ def make(cluster: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Experiment]
             return experiment
 
         yield make_one
+
+
+@pytest.fixture(scope="session", params=["namespaces", "unprivileged", "rewrite"])
+def pods(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
+    """Pods in each kind of isolation."""
+    with isolated(request.param, tmp_path_factory.mktemp("isolated")) as running:
+        yield running

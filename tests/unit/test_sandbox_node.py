@@ -1,4 +1,4 @@
-"""What a container finds: environment, rewritten paths, translated addresses; and where pods are put."""
+"""What a container is made of: environment, paths, mounts; and what it waits for."""
 
 import asyncio
 import datetime as dt
@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from nni.sandbox import events, kinds, nodes, quantities, registry, scheduler, schema, store
-from nni.sandbox.node import containers, environment, mounts, network, podstatus
-from nni.sandbox.operators import jobstatus
+from nni.sandbox import kinds, quantities, registry, schema, store
+from nni.sandbox.node import (
+    containers,
+    environment,
+    launching,
+    mounts,
+    references,
+    volumes,
+)
 
 MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 
@@ -46,12 +52,19 @@ def field(path: str) -> dict[str, Any]:
         (field("metadata.annotations['a/b']"), "c"),
         (field("status.podIP"), "127.0.0.1"),
         (field("spec.nodeName"), "n"),
+        (field("spec.serviceAccountName"), "default"),
+        (field("status.hostIP"), "127.0.0.1"),
+        (field("status.podIPs"), "127.0.0.1"),
+        (field("metadata.labels"), 'app="x"'),
         ({"secretKeyRef": {"name": "keys", "key": "token"}}, "t0k"),
         ({"configMapKeyRef": {"name": "settings", "key": "colour"}}, "red"),
         ({"secretKeyRef": {"name": "none", "key": "x", "optional": True}}, None),
         ({"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}, "512"),
         ({"resourceFieldRef": {"resource": "requests.cpu"}}, "1"),
         ({"resourceFieldRef": {"resource": "limits.cpu"}}, "64"),
+        ({"resourceFieldRef": {"resource": "requests.memory", "divisor": "1Mi"}}, "512"),
+        ({"resourceFieldRef": {"resource": "requests.ephemeral-storage"}}, "0"),
+        ({"configMapKeyRef": {"name": "settings", "key": "none", "optional": True}}, None),
     ],
 )
 def test_values_come_from_where_the_manifest_says(
@@ -67,8 +80,10 @@ def test_values_come_from_where_the_manifest_says(
     ("source", "message"),
     [
         ({"secretKeyRef": {"name": "none", "key": "x"}}, 'secret "none" not found'),
-        ({"secretKeyRef": {"name": "keys", "key": "x"}}, "couldn't find key x in secret default/keys"),
+        ({"secretKeyRef": {"name": "keys", "key": "x"}}, "couldn't find key x in Secret default/keys"),
         ({"configMapKeyRef": {"name": "none", "key": "x"}}, 'configmap "none" not found'),
+        ({"configMapKeyRef": {"name": "settings", "key": "x"}}, "couldn't find key x in ConfigMap default/settings"),
+        ({"fieldRef": {"fieldPath": "spec.containers"}}, "unsupported fieldPath: spec.containers"),
     ],
 )
 def test_a_missing_reference_is_named(objects: registry.Registry, source: dict[str, Any], message: str) -> None:
@@ -105,6 +120,10 @@ def test_the_last_of_two_variables_wins(objects: registry.Registry) -> None:
     assert builder.build({"name": "main", "env": variables}) == {"A": "2", "B": "1"}
 
 
+def place_in(folder: pathlib.Path, *, is_isolated: bool) -> containers.Place:
+    return containers.Place(folder, folder / "shm", folder / "hosts", "one", {"PATH": "/bin"}, is_isolated)
+
+
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
@@ -125,48 +144,62 @@ def test_without_namespaces_mount_paths_are_rewritten(tmp_path: pathlib.Path, wo
         "command": ["run", word],
         "volumeMounts": [{"name": "d", "mountPath": "/data"}, {"name": "e", "mountPath": "/data/deep/"}],
     }
-    place = containers.Place(tmp_path, {"PATH": "/bin"}, is_isolated=False)
-    folders = {"d": pathlib.Path("/host/d"), "e": pathlib.Path("/host/e")}
+    place = place_in(tmp_path, is_isolated=False)
+    folders = {"d": volumes.Folder(pathlib.Path("/host/d")), "e": volumes.Folder(pathlib.Path("/host/e"))}
     order = containers.order(container, {"WORD": word}, folders, place, tmp_path / "message")
     assert (order.command[1], order.environment["WORD"]) == (expected, expected)
 
 
 def test_with_namespaces_nothing_is_rewritten(tmp_path: pathlib.Path) -> None:
     container = {"command": ["run", "/data"], "volumeMounts": [{"name": "d", "mountPath": "/data", "readOnly": True}]}
-    place = containers.Place(tmp_path, {"PATH": "/bin"}, is_isolated=True)
-    order = containers.order(container, {}, {"d": tmp_path}, place, tmp_path / "message")
+    place = place_in(tmp_path, is_isolated=True)
+    order = containers.order(container, {}, {"d": volumes.Folder(tmp_path)}, place, tmp_path / "message")
     assert order.command == ["run", "/data"]
     assert order.mounts == [
         mounts.Mount(str(tmp_path), "/data", is_read_only=True),
         mounts.Mount(str(tmp_path / "message"), "/dev/termination-log"),
+        mounts.Mount(str(tmp_path / "shm"), "/dev/shm", memory=64 << 20),
+        mounts.Mount(str(tmp_path / "hosts"), "/etc/hosts"),
     ]
-    assert order.environment == {"PATH": "/bin", "HOME": str(tmp_path)}
+    assert order.environment == {"PATH": "/bin", "HOME": str(tmp_path), "HOSTNAME": "one"}
 
 
-def job_pod(job: str, uid: str) -> schema.Object:
-    labels = {"training.kubeflow.org/job-name": job}
-    owner = {"uid": uid, "controller": True}
-    return {"metadata": {"namespace": "default", "labels": labels, "ownerReferences": [owner]}}
+@pytest.mark.parametrize(
+    ("mount", "message"),
+    [
+        ({"name": "v", "mountPath": "/v", "subPath": "../x"},
+         'failed to prepare subPath for volumeMount "v" of container "main"'),
+        ({"name": "w", "mountPath": "/w"}, 'the container main mounts the volume "w", which is not there'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_into_a_container(tmp_path: pathlib.Path, mount: schema.Object, message: str) -> None:
+    container = {"name": "main", "command": ["run"], "volumeMounts": [mount]}
+    (tmp_path / "v").mkdir()
+    place = place_in(tmp_path, is_isolated=True)
+    with pytest.raises(containers.ConfigError) as wrong:
+        containers.order(container, {}, {"v": volumes.Folder(tmp_path / "v")}, place, tmp_path / "message")
+    assert str(wrong.value) == message
+    assert not (tmp_path / "x").exists()
 
 
-def test_every_job_gets_a_port_of_its_own() -> None:
-    shared = network.SharedNetwork()
-    given = {
-        "MASTER_ADDR": "a-master-0", "MASTER_PORT": "23456", "PET_MASTER_ADDR": "a-master-0",
-        "PET_MASTER_PORT": "23456", "OTHER": "a-master-0",
-    }  # fmt: skip
-    first = shared.translate(job_pod("a", "1"), given)
-    again = shared.translate(job_pod("a", "1"), given)
-    second = shared.translate(job_pod("a", "2"), given)
-    assert first["MASTER_ADDR"] == "127.0.0.1"
-    assert first["OTHER"] == "a-master-0"
-    assert first == again
-    assert first["MASTER_PORT"] == first["PET_MASTER_PORT"] != second["MASTER_PORT"]
+def test_a_container_without_a_command_cannot_start(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(launching.StartError, match="give the container a command"):
+        containers.order({"name": "main"}, {}, {}, place_in(tmp_path, is_isolated=True), tmp_path / "message")
 
 
-def test_a_pod_without_a_job_keeps_its_addresses() -> None:
-    given = {"MASTER_ADDR": "somewhere", "MASTER_PORT": "1"}
-    assert network.SharedNetwork().translate({"metadata": {"namespace": "default"}}, given) == given
+async def test_a_waiter_is_woken_by_its_object_alone(objects: registry.Registry) -> None:
+    expected = references.References(objects)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(expected.run())
+        with (
+            expected.expecting(("secrets", "default", "late")) as ours,
+            expected.expecting(("secrets", "default", "other")) as others,
+            expected.expecting(None) as nobodys,
+        ):
+            objects.create(kinds.SECRET, "default", {"metadata": {"name": "late"}})
+            await asyncio.wait_for(ours.wait(), 5)
+            assert (others.is_set(), nobodys.is_set()) == (False, False)
+        expected.close()
 
 
 @pytest.mark.parametrize(
@@ -181,94 +214,3 @@ def test_quantities(text: str | int, expected: str) -> None:
 def test_what_is_no_quantity(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity"):
         quantities.parse(text)
-
-
-def state(code: int | None, restarts: int = 0) -> podstatus.ContainerState:
-    found: schema.Object = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
-    return podstatus.ContainerState({"name": "main"}, found, restarts=restarts)
-
-
-WAITING = podstatus.waiting({"name": "main"}, "ContainerCreating")
-
-
-@pytest.mark.parametrize(
-    ("main", "initial", "policy", "expected"),
-    [
-        ([WAITING], [], "Never", "Pending"),
-        ([state(None)], [], "Never", "Running"),
-        ([state(None), WAITING], [], "Never", "Running"),
-        ([state(0)], [], "Never", "Succeeded"),
-        ([state(0), state(2)], [], "Never", "Failed"),
-        ([state(0), state(None)], [], "Never", "Running"),
-        ([WAITING], [state(1)], "Never", "Failed"),
-        ([state(1)], [], "OnFailure", "Running"),
-        ([state(0)], [], "OnFailure", "Succeeded"),
-        ([state(0)], [], "Always", "Running"),
-    ],
-)
-def test_the_phase_of_a_pod(
-    main: list[podstatus.ContainerState], initial: list[podstatus.ContainerState], policy: str, expected: str
-) -> None:
-    assert podstatus.phase(main, initial, policy) == expected
-
-
-def conditions(*steps: tuple[str, bool]) -> list[tuple[str, str]]:
-    found: schema.Object = {}
-    for name, is_true in steps:
-        found = jobstatus.with_condition(found, "PyTorchJob", name, "", lambda: MOMENT, is_true=is_true)
-    return [(each["type"], each["status"]) for each in found["conditions"]]
-
-
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        (["Created", "Running"], [("Created", "True"), ("Running", "True")]),
-        (["Created", "Running", "Succeeded"], [("Created", "True"), ("Running", "False"), ("Succeeded", "True")]),
-        (["Running", "Restarting"], [("Restarting", "True")]),
-        (["Running", "Restarting", "Running"], [("Running", "True")]),
-        (["Running", "Failed", "Running", "Succeeded"], [("Running", "False"), ("Failed", "True")]),
-        (["Running", "Suspended"], [("Running", "False"), ("Suspended", "True")]),
-    ],
-)
-def test_the_conditions_of_a_job(steps: list[str], expected: list[tuple[str, str]]) -> None:
-    assert conditions(*((step, True) for step in steps)) == expected
-
-
-def asking(name: str, **requests: str) -> schema.Object:
-    resources = {
-        "requests": {
-            key.replace("_", "/", 1).replace("nvidia/", "nvidia.com/"): value for key, value in requests.items()
-        }
-    }
-    return {"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "x", "resources": resources}]}}
-
-
-async def placed(objects: registry.Registry, pods: list[schema.Object]) -> dict[str, str]:
-    nodes.register(objects, 2, nodes.Capacity("4", "8Gi", "1"))
-    planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
-    watch = objects.store.watch(kinds.POD.resource)
-    for body in pods:
-        objects.create(kinds.POD, "default", body)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(planner.run(watch))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        objects.store.close()
-    return {each["metadata"]["name"]: each["spec"].get("nodeName", "") for each in objects.all(kinds.POD)}
-
-
-async def test_pods_go_in_order_to_the_first_node_with_room(objects: registry.Registry) -> None:
-    pods = [asking("a", cpu="3"), asking("b", cpu="2"), asking("c", cpu="1"), asking("d", cpu="3")]
-    assert await placed(objects, pods) == {"a": "sandbox-0", "b": "sandbox-1", "c": "sandbox-0", "d": ""}
-
-
-async def test_what_does_not_fit_says_why(objects: registry.Registry) -> None:
-    assert await placed(objects, [asking("a", nvidia_gpu="2", memory="9Gi")]) == {"a": ""}
-    found = objects.get(kinds.POD, "default", "a")
-    assert found["status"]["conditions"][0] | {"lastTransitionTime": ""} == {
-        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastProbeTime": None,
-        "lastTransitionTime": "",
-        "message": "0/2 nodes are available: 2 Insufficient memory, 2 Insufficient nvidia.com/gpu. preemption: 0/2 "
-        "nodes are available: 2 No preemption victims found for incoming pod.",
-    }  # fmt: skip
-    assert [each["reason"] for each in objects.all(kinds.EVENT)] == ["FailedScheduling"]

@@ -28,6 +28,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--nfs", action="append", default=[], metavar="SERVER:PATH[=DIR]",
         help="map an NFS export to a directory (to one made for this run when DIR is left out); may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--azure-file", action="append", default=[], metavar="SHARE[=DIR]",
+        help="map an Azure file share to a directory (to one made for this run when DIR is left out); may be repeated",
+    )  # fmt: skip
     parser.add_argument("--nodes", default="1", help="how many nodes there are (default 1)")
     parser.add_argument("--cpus", help="CPUs of each node, declared only (default 64)")
     parser.add_argument("--memory", help="memory of each node, declared only (default 256Gi)")
@@ -84,6 +88,7 @@ def _options(arguments: argparse.Namespace) -> "cluster.Options":
         simulation = script.load(pathlib.Path(arguments.simulate)) if arguments.simulate else script.Script()
     return cluster.Options(
         exports=dict(_export(text) for text in arguments.nfs),
+        shares=dict(_share(text) for text in arguments.azure_file),
         node_count=_number(arguments.nodes, "--nodes", 1, 1000),
         capacity=_capacity(arguments),
         port=_number(arguments.port, "--port", 0, 65535),
@@ -121,12 +126,21 @@ def _export(text: str) -> tuple[str, pathlib.Path | None]:
         raise errors.SandboxError(
             f"--nfs {text} is not of the form SERVER:PATH or SERVER:PATH=DIR, as in 10.0.0.1:/data=./data."
         )
-    if not equals:
-        return export, None
+    return export, _directory(folder, f"--nfs {text}") if equals else None
+
+
+def _share(text: str) -> tuple[str, pathlib.Path | None]:
+    share, equals, folder = text.partition("=")
+    if not share or (equals and not folder):
+        raise errors.SandboxError(f"--azure-file {text} is not of the form SHARE or SHARE=DIR, as in nni=./data.")
+    return share, _directory(folder, f"--azure-file {text}") if equals else None
+
+
+def _directory(folder: str, option: str) -> pathlib.Path:
     place = pathlib.Path(folder).resolve()
     if not place.is_dir():
-        raise errors.SandboxError(f"--nfs {text}: {folder} is not a directory; make it first or leave =DIR out.")
-    return export, place
+        raise errors.SandboxError(f"{option}: {folder} is not a directory; make it first or leave =DIR out.")
+    return place
 
 
 def _number(text: str, option: str, least: int, most: int) -> int:

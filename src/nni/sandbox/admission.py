@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from nni.sandbox import jobs, schema, times
+from nni.sandbox import claims, jobs, schema, times
 
 Rule = Callable[[schema.Object], list[schema.Finding]]
 
@@ -108,7 +108,7 @@ def _service(body: schema.Object, now: times.Now) -> schema.Object:
 
 
 def _claim(body: schema.Object, now: times.Now) -> schema.Object:
-    return {**body, "status": {"phase": "Bound"}}
+    return claims.prepare(body)
 
 
 _FILLERS: dict[str, Callable[[schema.Object, times.Now], schema.Object]] = {

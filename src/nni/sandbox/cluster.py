@@ -43,14 +43,9 @@ from nni.sandbox.operators import fleet
 from nni.sandbox.simulation import player, script
 
 OPERATORS = (
-    "garbage-collector",
-    "job-controller",
-    "jobset-controller",
-    "namespace-controller",
-    "scheduler",
-    "trainer",
+    "garbage-collector", "job-controller", "jobset-controller", "namespace-controller", "scheduler", "trainer",
     "training-operator",
-)
+)  # fmt: skip
 """Those that can be down."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -61,6 +56,8 @@ class Options:
 
     exports: Mapping[str, pathlib.Path | None] = dataclasses.field(default_factory=dict)
     """NFS exports (``server:path``) and the directories behind them; None makes one for this run."""
+    shares: Mapping[str, pathlib.Path | None] = dataclasses.field(default_factory=dict)
+    """Azure file shares and the directories behind them; None makes one for this run."""
     node_count: int = 1
     capacity: nodes.Capacity = dataclasses.field(default_factory=nodes.Capacity)
     port: int = 0
@@ -87,6 +84,8 @@ class Cluster:
     exports: Mapping[str, pathlib.Path]
     isolation: str
     """``namespaces`` or ``rewrite``: how pods get their mount paths; ``simulation`` when they are only played."""
+    memory: str
+    """``cgroups v2``, ``cgroups v1`` or ``watching``: what holds containers to their memory limits."""
 
     @property
     def mounts(self) -> str:
@@ -106,10 +105,14 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     try:
         with persistence.kept(options.state, kept, times.utc_now) if options.state else contextlib.nullcontext():
             async with launching.Launcher(folder, options.isolation) as launcher:
-                exports = _exports(options.exports, options.state or folder)
-                ground = _ground(options, kept, launcher, exports, folder)
+                place = options.state or folder
+                exports = _folders(options.exports, place / "nfs")
+                shares = _folders(options.shares, place / "shares")
+                storage = volumes.Storage(exports, shares, place / "claims")
+                ground = _ground(options, kept, launcher, storage, folder)
                 async with _working(ground, options, config) as url:
-                    yield Cluster(url, config, exports, "simulation" if options.simulation else launcher.isolation)
+                    isolation = "simulation" if options.simulation else launcher.isolation
+                    yield Cluster(url, config, exports, isolation, launcher.memory)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
@@ -120,13 +123,13 @@ def _ground(
     options: Options,
     kept: store.Store,
     launcher: launching.Launcher,
-    exports: Mapping[str, pathlib.Path],
+    storage: volumes.Storage,
     folder: pathlib.Path,
 ) -> pod.Ground:
     objects = registry.Registry(kept, schema.load(), times.utc_now, fleet.webhooks(kept))
     _furnish(objects, options)
     return pod.Ground(
-        objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
+        objects, launcher, network.SharedNetwork(), storage, kubelet.folder_for(folder),
         options.environment, events.Recorder(objects, "kubelet"),
     )  # fmt: skip
 
@@ -239,12 +242,12 @@ def _furnish(objects: registry.Registry, options: Options) -> None:
     nodes.register(objects, options.node_count, options.capacity)
 
 
-def _exports(wanted: Mapping[str, pathlib.Path | None], folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def _folders(wanted: Mapping[str, pathlib.Path | None], made: pathlib.Path) -> dict[str, pathlib.Path]:
     found = {}
-    for index, (export, given) in enumerate(wanted.items()):
-        found[export] = given or folder / "nfs" / str(index)
+    for index, (name, given) in enumerate(wanted.items()):
+        found[name] = given or made / str(index)
         if given is None:
-            found[export].mkdir(parents=True, exist_ok=True)
+            found[name].mkdir(parents=True, exist_ok=True)
     return found
 
 

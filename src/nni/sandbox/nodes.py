@@ -31,7 +31,7 @@ def register(objects: registry.Registry, count: int, capacity: Capacity) -> None
     }
     for index in range(count):
         name = f"sandbox-{index}"
-        labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+        labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
         node = objects.create(kinds.NODE, "", {"metadata": {"name": name, "labels": labels}, "spec": {}})
         ready = {
             "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status",

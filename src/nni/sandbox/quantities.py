@@ -11,6 +11,8 @@ _SCALES: dict[str, int | decimal.Decimal] = {
     "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
 }  # fmt: skip
 Amounts = dict[str, decimal.Decimal]
+ONE = decimal.Decimal(1)
+_NOTHING = decimal.Decimal()
 
 
 def parse(text: str | float) -> decimal.Decimal:
@@ -31,15 +33,22 @@ def in_units(text: str | float, divisor: str | float) -> str:
 
 
 def requests(spec: schema.Object) -> Amounts:
-    """Sum what a pod asks for: its containers together, or its greediest init container where that is more."""
-    total: Amounts = {}
-    for container in spec.get("containers", []):
-        for name, amount in of_container(container).items():
-            total[name] = total.get(name, decimal.Decimal()) + amount
+    """Sum what a pod asks for: its containers together, or more where an init container needs more.
+
+    Sidecars (init containers that restart always) run beside the containers, and beside the init containers after them.
+    """
+    beside: Amounts = {}
+    greediest: Amounts = {}
     for container in spec.get("initContainers", []):
-        for name, amount in of_container(container).items():
-            total[name] = max(total.get(name, decimal.Decimal()), amount)
-    return total
+        asked = of_container(container)
+        if container.get("restartPolicy") == "Always":
+            beside = _sum(beside, asked)
+        else:
+            greediest = _most(greediest, _sum(beside, asked))
+    total = beside
+    for container in spec.get("containers", []):
+        total = _sum(total, of_container(container))
+    return _most(total, greediest)
 
 
 def of_container(container: schema.Object) -> Amounts:
@@ -47,3 +56,11 @@ def of_container(container: schema.Object) -> Amounts:
     resources = container.get("resources", {})
     asked = {**resources.get("limits", {}), **resources.get("requests", {})}
     return {name: parse(text) for name, text in asked.items()}
+
+
+def _sum(one: Amounts, other: Amounts) -> Amounts:
+    return {name: one.get(name, _NOTHING) + other.get(name, _NOTHING) for name in one | other}
+
+
+def _most(one: Amounts, other: Amounts) -> Amounts:
+    return {name: max(one.get(name, _NOTHING), other.get(name, _NOTHING)) for name in one | other}

@@ -86,7 +86,8 @@ def _introduced(made: cluster.Cluster) -> str:
 
 def _manner(made: cluster.Cluster) -> str:
     is_played = made.isolation == "simulation"
-    return "pods are played, no process runs" if is_played else f"mount paths by {made.isolation}"
+    ways = f"mount paths by {made.isolation}, memory limits by {made.memory}"
+    return "pods are played, no process runs" if is_played else ways
 
 
 def _usage(made: cluster.Cluster) -> str:

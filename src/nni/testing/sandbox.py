@@ -45,6 +45,7 @@ class Sandbox:
         exports: Directory by NFS export (``server:path``).
         mounts: The value for ``NNI_MOUNTS``.
         isolation: ``namespaces`` or ``rewrite``: how pods get their mount paths.
+        memory: ``cgroups v2``, ``cgroups v1`` or ``watching``: what holds containers to their memory limits.
         pid: The sandbox's process.
     """
 
@@ -53,12 +54,14 @@ class Sandbox:
     exports: dict[str, pathlib.Path]
     mounts: str
     isolation: str
+    memory: str
     pid: int
 
     def __init__(
         self,
         *,
         nfs: Mapping[str, pathlib.Path | None] | None = None,
+        shares: Mapping[str, pathlib.Path | None] | None = None,
         node_count: int = 1,
         cpus: str | None = None,
         memory: str | None = None,
@@ -71,6 +74,7 @@ class Sandbox:
 
         Args:
             nfs: Directories behind NFS exports (``server:path``); None makes one that is removed at the end.
+            shares: Directories behind Azure file shares, by the share's name; None makes one likewise.
             node_count: How many nodes.
             cpus: CPUs of each node, declared only; None is 64.
             memory: Memory of each node, declared only; None is 256Gi.
@@ -81,7 +85,8 @@ class Sandbox:
                 (an empty list for a plain play); capacities that are None have no bounds then.
         """
         self._arguments: dict[str, Any] = {
-            "exports": {export: None if folder is None else str(folder) for export, folder in (nfs or {}).items()},
+            "exports": _written(nfs),
+            "shares": _written(shares),
             "node_count": node_count,
             "capacity": {"cpus": cpus, "memory": memory, "gpus": gpus},
             "simulate": None if simulate is None else [dict(act) for act in simulate],
@@ -115,7 +120,7 @@ class Sandbox:
         self.url, self.mounts, self.isolation = answer["url"], answer["mounts"], answer["isolation"]
         self.kubeconfig = pathlib.Path(answer["kubeconfig"])
         self.exports = {export: pathlib.Path(folder) for export, folder in answer["exports"].items()}
-        self.pid = self._process.pid
+        self.memory, self.pid = answer["memory"], self._process.pid
         return self
 
     @contextlib.contextmanager
@@ -198,6 +203,10 @@ class Connection:
         return f"{collection}?watch=1&timeoutSeconds={timeout}&fieldSelector=metadata.name%3D{name}"
 
 
+def _written(folders: Mapping[str, pathlib.Path | None] | None) -> dict[str, str | None]:
+    return {name: None if folder is None else str(folder) for name, folder in (folders or {}).items()}
+
+
 class SetFault:
     """A fault that is in force."""
 
@@ -232,7 +241,9 @@ def _options(text: str) -> "cluster.Options":
     from nni.sandbox.simulation import script  # noqa: PLC0415
 
     given = json.loads(text)
-    exports, acts = given.pop("exports"), given.pop("simulate")
+    folders = {part: {name: folder and pathlib.Path(folder) for name, folder in given.pop(part).items()}
+               for part in ("exports", "shares")}  # fmt: skip
+    acts = given.pop("simulate")
     usual = nodes.Capacity() if acts is None else nodes.BOUNDLESS
     asked = {name: value for name, value in given.pop("capacity").items() if value is not None}
     environment = {
@@ -241,11 +252,10 @@ def _options(text: str) -> "cluster.Options":
         **given.pop("environment"),
     }
     return cluster.Options(
-        exports={export: folder and pathlib.Path(folder) for export, folder in exports.items()},
         capacity=dataclasses.replace(usual, **asked),
         simulation=None if acts is None else script.read(acts),
         environment=environment,
-        **given,
+        **{**given, **folders},
     )
 
 

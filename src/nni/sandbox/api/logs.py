@@ -78,5 +78,6 @@ def _state(pod: schema.Object, container: str) -> schema.Object:
     for one in found.get("containerStatuses", []) + found.get("initContainerStatuses", []):
         if one["name"] == container:
             state: schema.Object = one.get("state", {})
-            return state
+            # One that waits to be started again still shows what it wrote last.
+            return state if "waiting" not in state else one.get("lastState") or state
     return {}

@@ -1,10 +1,12 @@
 """A container's environment: what its manifest says, and next to nothing of the host's."""
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 
-from nni.sandbox import kinds, quantities, registry, schema, status
+from nni.sandbox import kinds, quantities, registry, schema
+from nni.sandbox.node import references
 
 _REFERENCE = re.compile(r"\$(\$|\(([A-Za-z_.-][A-Za-z0-9_.-]*)\))")
 _SUBSCRIPT = re.compile(r"^metadata\.(labels|annotations)\['([^']+)'\]$")
@@ -12,6 +14,11 @@ _SUBSCRIPT = re.compile(r"^metadata\.(labels|annotations)\['([^']+)'\]$")
 
 class MissingReferenceError(LookupError):
     """A secret, a config map or a key that the manifest names does not exist (yet)."""
+
+    def __init__(self, message: str, reference: references.Reference | None = None) -> None:
+        super().__init__(message)
+        self.reference = reference
+        """The object whose coming or change may help."""
 
 
 def expand(text: str, known: Mapping[str, str]) -> str:
@@ -77,15 +84,24 @@ class Builder:
     def resource(self, reference: schema.Object, container: schema.Object) -> str:
         """Evaluate a ``resourceFieldRef``."""
         kind, _, name = reference["resource"].partition(".")
-        named = [one for one in self._pod["spec"]["containers"] if one["name"] == reference.get("containerName")]
+        spec = self._pod["spec"]
+        everybody = [*spec["containers"], *spec.get("initContainers", [])]
+        named = [one for one in everybody if one["name"] == reference.get("containerName")]
         resources = (named[0] if named else container).get("resources", {})
-        fallback = self._allocatable.get(name, "0") if kind == "limits" else "0"
-        amount = resources.get(kind, {}).get(name, fallback)
+        limit = resources.get("limits", {}).get(name)
+        if kind == "limits":
+            amount = limit or self._allocatable.get(name, "0")
+        else:
+            amount = resources.get("requests", {}).get(name) or limit or "0"
         return quantities.in_units(amount, reference.get("divisor") or "1")
+
+    def find(self, kind: kinds.Kind, name: str) -> schema.Object | None:
+        """Return an object of the pod's namespace, or None."""
+        return self._objects.find(kind, self._namespace, name)
 
     def data(self, kind: kinds.Kind, name: str) -> dict[str, bytes] | None:
         """Read a secret or a config map; None when there is none of that name."""
-        found = self._objects.find(kind, self._namespace, name)
+        found = self.find(kind, name)
         if found is None:
             return None
         if kind is kinds.SECRET:
@@ -101,7 +117,7 @@ class Builder:
         if values is None:
             if reference.get("optional"):
                 return {}
-            raise MissingReferenceError(f'{kind.singular} "{reference.get("name")}" not found')
+            raise self._missing(kind, reference.get("name", ""))
         return {source.get("prefix", "") + key: value.decode(errors="replace") for key, value in values.items()}
 
     def _from(self, source: schema.Object, container: schema.Object) -> str | None:
@@ -122,10 +138,13 @@ class Builder:
         if reference.get("optional"):
             return None
         if values is None:
-            raise MissingReferenceError(f'{kind.singular} "{name}" not found')
-        where = status.qualified(kind.group, kind.singular)
-        raise MissingReferenceError(f"couldn't find key {key} in {where} {self._namespace}/{name}")
+            raise self._missing(kind, name)
+        message = f"couldn't find key {key} in {kind.kind} {self._namespace}/{name}"
+        raise MissingReferenceError(message, (kind.resource, self._namespace, name))
+
+    def _missing(self, kind: kinds.Kind, name: str) -> MissingReferenceError:
+        return MissingReferenceError(f'{kind.singular} "{name}" not found', (kind.resource, self._namespace, name))
 
 
 def _lines(pairs: Mapping[str, str]) -> str:
-    return "\n".join(f'{key}="{value}"' for key, value in sorted(pairs.items()))
+    return "\n".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(pairs.items()))

@@ -38,19 +38,36 @@ class Order:
     folder: str
     """The working directory, as the container sees it."""
     mounts: list[mounts.Mount]
-    """Ignored without namespaces."""
+    """Ignored without namespaces, as is the name of the host."""
+    hostname: str
+    memory: int = 0
+    """The most that it and its descendants may hold, in bytes; 0 is no limit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """How a container has ended."""
+
+    code: int
+    """The exit code; 128 + n when signal n ended it."""
+    is_out_of_memory: bool = False
 
 
 class Process:
-    """A container's main process."""
+    """A container's main process, or one that was started beside it."""
 
     def __init__(self, launcher: "Launcher", name: str) -> None:
         self._launcher = launcher
         self._name = name
         loop = asyncio.get_running_loop()
-        self.started: asyncio.Future[None] = loop.create_future()
-        self.exited: asyncio.Future[int] = loop.create_future()
-        """The exit code; 128 + n when signal n ended it."""
+        self.started: asyncio.Future[str] = loop.create_future()
+        """Why it could not be started; empty when it could."""
+        self.exited: asyncio.Future[Ending] = loop.create_future()
+
+    @property
+    def name(self) -> str:
+        """What the launcher knows it by."""
+        return self._name
 
     async def signal(self, number: signal.Signals) -> None:
         """Send a signal to the main process."""
@@ -74,6 +91,8 @@ class Launcher:
         self._turn = asyncio.Lock()
         self.isolation: Isolation = isolation
         """What is in force once it has started: ``namespaces`` or ``rewrite``."""
+        self.memory = ""
+        """What holds containers to their memory limits: ``cgroups v2``, ``cgroups v1`` or ``watching``."""
         self.died = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -99,13 +118,21 @@ class Launcher:
         self._link.close()
         await self._program.wait()
 
-    async def start(self, order: Order, output: int) -> Process:
-        """Start a container whose output goes to the descriptor ``output``. Raises StartError."""
+    async def start(self, order: Order, output: int, inside: Process | None = None) -> Process:
+        """Start a container whose output goes to the descriptor ``output``. Raises StartError.
+
+        With ``inside`` it is no container of its own, but a further process in that one, and ends with it.
+        """
         process = Process(self, f"c{next(self._ids)}")
-        self._processes[process._name] = process  # noqa: SLF001 - it is this module's own
-        await self.send({"do": "start", "id": process._name, **dataclasses.asdict(order),  # noqa: SLF001
-                         "mounts": [dataclasses.astuple(each) for each in order.mounts]}, output)  # fmt: skip
-        await process.started
+        self._processes[process.name] = process
+        message = {"do": "start", "id": process.name, **dataclasses.asdict(order),
+                   "inside": inside.name if inside else "",
+                   "mounts": [dataclasses.astuple(each) for each in order.mounts]}  # fmt: skip
+        await self.send(message, output)
+        await asyncio.wait([process.started])  # the future is not ours to cancel: the launcher's answer comes anyway
+        why_not = process.started.result()
+        if why_not:
+            raise StartError(why_not)
         return process
 
     async def send(self, message: dict[str, Any], descriptor: int | None = None) -> None:
@@ -143,19 +170,20 @@ class Launcher:
         match message["event"]:
             case "ready":
                 self.isolation = "namespaces" if message["namespaces"] else "rewrite"
+                self.memory = f"cgroups v{message['cgroups']}" if message["cgroups"] else "watching"
                 self._ready.set_result(None)
             case "refused":
                 self._ready.set_exception(errors.SandboxError(
                     "This machine does not allow mount namespaces; use --isolation rewrite (or auto)."
                 ))  # fmt: skip
             case "started":
-                self._processes[message["id"]].started.set_result(None)
+                self._processes[message["id"]].started.set_result("")
             case "failed":
-                self._processes[message["id"]].started.set_exception(StartError(message["message"]))
+                self._processes[message["id"]].started.set_result(message["message"])
             case _:  # exited
                 process = self._processes.pop(message["id"])
                 code = message["code"]
-                process.exited.set_result(128 - code if code < 0 else code)
+                process.exited.set_result(Ending(128 - code if code < 0 else code, message["oom"]))
 
     def _lost(self) -> None:
         asyncio.get_running_loop().remove_reader(self._link)
@@ -163,8 +191,8 @@ class Launcher:
             self._ready.set_exception(errors.SandboxError("The sandbox's launcher could not start."))
         for process in self._processes.values():
             if not process.started.done():
-                process.started.set_exception(StartError("the sandbox's launcher has died"))
-            process.exited.set_result(137)
+                process.started.set_result("the sandbox's launcher has died")
+            process.exited.set_result(Ending(137))
         self._processes.clear()
         self.died.set()
 

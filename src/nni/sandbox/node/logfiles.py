@@ -39,6 +39,10 @@ class LogFile:
             pass
         self._end()
 
+    def remove(self) -> None:
+        """Delete the file; who reads it already reads on."""
+        self._path.unlink(missing_ok=True)
+
     def tail(self, lines: int, size: int) -> str:
         """Return the last lines, at most ``size`` bytes of them."""
         content = self._path.read_bytes() if self._size <= size else self._last_bytes(size)

@@ -7,6 +7,7 @@ shows the same entries and has room for one more. All of it lives in a mount nam
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
 from nni.sandbox.node import kernel
 
@@ -25,9 +26,32 @@ class Mount:
     """A file or a directory of the host; empty for an empty directory of the container's own."""
     target: str
     is_read_only: bool = False
+    memory: int | None = None
+    """Bytes (0: no limit) when the source, a directory, is to be a file system in memory; None when it is not."""
 
 
-def arrange(calls: kernel.Kernel, wanted: list[Mount], staging: pathlib.Path, *, has_own_processes: bool) -> None:
+def fill_with_memory(calls: kernel.Kernel, mount: Mount) -> None:
+    """Turn the source of a mount into a file system in memory, if it is to be one and is not yet.
+
+    Done by the launcher, so that all containers of a pod inherit the same one. It ends with its directory: to remove
+    that, from outside of the launcher's mount namespace, takes the mount along.
+    """
+    if mount.memory is None or os.path.ismount(mount.source):
+        return
+    options = f"mode=1777,size={mount.memory}" if mount.memory else "mode=1777"
+    calls.mount("memory", mount.source, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+
+
+def release_memory(calls: kernel.Kernel, folder: pathlib.Path) -> None:
+    """Unmount the file systems in memory below a directory, so that their directories can be removed from inside."""
+    table = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    for line in table.splitlines():
+        target = line.split()[4]
+        if " - tmpfs memory " in line and pathlib.PurePosixPath(target).is_relative_to(folder):
+            calls.unmount(target, kernel.MNT_DETACH)
+
+
+def arrange(calls: kernel.Kernel, wanted: Sequence[Mount], staging: pathlib.Path, *, has_own_processes: bool) -> None:
     """Give the calling process these mounts, in a mount namespace that it must have to itself.
 
     Args:

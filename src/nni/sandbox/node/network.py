@@ -28,6 +28,19 @@ _CONFIG = "TF_CONFIG"
 LOOPBACK = "127.0.0.1"
 
 
+def hostname(pod: schema.Object) -> str:
+    """Give the name that a pod's containers have for their host."""
+    name = pod["spec"].get("hostname") or pod["metadata"]["name"]
+    return str(name)[:63].rstrip("-.")
+
+
+def hosts(pod: schema.Object, address: str) -> str:
+    """Write a pod's /etc/hosts, as the kubelet does."""
+    aliases = [(each["ip"], *each.get("hostnames", [])) for each in pod["spec"].get("hostAliases", [])]
+    entries = [("127.0.0.1", "localhost"), ("::1", "localhost ip6-localhost"), (address, hostname(pod)), *aliases]
+    return "# Kubernetes-managed hosts file.\n" + "".join("\t".join(entry) + "\n" for entry in entries)
+
+
 class SharedNetwork:
     """The host's own network for all pods."""
 

@@ -1,24 +1,32 @@
-"""The life of one pod on its node: volumes, init containers, containers, restarts, the end."""
+"""The life of one pod on its node: volumes, init containers, containers, sidecars, the end."""
 
 import asyncio
-import contextlib
 import dataclasses
+import datetime as dt
 import fnmatch
-import os
 import pathlib
 import shutil
-import signal
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from nni.sandbox import events, kinds, registry, schema, times
-from nni.sandbox.node import containers, environment, launching, logfiles, network, podstatus, volumes
+from nni.sandbox.node import (
+    container,
+    containers,
+    environment,
+    launching,
+    logfiles,
+    network,
+    podstatus,
+    references,
+    rendezvous,
+    stopping,
+    usage,
+    volumes,
+)
 
-_FIRST_BACKOFF = 10.0
-_LONGEST_BACKOFF = 300.0
-_MESSAGE_SIZE = 4096
-_FALLBACK_LINES, _FALLBACK_SIZE = 80, 2048
-_OUTPUT_GRACE = 2.0
+_GRACE = 30.0
+_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 122.0)
+"""Seconds between attempts to mount what nothing announces; the last one for ever."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,67 +36,76 @@ class Ground:
     objects: registry.Registry
     launcher: launching.Launcher
     network: network.SharedNetwork
-    exports: volumes.Exports
+    storage: volumes.Storage
     folder: pathlib.Path
     """Where the pods' directories are made."""
     base: Mapping[str, str]
     recorder: events.Recorder
 
 
-class StoppedError(Exception):
-    """The pod is being deleted: whatever it waited for no longer matters."""
-
-
 class PodLife:
     """One pod."""
 
-    def __init__(self, ground: Ground, pod: schema.Object, allocatable: Mapping[str, str]) -> None:
+    def __init__(
+        self, ground: Ground, expected: references.References, pod: schema.Object, allocatable: Mapping[str, str]
+    ) -> None:  # fmt: skip
+        """Take the pod as it was bound, and the capacity of its node."""
         self._ground = ground
         self._objects = ground.objects
+        self._references = expected
         self._pod = pod
         self._folder = ground.folder / pod["metadata"]["uid"]
         self._address = ground.network.address_of(pod)
         self._builder = environment.Builder(ground.objects, pod, self._address, allocatable)
-        self._started = times.stamp(ground.objects.now())
-        self._main = [podstatus.waiting(each, "ContainerCreating") for each in pod["spec"]["containers"]]
-        self._initial = [podstatus.waiting(each, "PodInitializing") for each in pod["spec"].get("initContainers", [])]
-        self._processes: dict[str, launching.Process] = {}
-        self._stop = asyncio.Event()
-        self._grace = 30.0
-        self._shorter = asyncio.Event()
-        self._fates: dict[str, tuple[int, str]] = {}
-        """Exit code and reason of containers that were killed for something, by name."""
-        self._doomed: asyncio.Queue[launching.Process] = asyncio.Queue()
-        self._verdict: schema.Object = {}
-        """What stands in the status whatever the containers say."""
+        self._volumes = volumes.Volumes(ground.storage, self._builder, self._folder / "volumes", pod)
+        self._started = ground.objects.now()
+        self._verdict: schema.Object | None = None
         self._has_power = True
-        self.logs: dict[str, list[logfiles.LogFile]] = {}
-        """By container, one for each run."""
+        self._doomed: asyncio.Queue[tuple[container.ContainerLife, int, str]] = asyncio.Queue()
+        """Containers to be killed, with the code and the reason to tell of."""
+        self._stop = stopping.Stop()
+        self._sidecar_stop = stopping.Stop()
+        spec = pod["spec"]
+        policy = spec.get("restartPolicy", "Always")
+        scene = self._scene()
+        reason = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
+        self._initial = [
+            container.ContainerLife(scene, podstatus.waiting(each, reason), _initial_policy(each, policy))
+            for each in spec.get("initContainers", [])
+        ]
+        self._main = [
+            container.ContainerLife(scene, podstatus.waiting(each, reason), policy) for each in spec["containers"]
+        ]
+
+    @property
+    def metadata(self) -> schema.Object:
+        """The metadata of the pod as it was bound."""
+        found: schema.Object = self._pod["metadata"]
+        return found
 
     def stop(self, grace: float) -> None:
         """End it within ``grace`` seconds; a second call can shorten them."""
-        self._grace = min(self._grace, grace) if self._stop.is_set() else grace
-        self._stop.set()
-        self._shorter.set()
+        self._stop.ask(grace)
+        self._sidecar_stop.ask(grace)
 
-    def fail(self, reason: str, message: str, grace: float) -> None:
-        """End it as failed whatever its containers say, as the kubelet does with what it evicts."""
+    def fail(self, reason: str, message: str, grace: float | None = None) -> None:
+        """End it as failed whatever its containers say, as the kubelet does with what is overdue or evicted."""
         self._verdict = {"phase": "Failed", "reason": reason, "message": message}
-        self.stop(grace)
+        self.stop(self._own_grace() if grace is None else grace)
 
-    def exceed_memory(self, containers: str) -> None:
-        """Kill the running containers whose names match a pattern, for their memory."""
-        self._kill(containers, (137, "OOMKilled"))
+    def exceed_memory(self, pattern: str) -> None:
+        """Kill the running containers whose names match a pattern, as the kernel does for their memory."""
+        self._kill(pattern, 137, "OOMKilled")
 
     def lose(self) -> None:
         """Let its node lose power: its containers end, and nothing is told any more."""
         self._has_power = False
-        if self._pod["spec"].get("restartPolicy", "Always") != "Never":
-            message = (
-                f"Node {self._pod['spec']['nodeName']} which was running pod {self._pod['metadata']['name']} was lost"
-            )
+        has_begun = not any(life.state.is_new for life in self._main)
+        if self._pod["spec"].get("restartPolicy", "Always") != "Never" or not has_begun:
+            node, name = self._pod["spec"]["nodeName"], self._pod["metadata"]["name"]
+            message = f"Node {node} which was running pod {name} was lost"
             self._verdict = {"phase": "Failed", "reason": "NodeLost", "message": message}
-        self._kill("*", (255, "Unknown"))
+        self._kill("*", 255, "Unknown")
         self.stop(0)
 
     def regain(self) -> None:
@@ -96,14 +113,24 @@ class PodLife:
         self._has_power = True
         self._tell()
 
+    def log(self, name: str, *, previous: bool) -> logfiles.LogFile:
+        """Return the log of a container. Raises LookupError."""
+        for life in self._main + self._initial:
+            if life.state.container["name"] == name:
+                return life.log(previous=previous)
+        raise LookupError(name)
+
     async def run(self) -> None:
         """Live until all containers have ended for good or the pod is deleted."""
-        self._folder.mkdir()
-        (self._folder / "home").mkdir()
+        for each in (self._folder, self._folder / "home", self._folder / "shm"):
+            each.mkdir()
+        (self._folder / "hosts").write_text(network.hosts(self._pod, self._address))
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._end_on_stop()), group.create_task(self._end_the_doomed())]
-            with contextlib.suppress(StoppedError):
-                await self._live()
+            chores = (self._end_on_stop(), self._end_on_deadline(), self._end_the_doomed())
+            helpers = [group.create_task(chore) for chore in chores]
+            await self._live()
+            if self._verdict:
+                self._tell()
             for task in helpers:
                 task.cancel()
 
@@ -114,199 +141,126 @@ class PodLife:
     async def _live(self) -> None:
         self._tell()
         folders = await self._mounted()
-        for state in self._initial:
-            await self._run_until_done(state, folders)
-            if state.exit_code != 0:
-                return
+        if folders is None:
+            return
         async with asyncio.TaskGroup() as group:
-            for state in self._main:
-                group.create_task(self._run_one(state, folders))
+            inspector = group.create_task(self._evict_when_too_large(folders))
+            if await self._initialize(folders, group):
+                async with asyncio.TaskGroup() as mains:
+                    for life in self._main:
+                        mains.create_task(life.run(folders))
+            self._sidecar_stop.ask(self._own_grace())
+            for life in reversed(self._initial):
+                await life.end(self._sidecar_stop)
+            inspector.cancel()
 
-    async def _run_one(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
-        with contextlib.suppress(StoppedError):
-            await self._run_until_done(state, folders)
+    async def _initialize(self, folders: Mapping[str, volumes.Folder], group: asyncio.TaskGroup) -> bool:
+        """Run the init containers one after the other; say whether the containers may start."""
+        for life in self._initial:
+            if self._stop.is_asked:
+                return False
+            if rendezvous.is_guard(self._pod, life.state.container):
+                await self._wait_for_master(life.state)
+            elif life.state.is_sidecar:
+                group.create_task(life.run(folders))
+                await stopping.first(life.started.wait(), self._stop.asked())
+                continue
+            else:
+                await life.run(folders)
+            if life.state.exit_code != 0:
+                return False
+        return not self._stop.is_asked
 
-    async def _mounted(self) -> dict[str, pathlib.Path]:
-        prepared = volumes.Volumes(self._ground.exports, self._builder, self._folder / "volumes")
-        while True:
+    async def _mounted(self) -> Mapping[str, volumes.Folder] | None:
+        """Make the volumes, again and again while one is missing; None when the pod is to end before."""
+        retries = iter(_RETRIES)
+        delay = next(retries)
+        while not self._stop.is_asked:
             try:
-                return prepared.prepare(self._pod["spec"])
-            except (volumes.VolumeMissingError, environment.MissingReferenceError) as error:
-                self._record("Warning", "FailedMount", f"MountVolume.SetUp failed: {error}")
-                await self._until_references_change()
-
-    async def _run_until_done(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
-        """Run a container, again and again where its pod's policy says so."""
-        policy, backoff = self._pod["spec"].get("restartPolicy", "Always"), _FIRST_BACKOFF
-        if state in self._initial and policy == "Always":
-            policy = "OnFailure"
-        while True:
-            await self._run_once(state, folders)
-            if policy == "Never" or (policy == "OnFailure" and state.exit_code == 0) or self._stop.is_set():
-                return
-            state.last = state.state
-            name = state.container["name"]
-            message = f"back-off {backoff:.0f}s restarting failed container={name} pod={self._pod['metadata']['name']}"
-            state.state = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
-            self._record("Warning", "BackOff", f"Back-off restarting failed container {name}", name)
-            self._tell()
-            await self._unless_stopped(asyncio.sleep(backoff))
-            backoff = min(2 * backoff, _LONGEST_BACKOFF)
-            state.restarts += 1
-
-    async def _run_once(self, state: podstatus.ContainerState, folders: dict[str, pathlib.Path]) -> None:
-        if self._stop.is_set():
-            raise StoppedError
-        name = state.container["name"]
-        if is_rendezvous_guard(self._pod, state.container):
-            await self._wait_for_master(state)
-            return
-        variables = await self._variables(state)
-        message = self._folder / f"{name}.message"
-        message.write_bytes(b"")
-        log = self._new_log(name)
-        image = state.container.get("image", "")
-        self._record("Normal", "Pulled", f'Container image "{image}" already present on machine', name)
-        started = times.stamp(self._objects.now())
-        try:
-            process = await self._start(state, variables, folders, message, log)
-        except (launching.StartError, OSError) as error:
-            log.close()
-            self._end(state, 128, started, f"failed to start the container: {error}", "StartError")
-            self._record("Warning", "Failed", f"Error: failed to start container {name}: {error}", name)
-            self._tell()
-            return
-        self._record("Normal", "Created", f"Created container: {name}", name)
-        self._record("Normal", "Started", f"Started container {name}", name)
-        state.state = {"running": {"startedAt": started}}
-        state.number = f"{self._pod['metadata']['uid']}-{name}-{state.restarts}"
-        self._tell()
-        code = await self._accompany(name, process, log)
-        code, reason = self._fates.pop(name, (code, ""))
-        self._end(state, code, started, _last_words(state.container, message, log, code), reason)
-        self._tell()
-
-    async def _accompany(self, name: str, process: launching.Process, log: logfiles.LogFile) -> int:
-        """Stay with a container until it and its output have ended; return its exit code."""
-        self._processes[name] = process
-        if self._stop.is_set():  # it came while the container was being started
-            await process.signal(signal.SIGTERM)
-        code = await process.exited
-        del self._processes[name]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_OUTPUT_GRACE):
-                await log.ended.wait()
-        log.close()
-        return code
-
-    async def _start(
-        self, state: podstatus.ContainerState, variables: dict[str, str], folders: dict[str, pathlib.Path],
-        message: pathlib.Path, log: logfiles.LogFile,
-    ) -> launching.Process:  # fmt: skip
-        is_isolated = self._ground.launcher.isolation == "namespaces"
-        place = containers.Place(self._folder / "home", self._ground.base, is_isolated)
-        order = containers.order(state.container, variables, folders, place, message)
-        read, write = launching.open_pipe()
-        log.attach(read)
-        try:
-            return await self._ground.launcher.start(order, write)
-        finally:
-            os.close(write)
-
-    async def _variables(self, state: podstatus.ContainerState) -> dict[str, str]:
-        while True:
-            try:
-                return self._ground.network.translate(self._pod, self._builder.build(state.container))
-            except environment.MissingReferenceError as error:
-                state.state = {"waiting": {"reason": "CreateContainerConfigError", "message": str(error)}}
-                self._tell()
-                self._record("Warning", "Failed", f"Error: {error}", state.container["name"])
-                await self._until_references_change()
+                return self._volumes.prepare()
+            except volumes.VolumeMissingError as error:
+                with self._references.expecting(error.reference) as change:
+                    self._record("Warning", "FailedMount", str(error))
+                    await stopping.first(change.wait(), asyncio.sleep(delay), self._stop.asked())
+            delay = next(retries, delay)
+        return None
 
     async def _wait_for_master(self, state: podstatus.ContainerState) -> None:
-        """Stand in for the operator's init container: it waits until the master can be found, so does this."""
-        labels = self._pod["metadata"]["labels"]
-        master = f"{labels['training.kubeflow.org/job-name']}-master-0"
         started = times.stamp(self._objects.now())
         state.state = {"running": {"startedAt": started}}
         self._tell()
-        watch = self._objects.store.watch(kinds.POD.resource)
-        try:
-            while not self._is_running(master):
-                await self._unless_stopped(watch.next())
-        finally:
-            watch.close()
-        self._end(state, 0, started, "")
+        master = rendezvous.master_of(self._pod)
+        while not rendezvous.can_be_found(self._objects.find(kinds.POD, *master[1:])):
+            with self._references.expecting(master) as change:
+                await stopping.first(change.wait(), self._stop.asked())
+            if self._stop.is_asked:
+                break
+        code = 143 if self._stop.is_asked else 0
+        state.state = {"terminated": {
+            "exitCode": code, "reason": "Error" if code else "Completed", "startedAt": started,
+            "finishedAt": times.stamp(self._objects.now()),
+        }}  # fmt: skip
         self._tell()
 
-    def _is_running(self, name: str) -> bool:
-        found = self._objects.find(kinds.POD, self._pod["metadata"]["namespace"], name)
-        return found is not None and found["status"].get("phase") not in ("Pending", None)
-
     async def _end_on_stop(self) -> None:
-        await self._stop.wait()
-        for process in list(self._processes.values()):
-            await process.signal(signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while True:
-            self._shorter.clear()
-            try:
-                async with asyncio.timeout_at(began + self._grace):
-                    await self._shorter.wait()
-            except TimeoutError:
-                break
-        for process in list(self._processes.values()):
-            await process.kill()
+        await self._stop.asked()
+        ordinary = [life for life in self._initial if not life.state.is_sidecar]
+        async with asyncio.TaskGroup() as group:
+            for life in self._main + ordinary:
+                group.create_task(life.end(self._stop))
 
-    def _kill(self, containers: str, fate: tuple[int, str]) -> None:
-        """Kill the running containers whose names match a pattern, and remember what for."""
-        for name, process in self._processes.items():
-            if fnmatch.fnmatchcase(name, containers):
-                self._fates[name] = fate
-                self._doomed.put_nowait(process)
+    def _kill(self, pattern: str, code: int, reason: str) -> None:
+        for life in self._main + self._initial:
+            if fnmatch.fnmatchcase(life.state.container["name"], pattern):
+                self._doomed.put_nowait((life, code, reason))
 
     async def _end_the_doomed(self) -> None:
         while True:
-            await (await self._doomed.get()).kill()
+            life, code, reason = await self._doomed.get()
+            await life.kill(code, reason)
 
-    async def _until_references_change(self) -> None:
-        """Wait until a secret or a config map changes: what was missing may have come."""
-        watches = [self._objects.store.watch(kind.resource) for kind in (kinds.SECRET, kinds.CONFIG_MAP)]
-        try:
-            await self._unless_stopped(*(watch.next() for watch in watches))
-        finally:
-            for watch in watches:
-                watch.close()
+    async def _end_on_deadline(self) -> None:
+        seconds = self._pod["spec"].get("activeDeadlineSeconds")
+        if seconds is None:
+            return
+        age = (self._objects.now() - self._started) / dt.timedelta(seconds=1)
+        await asyncio.sleep(max(0.0, seconds - age))
+        message = "Pod was active on the node longer than the specified deadline"
+        self._record("Normal", "DeadlineExceeded", message)
+        self.fail("DeadlineExceeded", message)
 
-    async def _unless_stopped(self, *waits: Coroutine[Any, Any, object]) -> None:
-        """Wait for the first of some things; raise StoppedError when the pod's end is asked for before."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in (*waits, self._stop.wait())]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
-        if self._stop.is_set():
-            raise StoppedError
+    async def _evict_when_too_large(self, folders: Mapping[str, volumes.Folder]) -> None:
+        is_isolated = self._ground.launcher.isolation == "namespaces"
+        limits = usage.limits(self._pod["spec"], folders, is_isolated=is_isolated)
+        if limits:
+            message = await usage.exceeded(limits, folders)
+            self._record("Warning", "Evicted", message)
+            self.fail("Evicted", message, usage.GRACE)
 
-    def _new_log(self, name: str) -> logfiles.LogFile:
-        runs = self.logs.setdefault(name, [])
-        log = logfiles.LogFile(self._folder / f"{name}.{len(runs)}.log", self._objects.now)
-        runs.append(log)
-        return log
+    def _scene(self) -> container.Scene:
+        ground = self._ground
+        is_isolated = ground.launcher.isolation == "namespaces"
+        return container.Scene(
+            pod=self._pod,
+            folder=self._folder,
+            place=containers.Place(
+                self._folder / "home",
+                self._folder / "shm",
+                self._folder / "hosts",
+                network.hostname(self._pod),
+                ground.base,
+                is_isolated,
+            ),
+            launcher=ground.launcher,
+            references=self._references,
+            now=self._objects.now,
+            evaluate=lambda each: ground.network.translate(self._pod, self._builder.build(each)),
+            tell=self._tell,
+            record=self._record,
+        )
 
-    def _end(self, state: podstatus.ContainerState, code: int, started: str, message: str, reason: str = "") -> None:
-        ended: schema.Object = {
-            "exitCode": code,
-            "reason": reason or ("Error" if code else "Completed"),
-            "startedAt": started,
-            "finishedAt": times.stamp(self._objects.now()),
-        }
-        if message:
-            ended["message"] = message
-        if state.number:
-            ended["containerID"] = f"sandbox://{state.number}"
-        state.state = {"terminated": ended}
+    def _own_grace(self) -> float:
+        return float(self._pod["spec"].get("terminationGracePeriodSeconds", _GRACE))
 
     def _tell(self) -> None:
         metadata = self._pod["metadata"]
@@ -314,27 +268,23 @@ class PodLife:
         is_gone = current is None or current["metadata"]["uid"] != metadata["uid"]
         if current is None or is_gone or not self._has_power:
             return
+        main, initial = [each.state for each in self._main], [each.state for each in self._initial]
         told = podstatus.build(
-            current, self._main, self._initial, self._objects.now, address=self._address, started=self._started
-        )
-        self._objects.set_status(kinds.POD, current, {**told, **self._verdict})
+            current, main, initial, self._objects.now, address=self._address, started=times.stamp(self._started),
+            verdict=self._verdict,
+        )  # fmt: skip
+        self._objects.set_status(kinds.POD, current, told)
 
-    def _record(self, category: str, reason: str, message: str, container: str = "") -> None:
+    def _record(self, category: str, reason: str, message: str, name: str = "") -> None:
         if not self._has_power:
             return
-        path = f"spec.containers{{{container}}}" if container else ""
-        self._ground.recorder.record(self._pod, category, reason, message, path)
+        is_initial = any(each["name"] == name for each in self._pod["spec"].get("initContainers", []))
+        part = "initContainers" if is_initial else "containers"
+        self._ground.recorder.record(self._pod, category, reason, message, f"spec.{part}{{{name}}}" if name else "")
 
 
-def is_rendezvous_guard(pod: schema.Object, container: schema.Object) -> bool:
-    """Say whether this is the init container that the training operator puts before workers."""
-    labels = pod["metadata"].get("labels", {})
-    return container["name"] == "init-pytorch" and "training.kubeflow.org/job-name" in labels
-
-
-def _last_words(container: schema.Object, message: pathlib.Path, log: logfiles.LogFile, code: int) -> str:
-    with message.open("rb") as file:
-        words = file.read(_MESSAGE_SIZE).decode(errors="replace")
-    if not words and code and container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
-        return log.tail(_FALLBACK_LINES, _FALLBACK_SIZE)
-    return words
+def _initial_policy(each: schema.Object, policy: str) -> str:
+    """Say when an init container runs again: a sidecar always, another one until it has succeeded."""
+    if each.get("restartPolicy") == "Always":
+        return "Always"
+    return "Never" if policy == "Never" else "OnFailure"
