@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from nni.experiment import Experiment
 from nni.testing import experiments
 from nni.testing.sandbox import Connection, Sandbox
@@ -72,3 +74,62 @@ def test_the_job_of_an_ended_trial_goes_while_the_experiment_runs(make: Make, cl
     Connection(cluster).until_gone(f"{JOBS}/{trial(seen)['job']}")
 
     assert experiment.get_status() == "DONE"
+
+
+DISTRIBUTED = """\
+import json
+import os
+import socket
+import nni
+
+parameters = nni.get_next_parameter()
+role, index = os.environ["NNI_ROLE"], os.environ["NNI_REPLICA_INDEX"]
+nni.report_intermediate_result({"default": parameters["x"], "who": role + index})
+with open("result.txt", "w") as file:
+    file.write(role + index)
+nni.report_final_result({"default": parameters["x"], "who": role + index})
+"""
+
+
+@pytest.mark.parametrize(
+    ("operator", "roles", "chief", "kind"),
+    [
+        ("tf-operator", {"worker": 2, "ps": 1}, "worker0", "tfjobs"),
+        ("tf-operator", {"chief": 1, "worker": 1, "evaluator": 1}, "chief0", "tfjobs"),
+        ("trainer", {"worker": 2}, "worker0", "trainjobs"),
+        ("job", {"worker": 1}, "worker0", "jobs"),
+        ("pytorch-operator", {"master": 1, "worker": 2}, "master0", "pytorchjobs"),
+    ],
+)
+def test_every_kind_of_job_runs_trials(
+    *,
+    make: Make,
+    cluster: Sandbox,
+    free_port: int,
+    operator: str,
+    roles: dict[str, int],
+    chief: str,
+    kind: str,
+) -> None:
+    experiment = make(DISTRIBUTED, operator=operator, roles=roles, max_trial_number=2)
+
+    assert experiment.run(free_port) is True
+
+    assert experiment.get_job_statistics() == [{"trialJobStatus": "SUCCEEDED", "trialJobNumber": 2}]
+    assert {result.value["who"] for result in experiment.export_data()} == {chief}
+    assert [one.split()[0] for one in experiments.objects_left(cluster)].count("Secret") == 1
+    experiment.stop()
+    assert experiments.objects_left(cluster) == []
+
+
+@pytest.mark.parametrize("operator", ["tf-operator", "trainer", "job"])
+def test_a_failure_says_why_on_every_kind_of_job(make: Make, cluster: Sandbox, free_port: int, operator: str) -> None:
+    code = 'import sys; print("it\'s over", file=sys.stderr); sys.exit(7)'
+    experiment = make(code, operator=operator, roles={"worker": 1}, max_trial_number=1)
+
+    assert experiment.run(free_port) is True
+
+    (failed,) = experiment.list_trial_jobs()
+    assert (failed.status, failed.exitCode, failed.lastLines) == ("FAILED", 7, ("it's over",))
+    experiment.stop()
+    assert experiments.objects_left(cluster) == []

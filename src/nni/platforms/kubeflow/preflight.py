@@ -143,8 +143,9 @@ def _job(connection: client.Client, resource: api.Resource, kind: kinds.JobKind,
     try:
         connection.create(resource, job, is_dry=True)
     except api.Refusal as refusal:
-        if kind.stands_on is not None and refusal.code == 404:
-            return warning("job", f"{what} is served; whether it takes a trial shows when the runtime is there.")
+        if kind.stands_on is not None and kind.stands_on()["metadata"]["name"] in refusal.message:
+            # What jobs stand on is made with the first experiment, and a dry run makes nothing.
+            return ok("job", f"The cluster serves {what}.")
         return failed("job", f"The cluster refuses a trial's {what}: {refusal.message}")
     return ok("job", f"The cluster takes a trial's {what}.")
 
