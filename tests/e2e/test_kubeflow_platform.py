@@ -4,24 +4,21 @@ import contextlib
 import json
 import socket
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nni import errors
-from nni.core import model, spec
-from nni.platforms.kubeflow import client, kinds, platform, pods
-from nni.storage import nfs
+from nni.core import model
+from nni.platforms.kubeflow import client
 from nni.testing import platform as contract
-from nni.testing.sandbox import Connection, Sandbox
-from nni.wire import layout
+from nni.testing.sandbox import Sandbox
+from platforms import World
 
 Connect = Callable[[dict[str, Any]], client.Client]
 
-EXPERIMENT = model.ExperimentId("stories1")
 JOBS = "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs"
 FOREIGN = {
     "apiVersion": "kubeflow.org/v1",
@@ -34,56 +31,6 @@ FOREIGN = {
         },
     },
 }
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-
-class World:
-    """The sandbox, with platforms of one experiment on it."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.api = Connection(sandbox)
-        (self.export,) = sandbox.exports
-        self.observed = contract.Observed()
-
-    @contextlib.asynccontextmanager
-    async def platform(self, **role: Any) -> AsyncIterator[platform.KubeflowPlatform]:
-        server, _, path = self.export.partition(":")
-        volume, mount = nfs.pod_volume(spec.NfsSpec(server=server, path=path))
-        fields: dict[str, Any] = {"name": "master", "replicas": 1, "command": "", "code_directory": "/", "image": "x"}
-        made = platform.KubeflowPlatform(
-            connection=client.connect({"KUBECONFIG": str(self.sandbox.kubeconfig)}, "default"),
-            kind=kinds.KINDS["pytorch-operator"],
-            version="v1",
-            experiment_id=EXPERIMENT,
-            spec=spec.KubeflowSpec(
-                operator="pytorch-operator",
-                api_version="v1",
-                namespace="default",
-                roles=(spec.RoleSpec(**fields | role),),
-                storage=spec.NfsSpec(server=server, path=path),
-            ),
-            volume=pods.Volume(volume=volume, mount=mount),
-            intake_url="",
-            token=str,
-            clock=SystemClock(),
-        )
-        try:
-            await made.open(self.observed.take)
-            yield made
-        finally:
-            await made.close()
-
-    def order(self, trial: str, script: str = "exec sleep 1000", slot: int = 0) -> model.JobOrder:
-        ordered = contract.order(trial, slot)
-        directory = self.sandbox.exports[self.export] / layout.attempt(EXPERIMENT, ordered.attempt.trial, 1)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / layout.script("master")).write_text(script)
-        return ordered
 
 
 @pytest.fixture
