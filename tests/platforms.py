@@ -1,6 +1,7 @@
 """The Kubeflow platform on a sandbox as tests use it."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -34,6 +35,8 @@ class World:
         server, _, path = self.export.partition(":")
         volume, mount = nfs.pod_volume(spec.NfsSpec(server=server, path=path))
         fields: dict[str, Any] = {"name": "master", "replicas": 1, "command": "", "code_directory": "/", "image": "x"}
+        # Nobody waits for half a minute here.
+        role["pod"] = dataclasses.replace(role.get("pod", spec.PodSpec()), fields={"terminationGracePeriodSeconds": 1})
         made = platform.KubeflowPlatform(
             connection=client.connect({"KUBECONFIG": str(self.sandbox.kubeconfig)}, "default"),
             kind=kinds.KINDS["pytorch-operator"],
