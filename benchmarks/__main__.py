@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 SANDBOX = (sys.executable, "-m", "nni", "sandbox", "--nfs", "10.20.30.40:/mnt/nfs/nni", "--")
 
-BENCHMARKS: Mapping[str, Sequence[str]] = {"startup": (), "latency": SANDBOX, "sandbox": ()}
+PLAYED = (*SANDBOX[:-1], "--simulate", "--")
+
+BENCHMARKS: Mapping[str, Sequence[str]] = {"startup": (), "latency": SANDBOX, "sandbox": (), "crowd": PLAYED}
 """What each runs in: a sandbox of its own, or nothing."""
 
 
