@@ -147,7 +147,8 @@ async def test_an_exception_is_one_sentence_and_the_traceback_is_in_the_log(
     async with opened(tuner_process(tmp_path, "Random")) as tuner:
         for _ in range(2):
             with pytest.raises(
-                errors.TunerError, match=r"^The tuner Random failed: ValueError: it's broken \(see /.*\)$"
+                errors.TunerError,
+                match=r"^The tuner Random failed: ValueError: it's broken in suggest, /.*/replaced.py:3 \(see /.*\)$",
             ):
                 await tuner.ask([0])
     assert "Traceback" in log_of(tmp_path)

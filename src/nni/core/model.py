@@ -188,3 +188,4 @@ class Outcome:
     metric: str | None
     """The final metric as JSON text."""
     succeeded: bool
+    trial: TrialId = TrialId("")

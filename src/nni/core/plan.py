@@ -62,4 +62,5 @@ def _outcome(trial: Trial) -> model.Outcome:
         value=trial.final_value,
         metric=trial.final,
         succeeded=trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None,
+        trial=trial.id,
     )

@@ -5,6 +5,7 @@ import enum
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nni.core import model
 
@@ -93,24 +94,30 @@ class Trial:
         return min(bad, key=lambda item: item[1].stopped, default=None)
 
 
-def scalar(value: str) -> float | None:
+def scalar(value: str, key: str = "default") -> float | None:
     """Return the number that a metric stands for: itself, or its ``default`` where it is a dictionary.
 
     Args:
         value: The metric as JSON text.
+        key: What stands for ``default``.
 
     Returns:
         A finite number, or None where there is none (NaN, infinity, text, no ``default``).
     """
-    try:
-        decoded = json.loads(value)
-    except ValueError:
-        return None
-    if isinstance(decoded, dict):
-        decoded = decoded.get("default")
-    if isinstance(decoded, (int, float)) and math.isfinite(decoded):
-        return float(decoded)
+    number = decoded(value)
+    if isinstance(number, dict):
+        number = number.get(key)
+    if isinstance(number, (int, float)) and math.isfinite(number):
+        return float(number)
     return None
+
+
+def decoded(value: str) -> Any:
+    """Return what a metric's JSON text stands for; the text itself where it is not JSON."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def next_metrics(metrics: Sequence[model.Metric], received: int) -> tuple[model.Metric, ...]:

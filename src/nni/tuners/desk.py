@@ -1,13 +1,17 @@
-"""The tuner process from inside: takes calls, keeps the promises of the port, answers."""
+"""The tuner process from inside: takes calls, keeps the promises of the ports, answers."""
 
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from nni import errors
 from nni.core import model, space, spec
-from nni.tuners import algorithm, messages, registry
+from nni.core import trial as trials
+from nni.tuners import algorithm, messages, own, registry
+
+_WORST = float("inf")
 
 
 class Desk:
@@ -18,6 +22,12 @@ class Desk:
         self._tuner = tuner
         self._answers: dict[int, model.Parameters] = {}
         self._told: set[int] = set()
+
+    def do(self, call: Mapping[str, Any]) -> Any:
+        """Answer a call."""
+        if call["do"] == "ask":
+            return self.ask(call["parameter_ids"])
+        return self.tell(model.Outcome(**outcome) for outcome in call["outcomes"])
 
     def ask(self, parameter_ids: Iterable[int]) -> list[model.Parameters]:
         """Return parameters for each id, in order; fewer when there are no more."""
@@ -39,22 +49,74 @@ class Desk:
                 self._tuner.learn(outcome)
 
 
+class AssessorDesk:
+    """Stands before an assessor: keeps the histories of the trials that run."""
+
+    def __init__(self, assessor: algorithm.Assessor, *, is_own: bool, maximize: bool) -> None:
+        """Take an assessor that nothing else calls.
+
+        Args:
+            assessor: The assessor.
+            is_own: Whether it is the user's, and wants values as they were reported.
+            maximize: Whether larger values are better.
+        """
+        self._assessor, self._is_own = assessor, is_own
+        self._worst = -_WORST if maximize else _WORST
+        self._histories: dict[model.TrialId, list[Any]] = {}
+
+    def do(self, call: Mapping[str, Any]) -> Any:
+        """Answer a call."""
+        if call["do"] == "assess":
+            return self.assess(call["trial"], call["start"], call["values"])
+        return self.end(call["trial"], succeeded=call["succeeded"])
+
+    def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
+        """Return whether a trial may go on; each value is put to the assessor, as if they had come one by one.
+
+        Args:
+            trial: The trial.
+            start: How many values of the attempt came before these.
+            values: As JSON text.
+        """
+        history = self._histories.setdefault(trial, [])
+        del history[start:]
+        for value in values:
+            history.append(self._read(value))
+            if not self._assessor.assess(trial, history):
+                return False
+        return True
+
+    def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
+        """Take in that a trial has ended."""
+        if self._histories.pop(trial, None) is not None:
+            self._assessor.end(trial, succeeded=succeeded)
+
+    def _read(self, value: str) -> Any:
+        if self._is_own:
+            return trials.decoded(value)
+        number = trials.scalar(value)
+        return self._worst if number is None else number
+
+
 def serve(calls: BinaryIO, answers: BinaryIO) -> int:
-    """Answer calls until there are no more of them or the tuner fails.
+    """Answer calls until there are no more of them or the algorithm fails.
 
     Returns:
         The exit code of the process.
     """
-    desk: Desk | None = None
+    desk: Desk | AssessorDesk | None = None
     for line in calls:
         call = messages.decode(line)
         try:
-            desk, result = _do(call, desk)
+            if desk is None:
+                desk, result = _opened(call), None
+            else:
+                result = desk.do(call)
         except errors.NniError as error:
             answer = {"call": call["call"], "error": str(error)}
         except Exception as error:  # noqa: BLE001 whatever a tuner raises ends it; its traceback is for the log
             traceback.print_exc(file=sys.stderr)
-            answer = {"call": call["call"], "error": "".join(traceback.format_exception_only(error)).strip()}
+            answer = {"call": call["call"], "error": _sentence(error)}
         else:
             answer = {"call": call["call"], "result": result}
         answers.write(messages.encode(answer))
@@ -64,11 +126,28 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
     return 0
 
 
-def _do(call: Mapping[str, Any], desk: Desk | None) -> tuple[Desk, Any]:
-    if desk is None:
-        tuner, arguments = registry.arguments_of(spec.AlgorithmSpec(**call["tuner"]))
-        return Desk(tuner.make(space.parse(call["search_space"]), arguments)), None
-    if call["do"] == "ask":
-        return desk, desk.ask(call["parameter_ids"])
-    desk.tell(model.Outcome(**outcome) for outcome in call["outcomes"])
-    return desk, None
+def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
+    chosen = spec.AlgorithmSpec(**call["algorithm"])
+    is_own = chosen.class_name is not None
+    if call["do"] == "open_assessor":
+        if is_own:
+            return AssessorDesk(own.make_assessor(chosen), is_own=True, maximize=call["maximize"])
+        entry, arguments = registry.arguments_of(chosen, registry.ASSESSORS)
+        # An assessor that says nothing of it follows the tuner.
+        mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
+        assessor = entry.make({**arguments, "optimize_mode": mode})
+        return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
+    if is_own:
+        return Desk(own.make_tuner(chosen, call["search_space"]))
+    entry, arguments = registry.arguments_of(chosen)
+    return Desk(entry.make(space.parse(call["search_space"]), arguments))
+
+
+def _sentence(error: Exception) -> str:
+    """Return an exception in one line, with the place in the user's code where it came up."""
+    what = "".join(traceback.format_exception_only(error)).strip()
+    ours = str(Path(__file__).parent)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    if not frames or "site-packages" in frames[0].filename:
+        return what
+    return f"{what} in {frames[0].name}, {frames[0].filename}:{frames[0].lineno}"

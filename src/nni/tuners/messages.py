@@ -1,4 +1,4 @@
-"""What the manager and the tuner process say to each other: JSON objects, one a line, one answer to each call.
+"""What the manager says to the processes of tuner and assessor: JSON objects, one a line, one answer to each call.
 
 A call is ``{"call": 7, "do": "ask", ...}``; its answer carries the same number and either ``result`` or ``error``, a
 sentence. After an error the tuner process ends. An answer to an earlier call is passed over: whoever made it has gone.
@@ -14,7 +14,22 @@ from nni.core import model, spec
 
 def open_call(tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the first call: make the tuner."""
-    return {"do": "open", "tuner": dataclasses.asdict(tuner), "search_space": search_space}
+    return {"do": "open_tuner", "algorithm": dataclasses.asdict(tuner), "search_space": search_space}
+
+
+def open_assessor_call(assessor: spec.AlgorithmSpec, *, maximize: bool) -> Mapping[str, Any]:
+    """Return the first call: make the assessor; ``maximize`` is the tuner's."""
+    return {"do": "open_assessor", "algorithm": dataclasses.asdict(assessor), "maximize": maximize}
+
+
+def assess_call(trial: model.TrialId, start: int, values: Sequence[str]) -> Mapping[str, Any]:
+    """Return the call that asks whether a trial may go on; its result is true or false."""
+    return {"do": "assess", "trial": trial, "start": start, "values": list(values)}
+
+
+def end_call(trial: model.TrialId, *, succeeded: bool) -> Mapping[str, Any]:
+    """Return the call that tells an assessor that a trial has ended; its result is null."""
+    return {"do": "end", "trial": trial, "succeeded": succeeded}
 
 
 def ask_call(parameter_ids: Sequence[int]) -> Mapping[str, Any]:

@@ -1,32 +1,36 @@
-"""The tree-structured Parzen estimator, by Optuna: multivariate, with running trials counted as bad ones by default."""
-
-import math
-from collections.abc import Mapping
-from typing import Any
+"""Optuna's samplers as tuners: asks and tells a study in memory."""
 
 import optuna
 
 from nni.core import model
 from nni.core.dimension import Space
-from nni.tuners import novelty, points
+from nni.tuners import novelty, objectives, points
 
 _TRIES = 5
 
 
-class Tpe:
-    """Asks and tells an Optuna study in memory."""
+class Study:
+    """See ``algorithm.Algorithm``."""
 
-    def __init__(self, space: Space, sampler: optuna.samplers.BaseSampler, *, maximize: bool, seed: int | None):
+    def __init__(
+        self,
+        space: Space,
+        sampler: optuna.samplers.BaseSampler,
+        *,
+        optimize: objectives.Objectives,
+        seed: int | None,
+    ) -> None:
         """Take the space and the sampler that looks for the optimum.
 
         Args:
             space: The search space.
             sampler: Used by this tuner alone.
-            maximize: Whether larger values are better.
+            optimize: What is better.
             seed: Fixes what the sampler does not: which points are taken when only a few are left.
         """
-        self._space = space
-        self._study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space, self._optimize = space, optimize
+        self._study = optuna.create_study(directions=list(optimize.values()), sampler=sampler)
         self._running: dict[int, optuna.Trial] = {}
         self._novelty = novelty.Novelty(space, seed)
 
@@ -37,20 +41,19 @@ class Tpe:
 
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``."""
-        is_good = outcome.succeeded and outcome.value is not None and math.isfinite(outcome.value)
-        state = optuna.trial.TrialState.COMPLETE if is_good else optuna.trial.TrialState.FAIL
-        value = outcome.value if is_good else None
+        values = objectives.values(outcome, self._optimize)
+        state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
         trial = self._running.pop(outcome.parameter_id, None)
         if trial is not None:
-            self._study.tell(trial, value, state)
+            self._study.tell(trial, values, state)
             return
         self._novelty.take(outcome.parameters)
         numbers = points.locate(self._space, outcome.parameters)
         if numbers is not None:
             distributions = {key: _distribution(domain) for key, (domain, _) in numbers.items()}
-            values = {key: number for key, (_, number) in numbers.items()}
+            params = {key: number for key, (_, number) in numbers.items()}
             self._study.add_trial(
-                optuna.trial.create_trial(state=state, value=value, params=values, distributions=distributions)
+                optuna.trial.create_trial(state=state, values=values, params=params, distributions=distributions)
             )
 
     def _new(self) -> tuple[optuna.Trial, model.Parameters] | None:
@@ -94,17 +97,3 @@ def _distribution(domain: points.Domain) -> optuna.distributions.BaseDistributio
             return optuna.distributions.IntDistribution(low, high)
         case points.Reals(low, high, is_log):
             return optuna.distributions.FloatDistribution(low, high, log=is_log)
-
-
-def make(space: Space, arguments: Mapping[str, Any]) -> Tpe:
-    """Make the tuner that is called TPE."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    tpe_args = arguments["tpe_args"]
-    sampler = optuna.samplers.TPESampler(
-        n_startup_trials=tpe_args["n_startup_jobs"],
-        n_ei_candidates=tpe_args["n_ei_candidates"],
-        constant_liar=tpe_args["constant_liar_type"] is not None,
-        seed=arguments["seed"],
-    )
-    maximize = arguments["optimize_mode"] == "maximize"
-    return Tpe(space, sampler, maximize=maximize, seed=arguments["seed"])

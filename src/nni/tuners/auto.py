@@ -1,0 +1,69 @@
+"""Auto: one tuner for every search space.
+
+It begins with points that fill the space (scrambled Sobol, A. B. Owen, 1998), then looks where a Gaussian process
+expects most (``gaussian_process``, ``improvement``); every third suggestion is ``anneal``'s, whose luck does not
+depend on the process being right. Should the linear algebra fail, annealing takes that suggestion too.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from nni.core.dimension import Space
+from nni.tuners import anneal, gaussian_process, improvement, qmc, surrogate
+from nni.tuners.cube import Cube, Vector
+from nni.tuners.cube_tuner import CubeTuner
+from nni.tuners.history import History
+
+_STARTS = 6
+_NEEDED = 4
+"""So many results are needed before anything is learnt from them."""
+_ANNEAL_EACH = 3
+_GOOD = 5
+
+
+class Auto:
+    """See ``cube_tuner.Proposer``."""
+
+    def __init__(self, cube: Cube, chance: np.random.Generator, *, anneal_each: int | None = _ANNEAL_EACH) -> None:
+        """Take the space, where randomness comes from, and how often annealing has its turn; never when None."""
+        self._anneal_each = anneal_each
+        self._annealing = anneal.Annealing(cube, chance)
+        self._surrogate = surrogate.Surrogate(cube, chance)
+        self._search = improvement.Search(cube, chance)
+        self._filling = qmc.QuasiRandom(cube, chance)
+        self._turn = 0
+
+    def propose(self, past: History) -> Iterable[Vector]:
+        """Return places, the most promising first, then such as annealing draws."""
+        self._turn += 1
+        if self._turn <= _STARTS or past.successes < _NEEDED:
+            return self._filling.propose(past)
+        if self._anneal_each and self._turn % self._anneal_each == 0:
+            return self._annealing.propose(past)
+        return self._expect(past)
+
+    def _expect(self, past: History) -> Iterator[Vector]:
+        try:
+            belief = self._surrogate.believe(past)
+            found = self._search.best(belief.posterior, past.rows[past.best(_GOOD)], belief.best)
+        except (gaussian_process.NotDefiniteError, np.linalg.LinAlgError, FloatingPointError, ValueError):
+            pass
+        else:
+            yield from found
+        yield from self._annealing.propose(past)
+
+
+def make(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
+    """Make the tuner that is called Auto."""
+    cube = Cube(space)
+    proposer = Auto(cube, np.random.default_rng(arguments["seed"]))
+    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
+
+
+def make_gp(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
+    """Make the tuner that is called GP: the Gaussian process alone."""
+    cube = Cube(space)
+    proposer = Auto(cube, np.random.default_rng(arguments["seed"]), anneal_each=None)
+    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
