@@ -133,7 +133,9 @@ def test_an_ended_trial_is_told_and_its_place_filled_in_one_step() -> None:
 
     actions = story.observes("aaaaa", model.JobPhase.SUCCEEDED, ended_at=1001.0)
 
-    outcome = model.Outcome(parameter_id=0, parameters={"x": 0}, value=0.5, metric="0.5", succeeded=True)
+    outcome = model.Outcome(
+        parameter_id=0, parameters={"x": 0}, value=0.5, metric="0.5", succeeded=True, trial=model.TrialId("aaaaa")
+    )
     assert actions == (event.Tell(outcomes={model.TrialId("aaaaa"): outcome}), event.Ask(parameter_ids=(2,)))
     assert story.trial("aaaaa").status is model.TrialStatus.SUCCEEDED
     assert story.trial("aaaaa").ended_at == 1001.0
@@ -399,7 +401,7 @@ def test_a_replay_gives_the_same_state_and_begins_again_what_was_on_its_way() ->
 
     folding.fold(again, event.Started(), 2000.0)
 
-    assert kinds(plan(again)) == ["Remove", "Submit"]
+    assert kinds(plan(again)) == ["Tell", "Remove", "Submit"]
 
 
 def test_changes_come_latest_first_and_end_at_the_revision_that_was_asked() -> None:
@@ -451,3 +453,82 @@ def test_metrics_after_a_gap_are_not_taken() -> None:
 
     assert story.trial("aaaaa").replicas[MASTER].received == 1
     assert story.trial("aaaaa").intermediate_count == 1
+
+
+MEDIANSTOP = spec.AlgorithmSpec(name="Medianstop")
+
+
+def test_new_intermediate_results_are_put_to_the_assessor_once() -> None:
+    story = Story(assessor=MEDIANSTOP).running("aaaaa", "bbbbb")
+
+    first = story.reports("aaaaa", step("0.1", 1), step("0.2", 2))
+    second = story.reports("aaaaa", step("0.1", 1), step("0.2", 2), step('{"default": 0.3}', 3))
+
+    assert first == (event.Assess(attempt=key("aaaaa"), start=0, values=("0.1", "0.2")),)
+    assert second == (event.Assess(attempt=key("aaaaa"), start=2, values=('{"default": 0.3}',)),)
+
+
+def test_without_an_assessor_nothing_is_assessed() -> None:
+    story = Story().running("aaaaa", "bbbbb")
+
+    assert story.reports("aaaaa", step("0.1", 1)) == ()
+
+
+def test_what_the_assessor_rejects_is_stopped_and_the_tuner_gets_the_last_value() -> None:
+    story = Story(assessor=MEDIANSTOP, max_trial_number=2).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", step("0.1", 1), step("0.2", 2), step("NaN", 3))
+
+    actions = story.happens(event.Rejected(attempt=key("aaaaa"), results=3))
+    assert actions == (event.Remove(attempt=key("aaaaa"), ending=model.TrialStatus.EARLY_STOPPED),)
+
+    story.happens(event.JobRemoved(attempt=key("aaaaa")))
+    told = story.happens(event.Harvested(attempt=key("aaaaa")))
+    assert isinstance(told[0], event.Tell)
+    outcome = told[0].outcomes[model.TrialId("aaaaa")]
+    assert (outcome.value, outcome.metric, outcome.succeeded, outcome.is_whole) == (0.2, "0.2", True, False)
+    reason = story.trial("aaaaa").reason
+    assert reason is not None
+    assert reason.sentence == "It was stopped by the assessor Medianstop after 3 intermediate results."
+    assert story.state.best is None
+
+
+def test_an_opinion_of_a_trial_that_is_over_changes_nothing() -> None:
+    story = Story(assessor=MEDIANSTOP).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", step("0.1", 1), final("0.5", 2), ends=0)
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+
+    assert story.happens(event.Rejected(attempt=key("aaaaa"), results=1)) == ()
+    assert story.trial("aaaaa").status is model.TrialStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("optimize", "metric", "value", "maximize"),
+    [
+        ({"accuracy": "maximize", "latency": "minimize"}, '{"accuracy": 0.9, "latency": 3}', 0.9, True),
+        ({"latency": "minimize", "default": "maximize"}, '{"default": 0.8, "latency": 3}', 0.8, True),
+        ({"latency": "minimize", "accuracy": "maximize"}, '{"accuracy": 0.9, "latency": 3}', 3.0, False),
+    ],
+)
+def test_of_several_objectives_trials_are_compared_by_default_or_the_first(
+    *, optimize: typing.Any, metric: str, value: float, maximize: bool
+) -> None:
+    story = Story(tuner=spec.AlgorithmSpec(name="NSGA-II", class_args={"optimize": optimize})).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", final(metric), ends=0)
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+
+    assert story.trial("aaaaa").final_value == value
+    assert story.state.spec.maximize is maximize
+    assert story.state.best == "aaaaa"
+
+
+def test_after_a_restart_the_new_tuner_is_told_everything_and_a_mended_one_goes_on() -> None:
+    story = Story(max_trial_number=None).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", final("0.5"), ends=0)
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+    story.happens(event.TunerFailed(message="It broke."))
+    assert story.status() is model.ExperimentStatus.ERROR
+
+    actions = story.starts()
+
+    assert story.status() is model.ExperimentStatus.RUNNING
+    assert kinds(actions) == ["Tell", "Ask"]

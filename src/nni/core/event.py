@@ -104,6 +104,15 @@ class TunerTold:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The assessor sees no promise in an attempt."""
+
+    attempt: model.AttemptKey
+    results: int
+    """After how many intermediate results."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """Somebody asked for the experiment to stop."""
 
@@ -158,6 +167,17 @@ class Tell:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Assess:
+    """Ask the assessor whether an attempt may go on; not recorded, since a restart puts all curves to it anew."""
+
+    attempt: model.AttemptKey
+    start: int
+    """How many intermediate results came before."""
+    values: tuple[str, ...]
+    """The new ones, as JSON text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
     """Put the attempt's files on the volume and create its job."""
 
@@ -189,7 +209,7 @@ class CleanUp:
     """Remove whatever is left of the experiment on the platform."""
 
 
-Action = Ask | Tell | Submit | Remove | Harvest | CleanUp
+Action = Ask | Assess | Tell | Submit | Remove | Harvest | CleanUp
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +231,7 @@ Event = (
     | KillRequested
     | LimitsChanged
     | Proposed
+    | Rejected
     | ReplicaReported
     | Started
     | StopRequested

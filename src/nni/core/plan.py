@@ -24,6 +24,10 @@ def plan(state: State) -> tuple[event.Action, ...]:
         if action is not None:
             actions.append(action)
     actions.extend(event.Harvest(attempt=state.trials[key].key, final=False) for key in state.peek)
+    actions.extend(
+        event.Assess(attempt=state.trials[key].key, start=start, values=tuple(values))
+        for key, (start, values) in state.unassessed.items()
+    )
     actions.extend(_ask_or_end(state))
     return tuple(actions)
 
@@ -56,11 +60,15 @@ def _ask_or_end(state: State) -> tuple[event.Action, ...]:
 
 
 def _outcome(trial: Trial) -> model.Outcome:
+    is_early = trial.status is model.TrialStatus.EARLY_STOPPED and trial.final is None
+    value, metric = (trial.last_value, trial.last) if is_early else (trial.final_value, trial.final)
+    has_worked = trial.status in (model.TrialStatus.SUCCEEDED, model.TrialStatus.EARLY_STOPPED)
     return model.Outcome(
         parameter_id=trial.parameter_id,
         parameters=trial.parameters,
-        value=trial.final_value,
-        metric=trial.final,
-        succeeded=trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None,
+        value=value,
+        metric=metric,
+        succeeded=has_worked and value is not None,
         trial=trial.id,
+        is_whole=trial.status is model.TrialStatus.SUCCEEDED,
     )

@@ -88,8 +88,19 @@ class ExperimentSpec:
 
     @property
     def maximize(self) -> bool:
-        """Whether a larger default metric is better: the tuner's ``optimize_mode``, NNI's default being minimize."""
-        return bool(self.tuner.class_args.get("optimize_mode", "minimize") == "maximize")
+        """Whether a larger primary objective is better: as the tuner has it, NNI's default being minimize."""
+        mode = self.optimize.get(self.primary) or self.tuner.class_args.get("optimize_mode", "minimize")
+        return bool(mode == "maximize")
+
+    @property
+    def optimize(self) -> Mapping[str, str]:
+        """``minimize`` or ``maximize`` for each objective, where the tuner has several; else empty."""
+        return self.tuner.class_args.get("optimize") or {}
+
+    @property
+    def primary(self) -> str:
+        """The objective that trials are compared by: ``default``, or the first where that is not among them."""
+        return "default" if "default" in self.optimize else next(iter(self.optimize), "default")
 
     @property
     def chief(self) -> tuple[str, int]:

@@ -53,6 +53,8 @@ class State:
     """Live trials for which an action may be due."""
     untold: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
     """Ended trials of which the tuner does not know."""
+    unassessed: dict[model.TrialId, tuple[int, list[str]]] = dataclasses.field(default_factory=dict)
+    """Intermediate results that the assessor does not know, and how many came before them."""
     peek: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
     """Silent trials whose journal is due to be read from the volume."""
     counts: dict[model.TrialStatus, int] = dataclasses.field(
@@ -139,6 +141,7 @@ class State:
             self.live.pop(trial.id, None)
             self.todo.pop(trial.id, None)
             self.peek.pop(trial.id, None)
+            self.unassessed.pop(trial.id, None)
         else:
             self.live[trial.id] = None
 

@@ -70,6 +70,8 @@ class Trial:
     last_lines: tuple[str, ...] = ()
     replicas: Mapping[model.Replica, ReplicaRecord] = dataclasses.field(default_factory=dict)
     intermediate_count: int = 0
+    last: str | None = None
+    """The last intermediate metric that has a number, as JSON text."""
     last_value: float | None = None
     final: str | None = None
     """The final metric as JSON text."""
@@ -129,16 +131,23 @@ def next_metrics(metrics: Sequence[model.Metric], received: int) -> tuple[model.
     return tuple(new)
 
 
-def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...]) -> Trial:
-    """Return the trial with metrics of its chief replica counted; the numbers are known to be new."""
+def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...], key: str = "default") -> Trial:
+    """Return the trial with metrics of its chief replica counted.
+
+    Args:
+        trial: The trial.
+        metrics: Known to be new.
+        key: The objective that trials are compared by.
+    """
     for metric in metrics:
-        number = scalar(metric.value)
+        number = scalar(metric.value, key)
         if metric.type is model.MetricType.FINAL:
             trial = dataclasses.replace(trial, final=metric.value, final_value=number)
         else:
             trial = dataclasses.replace(
                 trial,
                 intermediate_count=trial.intermediate_count + 1,
+                last=trial.last if number is None else metric.value,
                 last_value=trial.last_value if number is None else number,
             )
     return trial

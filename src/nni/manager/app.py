@@ -133,9 +133,7 @@ async def _join(
     files = await stand.files(request.experiment_id)
     intake_url = f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
-    tuner = process.TunerProcess(
-        tuner=spec.tuner, search_space=spec.search_space, log=request.directory / "log" / "dispatcher.log"
-    )
+    tuner, assessor = _algorithms(spec, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
 
     async def perform(action: event.Action) -> None:
@@ -152,18 +150,19 @@ async def _join(
     doing = performer.Performer(
         platform=platform,
         tuner=tuner,
+        assessor=assessor,
         files=files,
         chief=state.chief,
         emit=running.emit,
         new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
     )
-    stack.push_async_callback(platform.close)
-    stack.push_async_callback(tuner.close)
+    others = [tuner] if assessor is None else [tuner, assessor]
+    for port in (platform, *others):
+        stack.push_async_callback(port.close)
     say("Connecting, uploading code, starting the tuner")
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(files.upload())
-        tasks.create_task(platform.open(running.emit))
-        tasks.create_task(tuner.open())
+        for opening in (files.upload(), platform.open(running.emit), *(one.open() for one in others)):
+            tasks.create_task(opening)
     parts = _Parts(
         request=request,
         spec=spec,
@@ -177,6 +176,14 @@ async def _join(
     await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
+
+
+def _algorithms(spec: specs.ExperimentSpec, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
+    """Return the tuner and, where one was chosen, the assessor; neither is open."""
+    tuner = process.TunerProcess(tuner=spec.tuner, search_space=spec.search_space, log=log)
+    if spec.assessor is None:
+        return tuner, None
+    return tuner, process.AssessorProcess(assessor=spec.assessor, maximize=spec.maximize, log=log)
 
 
 def _portal(parts: _Parts) -> web.Application:

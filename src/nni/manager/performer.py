@@ -28,6 +28,7 @@ class Performer:
         *,
         platform: ports.Platform,
         tuner: ports.TunerPort,
+        assessor: ports.AssessorPort | None,
         files: Files,
         chief: model.Replica,
         emit: ports.Emit,
@@ -38,6 +39,7 @@ class Performer:
         Args:
             platform: Where jobs run; open.
             tuner: Where parameters come from; open.
+            assessor: Who stops trials early, if anybody does; open.
             files: What attempts need on the volume, and what they leave there.
             chief: The replica whose metrics count.
             emit: Takes results into the loop.
@@ -45,6 +47,7 @@ class Performer:
         """
         self._platform = platform
         self._tuner = tuner
+        self._assessor = assessor
         self._files = files
         self._chief = chief
         self._emit = emit
@@ -66,6 +69,8 @@ class Performer:
         match action:
             case event.Ask():
                 return self._ask(action)
+            case event.Assess():
+                return self._assess(action)
             case event.Tell():
                 return self._tell(action)
             case event.Submit():
@@ -89,7 +94,17 @@ class Performer:
     async def _tell(self, action: event.Tell) -> None:
         async with self._tuner_turn:
             await self._tuner.tell(tuple(action.outcomes.values()))
+        if self._assessor is not None:
+            for trial, outcome in action.outcomes.items():
+                await self._assessor.end(trial, succeeded=outcome.succeeded and outcome.is_whole)
         self._emit(event.TunerTold(trials=tuple(action.outcomes)))
+
+    async def _assess(self, action: event.Assess) -> None:
+        if self._assessor is None:
+            return
+        if not await self._assessor.assess(action.attempt.trial, action.start, action.values):
+            results = action.start + len(action.values)
+            self._emit(event.Rejected(attempt=action.attempt, results=results))
 
     async def _submit(self, action: event.Submit) -> None:
         order = action.order
