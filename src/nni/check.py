@@ -27,7 +27,7 @@ def checked(config: experiment.ExperimentConfig) -> spec.ExperimentSpec:
 def _problems(examined: freezing.Examined) -> list[errors.Problem]:
     found = list(examined.problems)
     if examined.tuner is not None:
-        found += registry.problems(examined.tuner, examined.tuner_path)
+        found += registry.problems(examined.tuner, examined.tuner_path, examined.search_space)
     if examined.assessor is not None:
         found += registry.assessor_problems(examined.assessor, "assessor")
     return found

@@ -57,7 +57,7 @@ class ExperimentConfig(base.Config):
     tuner: algorithm.AlgorithmConfig = dataclasses.field(default_factory=algorithm.placeholder, metadata=_ALGORITHM)
     assessor: algorithm.AlgorithmConfig = dataclasses.field(default_factory=algorithm.placeholder, metadata=_ALGORITHM)
     advisor: algorithm.AlgorithmConfig = dataclasses.field(default_factory=algorithm.placeholder, metadata=_ALGORITHM)
-    """Deprecated in NNI; read as ``tuner``."""
+    """Deprecated in NNI; read as ``tuner``. Where neither is set the tuner is Auto."""
     # Any, so that a type checker lets users set the fields of the platform that they have chosen by its name.
     training_service: Any = dataclasses.field(default=None, metadata={"make": service.make})
     """``KubeflowConfig`` or ``LocalConfig``."""
@@ -116,6 +116,8 @@ class ExperimentConfig(base.Config):
         self.log_level = self.log_level or ("debug" if self.debug else "info")
         if self.advisor.is_set and not self.tuner.is_set:
             self.tuner, self.advisor = self.advisor, algorithm.placeholder()
+        if not self.tuner.is_set:
+            self.tuner = algorithm.AlgorithmConfig(name=freezing.DEFAULT_TUNER, class_args={})
         if isinstance(self.training_service, service.TrainingServiceConfig):
             self._complete(self.training_service)
 

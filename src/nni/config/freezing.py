@@ -10,10 +10,13 @@ from typing import Any
 from nni import errors
 from nni.config import algorithm, base, files, platform
 from nni.config.view import View, join
-from nni.core import nearest, plain, space, spec, units
+from nni.core import dimension, nearest, plain, space, spec, units
 
 if typing.TYPE_CHECKING:
     from nni.config.experiment import ExperimentConfig
+
+DEFAULT_TUNER = "Auto"
+"""Takes every search space, so that nobody needs to know the others' names."""
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 _CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -35,6 +38,8 @@ class Examined:
     tuner: spec.AlgorithmSpec | None
     """None when there are problems in it, or it is not set; the same holds for the assessor."""
     assessor: spec.AlgorithmSpec | None
+    search_space: "dimension.Space | None" = None
+    """None when there are mistakes in it, or a tuner of the user's own reads it."""
     tuner_path: str = "tuner"
     """Where the user wrote the tuner."""
 
@@ -68,8 +73,8 @@ def examine(config: "ExperimentConfig") -> Examined:
         top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
     tuner, path = (advisor, top.at("advisor")) if tuner is None and advisor is not None else (tuner, top.at("tuner"))
     if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
-        top.wrong("tuner", "is not set; name one, such as config.tuner.name = 'TPE'")
-    _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
+        tuner = spec.AlgorithmSpec(name=DEFAULT_TUNER)
+    parsed = _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
     where = platform.freeze(top)
     address = platform.manager_address(top)
     durations = {
@@ -77,7 +82,9 @@ def examine(config: "ExperimentConfig") -> Examined:
     }
     if problems or tuner is None or where is None:
         found = tuple(dict.fromkeys(problems))
-        return Examined(problems=found, experiment=None, tuner=tuner, tuner_path=path, assessor=assessor)
+        return Examined(
+            problems=found, experiment=None, tuner=tuner, tuner_path=path, assessor=assessor, search_space=parsed
+        )
     canonical = config.completed()
     frozen = spec.ExperimentSpec(
         name=canonical.experiment_name,
@@ -94,7 +101,9 @@ def examine(config: "ExperimentConfig") -> Examined:
         log_level=canonical.log_level or "info",
         canonical=base.to_json(canonical),
     )
-    return Examined(problems=(), experiment=frozen, tuner=tuner, tuner_path=path, assessor=assessor)
+    return Examined(
+        problems=(), experiment=frozen, tuner=tuner, tuner_path=path, assessor=assessor, search_space=parsed
+    )
 
 
 def _check_limits(top: View) -> None:
@@ -143,8 +152,8 @@ def _is_set(top: View, name: str) -> bool:
     return value.is_set if isinstance(value, algorithm.AlgorithmConfig) else True
 
 
-def _check_search_space(top: View, *, is_custom: bool) -> None:
-    """Report mistakes in the search space; a tuner of the user's own may have its own kind of it."""
+def _check_search_space(top: View, *, is_custom: bool) -> "dimension.Space | None":
+    """Report mistakes in the search space, and return it; a tuner of the user's own may have its own kind of it."""
     value = top.get("search_space")
     if value is None and top.get("search_space_file") is not None:
         file = Path(top.config.resolved(top.get("search_space_file")))
@@ -152,7 +161,7 @@ def _check_search_space(top: View, *, is_custom: bool) -> None:
             value = files.read_search_space(file)
         except errors.ConfigError as error:
             top.wrong("search_space_file", f"{file} {error.problems[0].message}")
-            return
+            return None
     path = top.at("search_space")
     if value is None:
         top.wrong(
@@ -162,9 +171,10 @@ def _check_search_space(top: View, *, is_custom: bool) -> None:
         _check_plain(top, path, value)
     else:
         try:
-            space.parse(value, path)
+            return space.parse(value, path)
         except errors.ConfigError as error:
             top.problems.extend(error.problems)
+    return None
 
 
 def _check_plain(top: View, path: str, value: Any) -> None:
