@@ -1,14 +1,18 @@
 """The Gaussian process of a history: which trials it sees, how it sees their losses, when it is fitted anew."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nni.tuners import cube as cubes
-from nni.tuners import gaussian_process, outcomes
+from nni.tuners import gaussian_process, kernel, outcomes
 from nni.tuners.cube import Cube, Vector
-from nni.tuners.gaussian_process import Posterior, Settings
+from nni.tuners.gaussian_process import Posterior
 from nni.tuners.history import History
+
+if TYPE_CHECKING:
+    from nni.tuners.kernel import Settings
 
 _MOST_BEST, _MOST_LATEST, _MOST_OTHERS = 90, 45, 45
 _MOST = _MOST_BEST + _MOST_LATEST + _MOST_OTHERS
@@ -36,9 +40,7 @@ class Surrogate:
     def __init__(self, cube: Cube, chance: np.random.Generator) -> None:
         """Take the space and where randomness comes from."""
         self._chance = chance
-        self._metric = gaussian_process.Metric(
-            cube.is_category, np.array([column.is_branch for column in cube.columns])
-        )
+        self._kernel = kernel.Kernel(cube)
         self._settings: dict[outcomes.Transform, Settings] = {}
         self._chosen = outcomes.PLAIN
         self._fits = 0
@@ -60,7 +62,7 @@ class Surrogate:
             self._fitted_at = len(past)
         shown, _ = outcomes.apply(self._chosen, losses)
         settings = self._settings[self._chosen]
-        posterior = Posterior(self._metric, places, shown, settings)
+        posterior = Posterior(self._kernel, places, shown, settings)
         best = float(shown.min())
         if past.pending:
             # A running trial is taken to end as expected, at best as well as the best so far: then nothing is
@@ -69,7 +71,7 @@ class Surrogate:
             running = cubes.hide_absent(np.stack(list(past.pending.values())))
             expected = np.maximum(posterior.predict(running)[0], best)
             posterior = Posterior(
-                self._metric, np.concatenate([places, running]), np.concatenate([shown, expected]), settings
+                self._kernel, np.concatenate([places, running]), np.concatenate([shown, expected]), settings
             )
         if posterior.noise_deviation > _NOISY:
             best = float(posterior.predict(places)[0].min())
@@ -96,7 +98,7 @@ class Surrogate:
             begin = None if is_cold else self._settings.get(transform)
             rounds = _COLD_ROUNDS if begin is None else _WARM_ROUNDS
             fit = gaussian_process.fit(
-                self._metric, places, shown, begin or gaussian_process.start(self._metric), rounds
+                self._kernel, places, shown, begin or gaussian_process.start(self._kernel), rounds
             )
             self._settings[transform] = fit.settings
             likelihoods[transform] = fit.log_likelihood / len(losses) + steepness
