@@ -19,7 +19,7 @@ class Desk:
 
     def __init__(self, tuner: algorithm.Algorithm) -> None:
         """Take a tuner that nothing else calls."""
-        self._tuner = tuner
+        self.algorithm = tuner
         self._answers: dict[int, model.Parameters] = {}
         self._told: set[int] = set()
 
@@ -35,7 +35,7 @@ class Desk:
         for parameter_id in parameter_ids:
             if parameter_id not in self._answers:
                 try:
-                    self._answers[parameter_id] = self._tuner.suggest(parameter_id)
+                    self._answers[parameter_id] = self.algorithm.suggest(parameter_id)
                 except errors.NoMoreTrialError:
                     break
             answers.append(self._answers[parameter_id])
@@ -46,7 +46,7 @@ class Desk:
         for outcome in outcomes:
             if outcome.parameter_id not in self._told:
                 self._told.add(outcome.parameter_id)
-                self._tuner.learn(outcome)
+                self.algorithm.learn(outcome)
 
 
 class AssessorDesk:
@@ -60,7 +60,7 @@ class AssessorDesk:
             is_own: Whether it is the user's, and wants values as they were reported.
             maximize: Whether larger values are better.
         """
-        self._assessor, self._is_own = assessor, is_own
+        self.algorithm, self._is_own = assessor, is_own
         self._worst = -_WORST if maximize else _WORST
         self._histories: dict[model.TrialId, list[Any]] = {}
 
@@ -82,14 +82,14 @@ class AssessorDesk:
         del history[start:]
         for value in values:
             history.append(self._read(value))
-            if not self._assessor.assess(trial, history):
+            if not self.algorithm.assess(trial, history):
                 return False
         return True
 
     def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
         """Take in that a trial has ended."""
         if self._histories.pop(trial, None) is not None:
-            self._assessor.end(trial, succeeded=succeeded)
+            self.algorithm.end(trial, succeeded=succeeded)
 
     def _read(self, value: str) -> Any:
         if self._is_own:
@@ -107,23 +107,34 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
     desk: Desk | AssessorDesk | None = None
     for line in calls:
         call = messages.decode(line)
+        answer: dict[str, Any] = {"call": call["call"]}
         try:
             if desk is None:
-                desk, result = _opened(call), None
+                desk, answer["result"] = _opened(call), None
             else:
-                result = desk.do(call)
+                answer["result"] = desk.do(call)
         except errors.NniError as error:
-            answer = {"call": call["call"], "error": str(error)}
+            answer["error"] = str(error)
         except Exception as error:  # noqa: BLE001 whatever a tuner raises ends it; its traceback is for the log
             traceback.print_exc(file=sys.stderr)
-            answer = {"call": call["call"], "error": _sentence(error)}
-        else:
-            answer = {"call": call["call"], "result": result}
+            answer["error"] = _sentence(error)
         answers.write(messages.encode(answer))
         answers.flush()
         if "error" in answer:
+            _leave(desk, failed=True)
             return 1
+    _leave(desk, failed=False)
     return 0
+
+
+def _leave(desk: Desk | AssessorDesk | None, *, failed: bool) -> None:
+    """Let a user's own algorithm close what it has open; the built-in ones have nothing."""
+    inner = desk.algorithm if desk is not None else None
+    if isinstance(inner, own.OwnTuner | own.OwnAssessor):
+        try:
+            inner.leave(failed=failed)
+        except Exception:  # noqa: BLE001 it ends all the same
+            traceback.print_exc(file=sys.stderr)
 
 
 def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
@@ -146,8 +157,12 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
 def _sentence(error: Exception) -> str:
     """Return an exception in one line, with the place in the user's code where it came up."""
     what = "".join(traceback.format_exception_only(error)).strip()
-    ours = str(Path(__file__).parent)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
-    if not frames or "site-packages" in frames[0].filename:
+    package = str(Path(errors.__file__).parent)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((package, "<")) and "site-packages" not in frame.filename
+    ]
+    if not frames:
         return what
-    return f"{what} in {frames[0].name}, {frames[0].filename}:{frames[0].lineno}"
+    return f"{what} in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}"

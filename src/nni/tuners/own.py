@@ -42,6 +42,10 @@ class OwnTuner:
             self._inner.receive_trial_result(outcome.parameter_id, dict(outcome.parameters), value, **about)
         self._inner.trial_end(outcome.parameter_id, outcome.succeeded, trial_job_id=outcome.trial)
 
+    def leave(self, *, failed: bool) -> None:
+        """Tell the tuner that its process ends."""
+        _leave(self._inner, failed=failed)
+
 
 class OwnAssessor:
     """See ``algorithm.Assessor``."""
@@ -60,6 +64,10 @@ class OwnAssessor:
     def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
         """See ``algorithm.Assessor``."""
         self._inner.trial_end(trial, succeeded)
+
+    def leave(self, *, failed: bool) -> None:
+        """Tell the assessor that its process ends."""
+        _leave(self._inner, failed=failed)
 
 
 def make_tuner(chosen: spec.AlgorithmSpec, search_space: Mapping[str, Any]) -> OwnTuner:
@@ -96,6 +104,13 @@ def _made(chosen: spec.AlgorithmSpec) -> Any:
     if not inspect.isclass(found):
         raise errors.TunerError(f"There is no class {name} in {module.__file__}; set class_name to 'module.Class'.")
     return found(**chosen.class_args)
+
+
+def _leave(inner: tuner.Tuner | assessor.Assessor, *, failed: bool) -> None:
+    if failed:
+        inner._on_error()  # noqa: SLF001 NNI's name for it
+    else:
+        inner._on_exit()  # noqa: SLF001 NNI's name for it
 
 
 def _plain(value: Any) -> Any:
