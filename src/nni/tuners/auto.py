@@ -30,7 +30,7 @@ class Auto:
         """Take the space, where randomness comes from, and how often annealing has its turn; never when None."""
         self._anneal_each = anneal_each
         self._annealing = anneal.Annealing(cube, chance)
-        self._surrogate = surrogate.Surrogate(cube, chance)
+        self._surrogate = surrogate.Surrogate(cube)
         self._search = improvement.Search(cube, chance)
         self._filling = qmc.QuasiRandom(cube, chance)
         self._turn = 0
@@ -47,7 +47,7 @@ class Auto:
     def _expect(self, past: History) -> Iterator[Vector]:
         try:
             belief = self._surrogate.believe(past)
-            found = self._search.best(belief.posterior, past.rows[past.best(_GOOD)], belief.best)
+            found = self._search.best(belief, past.rows[past.best(_GOOD)])
         except (gaussian_process.NotDefiniteError, np.linalg.LinAlgError, FloatingPointError, ValueError):
             pass
         else:

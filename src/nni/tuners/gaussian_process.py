@@ -13,7 +13,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from nni.tuners.cube import Matrix, Vector
-from nni.tuners.kernel import Covariance, Kernel, Settings
+from nni.tuners.kernel import Kernel, Settings
 
 _SCALE_MEAN, _SCALE_SPREAD = math.sqrt(2) - 3, math.sqrt(3)
 """Of the length-scale's logarithm: the mode of the log-normal density, which is what that paper's search maximises."""
@@ -48,7 +48,7 @@ class Posterior:
             NotDefiniteError: The linear algebra failed.
         """
         self._kernel, self._places, self._settings = kernel, places, settings
-        covariance = Covariance(kernel.distances(places, places), settings).matrix
+        covariance = kernel.across(places, places, settings)
         covariance[np.diag_indices_from(covariance)] = 1 + math.exp(settings.noise)
         self._inverse = _inverted(_decomposed(covariance))
         ones = self._inverse @ np.ones(len(losses))
@@ -65,7 +65,7 @@ class Posterior:
 
     def predict(self, places: Matrix) -> tuple[Vector, Vector]:
         """Return the mean and the standard deviation of the loss, without noise, at places."""
-        covariance = Covariance(self._kernel.distances(places, self._places), self._settings).matrix
+        covariance = self._kernel.across(places, self._places, self._settings)
         reached = covariance @ self._inverse.T
         left = np.maximum(1 - np.einsum("ij,ij->i", reached, reached), _LEAST_VARIANCE)
         return self._mean + covariance @ self._solved, np.sqrt(self._amplitude * left)
@@ -119,7 +119,7 @@ class _Objective:
 
     def __init__(self, kernel: Kernel, places: Matrix, losses: Vector) -> None:
         self._losses = losses
-        self._apart = kernel.distances(places, places)
+        self._pairs = kernel.pairs(places)
         scale_mean = _SCALE_MEAN + 0.5 * math.log(kernel.size)
         self._expected = np.append(np.full(kernel.size, scale_mean), _OTHERS_MEAN)
         self._spread = np.append(np.full(kernel.size, _SCALE_SPREAD), _OTHERS_SPREAD)
@@ -143,9 +143,7 @@ class _Objective:
 
     def _likelihood(self, settings: Settings) -> tuple[float, Vector]:
         count, noise = len(self._losses), math.exp(settings.noise)
-        covariance = Covariance(self._apart, settings)
-        covariance.matrix[np.diag_indices(count)] = 1 + noise
-        lower = _decomposed(covariance.matrix)
+        lower = _decomposed(self._pairs.covariance(settings, 1 + noise))
         whitener = _inverted(lower)
         inverse = whitener.T @ whitener
         ones = inverse.sum(1)
@@ -156,7 +154,7 @@ class _Objective:
         value = 0.5 * degrees * math.log(amplitude) + float(np.log(np.diag(lower)).sum())
         # Half the trace of (inverse - solved solved' / amplitude) times the covariance's derivative.
         outer = 0.5 * (inverse - np.outer(solved, solved) / amplitude)
-        return value, np.append(covariance.gradient(outer), noise * float(np.trace(outer)))
+        return value, np.append(self._pairs.gradient(settings, outer), noise * float(np.trace(outer)))
 
 
 def _longest(kernel: Kernel) -> Vector:

@@ -42,6 +42,12 @@ class History:
         """The loss of each; infinity for a failed one."""
         return self._losses[: self._count]
 
+    @property
+    def running(self) -> Matrix:
+        """Where the running trials are, one a row."""
+        rows: Matrix = np.array(list(self.pending.values())).reshape(-1, self._rows.shape[1])
+        return rows
+
     def add(self, row: Vector, loss: float) -> None:
         """Note an ended trial.
 

@@ -13,6 +13,7 @@ from scipy import optimize, special
 from nni.tuners import cube as cubes
 from nni.tuners.cube import Cube, Matrix, Vector
 from nni.tuners.gaussian_process import Posterior
+from nni.tuners.surrogate import Belief
 
 _RANDOM = 300
 _NEAR_EACH = 40
@@ -53,16 +54,15 @@ class Search:
         """Take the space and where randomness comes from."""
         self._cube, self._chance = cube, chance
 
-    def best(self, posterior: Posterior, good: Matrix, best: float) -> Matrix:
+    def best(self, belief: Belief, good: Matrix) -> Matrix:
         """Return places, settled, the best first.
 
         Args:
-            posterior: What is believed.
+            belief: What is believed.
             good: The best places so far, the best first.
-            best: The loss to improve on.
         """
         near = [self._mutated(row, _NEAR_EACH, 0.1) for row in good[:_BEST]]
-        found = _Found(posterior, best)
+        found = _Found(belief)
         found.add(self._cube.random(_RANDOM, self._chance))
         found.add(np.concatenate(near))
         for turn in range(_ROUNDS):
@@ -70,7 +70,7 @@ class Search:
             each = _MUTANTS // len(parents)
             found.add(np.concatenate([self._mutated(row, each, 0.1 / 3**turn) for row in parents]))
         for row in found.top(_POLISHED):
-            found.add(self._polished(posterior, row, best)[None, :])
+            found.add(self._polished(belief.posterior, row, belief.best)[None, :])
         return found.top(_RETURNED)
 
     def _mutated(self, row: Vector, count: int, width: float) -> Matrix:
@@ -125,15 +125,16 @@ class Search:
 class _Found:
     """Places with their expected improvement, the best ones."""
 
-    def __init__(self, posterior: Posterior, best: float) -> None:
-        self._posterior, self._best = posterior, best
+    def __init__(self, belief: Belief) -> None:
+        self._belief = belief
         self._rows: list[Matrix] = []
         self._values: list[Vector] = []
 
     def add(self, rows: Matrix) -> None:
-        means, deviations = self._posterior.predict(cubes.hide_absent(rows))
+        places = cubes.hide_absent(rows)
+        means, deviations = self._belief.posterior.predict(places)
         self._rows.append(rows)
-        self._values.append(log_expected(means, deviations, self._best))
+        self._values.append(log_expected(means, deviations, self._belief.best) + self._belief.log_chance(places))
 
     def top(self, count: int) -> Matrix:
         values = np.concatenate(self._values)

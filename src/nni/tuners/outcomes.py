@@ -10,11 +10,12 @@ import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from nni.tuners.cube import Vector
 
-_FAR = 50.0
-"""Losses so many times further from the best than three quarters of all are moved nearer."""
+_FAR = 1000.0
+"""A loss so many times further from the best than half of all counts as a failure."""
 LARGEST = 1e100
 """Losses beyond are cut, so that their squares are still numbers."""
 MARGIN = 0.3
@@ -38,24 +39,22 @@ def apply(transform: Transform, losses: Vector) -> tuple[Vector, float]:
 
     Args:
         transform: One of ``ALL``.
-        losses: Finite; not all alike.
+        losses: Finite.
     """
     far = losses - losses.min()
     if transform.softness is None:
         seen, steep = far, np.zeros(len(far))
     else:
-        offset = float(np.quantile(far, transform.softness)) or float(far[far > 0].min())
+        offset = float(np.quantile(far, transform.softness)) or float(far.mean()) or 1.0
         seen, steep = np.log(far + offset), -np.log(far + offset)
     deviation = float(seen.std()) or 1.0
     return (seen - seen.mean()) / deviation, float(steep.mean()) - math.log(deviation)
 
 
-def tame(losses: Vector) -> Vector:
-    """Return losses without infinities and giants: what is not finite is as bad as the worst that is."""
-    finite = losses[np.isfinite(losses)]
-    if not len(finite):
-        return np.zeros(len(losses))
-    low, middle = (float(one) for one in np.quantile(finite, (0.0, 0.75)))
-    most = low + _FAR * (middle - low) if middle > low else float(finite.max())
-    tamed: Vector = np.minimum(np.where(np.isfinite(losses), losses, finite.max()), most)
-    return tamed
+def usable(losses: Vector) -> npt.NDArray[np.bool_]:
+    """Return which losses say something of their neighbours: not failures (infinity), and not giants."""
+    finite = np.isfinite(losses)
+    if not finite.any():
+        return finite
+    low, middle = (float(one) for one in np.quantile(losses[finite], (0.0, 0.5)))
+    return finite & ((losses <= low + _FAR * (middle - low)) | (middle == low))
