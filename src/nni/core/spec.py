@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class ExperimentSpec:
         return bool(mode == "maximize")
 
     @property
-    def optimize(self) -> Mapping[str, str]:
+    def optimize(self) -> Mapping[str, Literal["minimize", "maximize"]]:
         """``minimize`` or ``maximize`` for each objective, where the tuner has several; else empty."""
         return self.tuner.class_args.get("optimize") or {}
 

@@ -69,6 +69,7 @@ class Rest:
             "metric-data-latest/": self._metrics_latest,
             r"metric-data-range/{first:\d+}/{last:\d+}": self._metrics_range,
             "export-data": self._export,
+            "pareto-front": self._pareto_front,
             "events": self._events,
         }
         return [
@@ -100,6 +101,9 @@ class Rest:
 
     async def _trial(self, request: web.Request) -> web.StreamResponse:
         return answers.json(views.trial(self._named(request), self._state.chief))
+
+    async def _pareto_front(self, request: web.Request) -> web.StreamResponse:
+        return await answers.array(request, (views.export(its) for its in views.pareto_front(self._state)))
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         wanted = [

@@ -2,9 +2,9 @@
 
 import optuna
 
-from nni.core import model
+from nni.core import model, objectives
 from nni.core.dimension import Space
-from nni.tuners import novelty, objectives, points
+from nni.tuners import novelty, points
 
 _TRIES = 5
 

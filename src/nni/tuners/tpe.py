@@ -9,8 +9,9 @@ from typing import Any
 
 import optuna
 
+from nni.core import objectives
 from nni.core.dimension import Space
-from nni.tuners import objectives, study
+from nni.tuners import study
 
 
 def make(space: Space, arguments: Mapping[str, Any]) -> study.Study:

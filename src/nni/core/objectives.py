@@ -1,13 +1,15 @@
 """What is better: one number of a metric or several, each to be minimised or maximised."""
 
-import json
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from nni.core import model
+from nni.core import trial as trials
 
-Objectives = Mapping[str, Literal["minimize", "maximize"]]
+Name = TypeVar("Name")
+Mode = Literal["minimize", "maximize"]
+Objectives = Mapping[str, Mode]
 """``minimize`` or ``maximize`` for each key of a metric; ``default`` stands for a metric that is a plain number too."""
 
 
@@ -23,17 +25,22 @@ def values(outcome: model.Outcome, optimize: Objectives) -> list[float] | None:
         return None
     if len(optimize) == 1 and outcome.value is not None:
         return [outcome.value] if math.isfinite(outcome.value) else None
-    metric = json.loads(outcome.metric or "null")
-    found = [_number(metric.get(name)) for name in optimize] if isinstance(metric, Mapping) else [None]
-    return None if None in found else [one for one in found if one is not None]
+    return numbers(outcome.metric or "null", optimize)
 
 
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    return float(value) if is_number else None
+def numbers(metric: str, optimize: Objectives) -> list[float] | None:
+    """Return the number that a metric has for each objective, None when one is missing or not finite.
+
+    Args:
+        metric: As JSON text.
+        optimize: What is better.
+    """
+    found = [trials.scalar(metric, name) for name in optimize]
+    is_whole = len(optimize) == 1 or isinstance(trials.decoded(metric), dict)
+    return [one for one in found if one is not None] if is_whole and None not in found else None
 
 
-def front(points: Mapping[str, list[float]], optimize: Objectives) -> list[str]:
+def front(points: Mapping[Name, list[float]], optimize: Objectives) -> list[Name]:
     """Return the names of the points that no other is better than in all objectives: the Pareto front.
 
     Args:
@@ -42,7 +49,7 @@ def front(points: Mapping[str, list[float]], optimize: Objectives) -> list[str]:
     """
     signs = [1.0 if mode == "minimize" else -1.0 for mode in optimize.values()]
     losses = {name: tuple(s * one for s, one in zip(signs, its, strict=True)) for name, its in points.items()}
-    kept: list[str] = []
+    kept: list[Name] = []
     # In this order whatever dominates a point comes before it.
     for name in sorted(losses, key=losses.__getitem__):
         if not any(_dominates(losses[other], losses[name]) for other in kept):
