@@ -28,6 +28,8 @@ def _problems(examined: freezing.Examined) -> list[errors.Problem]:
     found = list(examined.problems)
     if examined.tuner is not None:
         found += registry.problems(examined.tuner, examined.tuner_path, examined.search_space)
+        if examined.has_initial:
+            found += registry.initial_problems(examined.tuner)
     if examined.assessor is not None:
         found += registry.assessor_problems(examined.assessor, "assessor")
     return found

@@ -32,6 +32,11 @@ class TestRandomProcess(contract.TunerContract):
         return tuner_process(directory, "Random", seed=1)
 
 
+class TestAutoProcess(contract.TunerContract):
+    def make(self, directory: Path) -> ports.TunerPort:
+        return tuner_process(directory, "Auto", seed=1)
+
+
 def tuner_process(directory: Path, name: str, **arguments: Any) -> process.TunerProcess:
     return process.TunerProcess(
         tuner=spec.AlgorithmSpec(name=name, class_args=arguments),
@@ -236,3 +241,17 @@ async def test_many_outcomes_in_one_call(tmp_path: Path) -> None:
         assert len(answers) == 5_000
         await tuner.tell([contract.outcome(number, one, 0.5) for number, one in enumerate(answers)])
         assert list(await tuner.ask([4_999])) == [answers[4_999]]
+
+
+async def test_the_first_ids_get_what_the_user_knows_to_be_good(tmp_path: Path) -> None:
+    first: list[dict[str, Any]] = [{"lr": 0.5, "layers": 3, "act": "relu"}, {"lr": 0.01, "layers": 8, "act": None}]
+    chosen = spec.AlgorithmSpec(name="Auto", class_args={"seed": 1})
+    made = process.TunerProcess(
+        tuner=chosen, search_space=contract.SEARCH_SPACE, log=tmp_path / "tuner.log", first=first
+    )
+    async with opened(made) as tuner:
+        answers = await tuner.ask([0, 1, 2])
+        assert list(answers[:2]) == first
+        assert answers[2] not in first
+        await tuner.tell([contract.outcome(0, first[0], 0.1)])
+        assert list(await tuner.ask([1])) == [first[1]]

@@ -31,6 +31,8 @@ class ExperimentConfig(base.Config):
     """JSON or YAML; not read when ``search_space`` is set."""
     search_space: Any = None
     """``{name: {"_type": ..., "_value": [...]}}``; see ``nni.core.space``."""
+    initial_parameters: list[Any] | None = None
+    """Parameters known to be good: tried first, each as a trial gets it."""
     trial_command: str | None = None
     """What a trial runs, by ``sh -c``, exactly as written."""
     trial_code_directory: base.AnyPath = "."

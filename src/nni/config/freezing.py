@@ -40,6 +40,8 @@ class Examined:
     assessor: spec.AlgorithmSpec | None
     search_space: "dimension.Space | None" = None
     """None when there are mistakes in it, or a tuner of the user's own reads it."""
+    has_initial: bool = False
+    """Whether there are initial parameters."""
     tuner_path: str = "tuner"
     """Where the user wrote the tuner."""
 
@@ -75,6 +77,7 @@ def examine(config: "ExperimentConfig") -> Examined:
     if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
         tuner = spec.AlgorithmSpec(name=DEFAULT_TUNER)
     parsed = _check_search_space(top, is_custom=tuner is not None and tuner.class_name is not None)
+    has_initial = _check_initial(top, parsed)
     where = platform.freeze(top)
     address = platform.manager_address(top)
     durations = {
@@ -83,7 +86,13 @@ def examine(config: "ExperimentConfig") -> Examined:
     if problems or tuner is None or where is None:
         found = tuple(dict.fromkeys(problems))
         return Examined(
-            problems=found, experiment=None, tuner=tuner, tuner_path=path, assessor=assessor, search_space=parsed
+            problems=found,
+            experiment=None,
+            tuner=tuner,
+            tuner_path=path,
+            assessor=assessor,
+            search_space=parsed,
+            has_initial=has_initial,
         )
     canonical = config.completed()
     frozen = spec.ExperimentSpec(
@@ -91,6 +100,7 @@ def examine(config: "ExperimentConfig") -> Examined:
         search_space=plain.of(canonical.search_space),
         tuner=tuner,
         assessor=assessor,
+        initial_parameters=tuple(plain.of(canonical.initial_parameters or [])),
         platform=where,
         trial_concurrency=canonical.trial_concurrency,
         max_trial_number=canonical.max_trial_number,
@@ -102,7 +112,13 @@ def examine(config: "ExperimentConfig") -> Examined:
         canonical=base.to_json(canonical),
     )
     return Examined(
-        problems=(), experiment=frozen, tuner=tuner, tuner_path=path, assessor=assessor, search_space=parsed
+        problems=(),
+        experiment=frozen,
+        tuner=tuner,
+        tuner_path=path,
+        assessor=assessor,
+        search_space=parsed,
+        has_initial=has_initial,
     )
 
 
@@ -175,6 +191,24 @@ def _check_search_space(top: View, *, is_custom: bool) -> "dimension.Space | Non
         except errors.ConfigError as error:
             top.problems.extend(error.problems)
     return None
+
+
+def _check_initial(top: View, parsed: "dimension.Space | None") -> bool:
+    """Report initial parameters that are not of the search space; return whether there are any."""
+    given = top.get("initial_parameters") or []
+    for index, parameters in enumerate(given):
+        path = f"{top.at('initial_parameters')}[{index}]"
+        before = len(top.problems)
+        if not isinstance(parameters, Mapping):
+            top.report(path, f"{plain.shown(parameters)} is not a mapping of names to values")
+        else:
+            _check_plain(top, path, parameters)
+        if parsed is not None and len(top.problems) == before:
+            try:
+                space.flatten(parsed, parameters)
+            except ValueError as error:
+                top.report(path, f"is not of the search space: {error}")
+    return bool(given)
 
 
 def _check_plain(top: View, path: str, value: Any) -> None:

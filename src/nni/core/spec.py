@@ -77,6 +77,8 @@ class ExperimentSpec:
     working_directory: str
     """Absolute; the experiment's own directory is made in it."""
     assessor: AlgorithmSpec | None = None
+    initial_parameters: tuple[Mapping[str, Any], ...] = ()
+    """Tried before the tuner is asked."""
     max_trial_number: int | None = None
     max_experiment_seconds: int | None = None
     max_trial_seconds: int | None = None

@@ -180,7 +180,9 @@ async def _join(
 
 def _algorithms(spec: specs.ExperimentSpec, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
     """Return the tuner and, where one was chosen, the assessor; neither is open."""
-    tuner = process.TunerProcess(tuner=spec.tuner, search_space=spec.search_space, log=log)
+    tuner = process.TunerProcess(
+        tuner=spec.tuner, search_space=spec.search_space, log=log, first=spec.initial_parameters
+    )
     if spec.assessor is None:
         return tuner, None
     return tuner, process.AssessorProcess(assessor=spec.assessor, maximize=spec.maximize, log=log)

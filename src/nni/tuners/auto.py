@@ -1,7 +1,7 @@
 """Auto: one tuner for every search space.
 
 It begins with points that fill the space (scrambled Sobol, A. B. Owen, 1998), then looks where a Gaussian process
-expects most (``gaussian_process``, ``improvement``); every third suggestion is ``anneal``'s, whose luck does not
+expects most (``gaussian_process``, ``improvement``); every sixth suggestion is ``anneal``'s, whose luck does not
 depend on the process being right. Should the linear algebra fail, annealing takes that suggestion too.
 """
 
@@ -12,15 +12,17 @@ import numpy as np
 
 from nni.core.dimension import Space
 from nni.tuners import anneal, gaussian_process, improvement, qmc, surrogate
-from nni.tuners.cube import Cube, Vector
+from nni.tuners import cube as cubes
+from nni.tuners.cube import Cube, Matrix, Vector
 from nni.tuners.cube_tuner import CubeTuner
 from nni.tuners.history import History
 
 _STARTS = 6
 _NEEDED = 4
 """So many results are needed before anything is learnt from them."""
-_ANNEAL_EACH = 3
+_ANNEAL_EACH = 6
 _GOOD = 5
+_LEAST_GAP = 1e-3
 
 
 class Auto:
@@ -51,8 +53,17 @@ class Auto:
         except (gaussian_process.NotDefiniteError, np.linalg.LinAlgError, FloatingPointError, ValueError):
             pass
         else:
-            yield from found
+            yield from _apart(found, past.running)
         yield from self._annealing.propose(past)
+
+
+def _apart(rows: Matrix, running: Matrix) -> Matrix:
+    """Return the places that are not next to a running trial, which will tell as much."""
+    if not len(running):
+        return rows
+    gaps = np.abs(cubes.hide_absent(rows)[:, None, :] - cubes.hide_absent(running)[None, :, :]).max(2)
+    apart: Matrix = rows[gaps.min(1) > _LEAST_GAP]
+    return apart
 
 
 def make(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from nni import errors
 from nni.core import model, space, spec
 from nni.core import trial as trials
-from nni.tuners import algorithm, messages, own, registry
+from nni.tuners import algorithm, messages, own, prepared, registry
 
 _WORST = float("inf")
 
@@ -148,10 +148,13 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
         mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
         assessor = entry.make({**arguments, "optimize_mode": mode})
         return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
+    tuner: algorithm.Algorithm
     if is_own:
-        return Desk(own.make_tuner(chosen, call["search_space"]))
-    entry, arguments = registry.arguments_of(chosen)
-    return Desk(entry.make(space.parse(call["search_space"]), arguments))
+        tuner = own.make_tuner(chosen, call["search_space"])
+    else:
+        entry, arguments = registry.arguments_of(chosen)
+        tuner = entry.make(space.parse(call["search_space"]), arguments)
+    return Desk(prepared.Prepared(tuner, call["first"]) if call["first"] else tuner)
 
 
 def _sentence(error: Exception) -> str:

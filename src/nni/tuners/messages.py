@@ -12,9 +12,16 @@ from typing import Any
 from nni.core import model, spec
 
 
-def open_call(tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the first call: make the tuner."""
-    return {"do": "open_tuner", "algorithm": dataclasses.asdict(tuner), "search_space": search_space}
+def open_call(
+    tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any], first: Sequence[model.Parameters] = ()
+) -> Mapping[str, Any]:
+    """Return the first call: make the tuner; ``first`` is tried before it is asked."""
+    return {
+        "do": "open_tuner",
+        "algorithm": dataclasses.asdict(tuner),
+        "search_space": search_space,
+        "first": list(first),
+    }
 
 
 def open_assessor_call(assessor: spec.AlgorithmSpec, *, maximize: bool) -> Mapping[str, Any]:

@@ -136,15 +136,23 @@ class _Process:
 class TunerProcess(_Process):
     """See ``ports.TunerPort``."""
 
-    def __init__(self, *, tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any], log: Path) -> None:
+    def __init__(
+        self,
+        *,
+        tuner: spec.AlgorithmSpec,
+        search_space: Mapping[str, Any],
+        log: Path,
+        first: Sequence[model.Parameters] = (),
+    ) -> None:
         """Say which tuner; nothing is started before ``open``.
 
         Args:
             tuner: The choice and its arguments.
             search_space: As the user wrote it.
             log: What the tuner prints is added to this file; its directory is made.
+            first: Parameters to try before the tuner is asked.
         """
-        super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space), log)
+        super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space, first), log)
 
     async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
         """See the port."""

@@ -23,6 +23,8 @@ class Entry:
     factory: str
     """``module:function``; a tuner's takes the search space and the arguments, an assessor's the arguments."""
     aliases: tuple[str, ...] = ()
+    is_staged: bool = False
+    """Whether its trials get parameters beside those of the search space: a budget, or checkpoints."""
     refuses: Callable[[Space], str | None] | None = None
     """Returns why a tuner cannot have a search space, None when it can."""
 
@@ -107,11 +109,13 @@ _TUNERS = (
             "exec_mode": Argument(kind=str, default="parallelism", values=("parallelism",), gone=_SERIAL),
         },
         factory="nni.tuners.hyperband:make",
+        is_staged=True,
     ),
     Entry(
         name="ASHA",
         arguments={**_USUAL, "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
         factory="nni.tuners.asha:make",
+        is_staged=True,
     ),
     Entry(
         name="PBT",
@@ -124,6 +128,7 @@ _TUNERS = (
             "fraction": _share(0.2),
         },
         factory="nni.tuners.pbt:make",
+        is_staged=True,
         aliases=("PBTTuner",),
     ),
 )
@@ -201,6 +206,15 @@ def problems(chosen: spec.AlgorithmSpec, path: str, space: Space | None = None) 
     entry = find(chosen.name or "")
     refused = entry.refuses(space) if entry is not None and entry.refuses is not None and space is not None else None
     return [*found, errors.Problem("search_space", refused)] if refused else found
+
+
+def initial_problems(chosen: spec.AlgorithmSpec) -> list[errors.Problem]:
+    """Return what is wrong with having initial parameters beside a tuner."""
+    entry = find(chosen.name or "")
+    if entry is None or not entry.is_staged:
+        return []
+    sentence = f"is not for {entry.name}, whose trials get more than parameters; leave it out, or use 'Auto'"
+    return [errors.Problem("initial_parameters", sentence)]
 
 
 def assessor_problems(chosen: spec.AlgorithmSpec, path: str) -> list[errors.Problem]:
