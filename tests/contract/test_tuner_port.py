@@ -255,3 +255,13 @@ async def test_the_first_ids_get_what_the_user_knows_to_be_good(tmp_path: Path) 
         assert answers[2] not in first
         await tuner.tell([contract.outcome(0, first[0], 0.1)])
         assert list(await tuner.ask([1])) == [first[1]]
+
+
+@pytest.mark.parametrize("name", ["Auto", "TPE", "Anneal", "GridSearch"])
+async def test_another_search_space_is_searched_with_what_is_known(name: str, tmp_path: Path) -> None:
+    async with opened(tuner_process(tmp_path, name)) as tuner:
+        for number in range(12):
+            (parameters,) = await tuner.ask([number])
+            await tuner.tell([contract.outcome(number, parameters, abs(parameters["lr"] - 0.5))])
+        await tuner.update({"lr": {"_type": "loguniform", "_value": [0.001, 1.0]}})
+        assert [set(one) for one in await tuner.ask([50, 51])] == [{"lr"}] * 2

@@ -532,3 +532,16 @@ def test_after_a_restart_the_new_tuner_is_told_everything_and_a_mended_one_goes_
 
     assert story.status() is model.ExperimentStatus.RUNNING
     assert kinds(actions) == ["Tell", "Ask"]
+
+
+def test_another_search_space_is_given_to_the_tuner_before_it_is_asked_again() -> None:
+    story = Story(trial_concurrency=1, max_trial_number=None)
+    story.starts()
+    story.proposes(asked=1)
+    assert story.status() is model.ExperimentStatus.DONE
+
+    other = {"x": {"_type": "uniform", "_value": [0, 9]}}
+    actions = story.happens(event.SearchSpaceChanged(search_space=other))
+
+    assert kinds(actions) == ["Update", "Ask"]
+    assert story.state.spec.search_space == story.state.spec.canonical["searchSpace"] == other

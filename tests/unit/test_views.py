@@ -157,6 +157,7 @@ def test_limits_that_can_be_asked_for(
     update_type: str, params: dict[str, Any], expected: tuple[int, int | None, int | None]
 ) -> None:
     change = limits.parse(update_type, {"params": params}, CURRENT)
+    assert isinstance(change, event.LimitsChanged)
     assert (change.trial_concurrency, change.max_trial_number, change.max_experiment_seconds) == expected
 
 
@@ -178,8 +179,9 @@ def test_limits_that_can_be_asked_for(
             {"params": {"maxExperimentDuration": "0s"}},
             "Duration: '0s' is not a duration above zero",
         ),
-        ("SEARCH_SPACE", {"params": {}}, "SEARCH_SPACE cannot be changed"),
-        (None, {"params": {}}, "TRIAL_CONCURRENCY, MAX_TRIAL_NUM and MAX_EXEC_DURATION can"),
+        ("SEARCH_SPACE", {"params": {}}, "params.searchSpace: None is not a mapping"),
+        ("CONCURRENCY", {"params": {}}, "CONCURRENCY cannot be changed"),
+        (None, {"params": {}}, "MAX_TRIAL_NUM, MAX_EXEC_DURATION and SEARCH_SPACE can"),
     ],
 )
 def test_limits_that_cannot(update_type: str | None, profile: object, words: str) -> None:

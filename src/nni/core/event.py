@@ -136,6 +136,13 @@ class LimitsChanged:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpaceChanged:
+    """Somebody changed the search space of the running experiment."""
+
+    search_space: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ticked:
     """A timer is due."""
 
@@ -178,6 +185,13 @@ class Assess:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Give the tuner another search space."""
+
+    search_space: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
     """Put the attempt's files on the volume and create its job."""
 
@@ -209,7 +223,7 @@ class CleanUp:
     """Remove whatever is left of the experiment on the platform."""
 
 
-Action = Ask | Assess | Tell | Submit | Remove | Harvest | CleanUp
+Action = Ask | Assess | Tell | Submit | Remove | Harvest | CleanUp | Update
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +246,7 @@ Event = (
     | LimitsChanged
     | Proposed
     | Rejected
+    | SearchSpaceChanged
     | ReplicaReported
     | Started
     | StopRequested

@@ -105,6 +105,10 @@ def _began_assess(action: event.Assess, state: State, at: float) -> None:
     state.unassessed.pop(action.attempt.trial, None)
 
 
+def _began_update(action: event.Update, state: State, at: float) -> None:
+    state.is_space_new = False
+
+
 def _began_submit(action: event.Submit, state: State, at: float) -> None:
     order = action.order
     state.next_slot = max(state.next_slot, order.slot + 1)
@@ -133,6 +137,7 @@ _BEGAN: Mapping[type, Callable[..., None]] = {
     event.Assess: _began_assess,
     event.Tell: _began_tell,
     event.Submit: _began_submit,
+    event.Update: _began_update,
     event.Remove: _began_remove,
     event.Harvest: _began_harvest,
     event.CleanUp: _began_clean_up,
@@ -301,6 +306,14 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
     state.time_is_up = False
     if happened.max_experiment_seconds is not None and state.started_at is not None:
         state.set_timer(state.started_at + happened.max_experiment_seconds, "experiment")
+
+
+@_fold.register
+def _search_space_changed(happened: event.SearchSpaceChanged, state: State, at: float) -> None:
+    canonical = {**state.spec.canonical, "searchSpace": happened.search_space}
+    state.spec = dataclasses.replace(state.spec, search_space=happened.search_space, canonical=canonical)
+    state.is_space_new = True
+    state.exhausted = False
 
 
 @_fold.register

@@ -28,6 +28,8 @@ def plan(state: State) -> tuple[event.Action, ...]:
         event.Assess(attempt=state.trials[key].key, start=start, values=tuple(values))
         for key, (start, values) in state.unassessed.items()
     )
+    if state.is_space_new and not state.broken:
+        actions.append(event.Update(search_space=state.spec.search_space))
     actions.extend(_ask_or_end(state))
     return tuple(actions)
 

@@ -5,8 +5,8 @@ Every call may be repeated: the same call twice has the effect of one. Each port
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from nni.core import event, model
 
@@ -223,6 +223,14 @@ class TunerPort(Protocol):
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """Tell how trials ended; an outcome told before is passed over.
+
+        Raises:
+            TunerError: The tuner failed; it will not answer any more.
+        """
+        ...
+
+    async def update(self, search_space: Mapping[str, Any]) -> None:
+        """Give it another search space; ids that were answered keep their answers, and what was told stays known.
 
         Raises:
             TunerError: The tuner failed; it will not answer any more.

@@ -67,6 +67,8 @@ class State:
     """Outcomes on their way to the tuner, in messages."""
     next_parameter_id: int = 0
     next_slot: int = 0
+    is_space_new: bool = False
+    """Whether the tuner does not have the search space yet."""
     exhausted: bool = False
     """The tuner has no more to suggest."""
     time_is_up: bool = False

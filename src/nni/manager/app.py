@@ -133,7 +133,7 @@ async def _join(
     files = await stand.files(request.experiment_id)
     intake_url = f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
-    tuner, assessor = _algorithms(spec, request.directory / "log" / "dispatcher.log")
+    tuner, assessor = _algorithms(state.spec, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
 
     async def perform(action: event.Action) -> None:

@@ -67,12 +67,8 @@ class Performer:
 
     def _do(self, action: event.Action) -> Awaitable[None]:
         match action:
-            case event.Ask():
-                return self._ask(action)
-            case event.Assess():
-                return self._assess(action)
-            case event.Tell():
-                return self._tell(action)
+            case event.Ask() | event.Tell() | event.Assess() | event.Update():
+                return self._with_tuner(action)
             case event.Submit():
                 return self._submit(action)
             case event.Remove():
@@ -82,6 +78,17 @@ class Performer:
             case event.CleanUp():
                 return self._clean_up()
 
+    def _with_tuner(self, action: event.Ask | event.Tell | event.Assess | event.Update) -> Awaitable[None]:
+        match action:
+            case event.Ask():
+                return self._ask(action)
+            case event.Tell():
+                return self._tell(action)
+            case event.Assess():
+                return self._assess(action)
+            case event.Update():
+                return self._update(action)
+
     async def _ask(self, action: event.Ask) -> None:
         async with self._tuner_turn:
             answers = await self._tuner.ask(action.parameter_ids)
@@ -90,6 +97,10 @@ class Performer:
             for parameter_id, parameters in zip(action.parameter_ids, answers, strict=False)
         )
         self._emit(event.Proposed(asked=len(action.parameter_ids), proposals=proposals))
+
+    async def _update(self, action: event.Update) -> None:
+        async with self._tuner_turn:
+            await self._tuner.update(action.search_space)
 
     async def _tell(self, action: event.Tell) -> None:
         async with self._tuner_turn:

@@ -18,7 +18,7 @@ from nni.server import answers, events, limits, views
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
-Command = event.StopRequested | event.KillRequested | event.LimitsChanged
+Command = event.StopRequested | event.KillRequested | event.LimitsChanged | event.SearchSpaceChanged
 
 
 class MetricSource(Protocol):

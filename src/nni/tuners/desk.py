@@ -1,8 +1,9 @@
 """The tuner process from inside: takes calls, keeps the promises of the ports, answers."""
 
+import functools
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,21 +13,28 @@ from nni.core import trial as trials
 from nni.tuners import algorithm, messages, own, prepared, registry
 
 _WORST = float("inf")
+MakeTuner = Callable[[Mapping[str, Any]], algorithm.Algorithm]
+"""Makes a tuner for a search space."""
 
 
 class Desk:
     """Stands before a tuner: the same id gets the same answer, and nothing is told twice."""
 
-    def __init__(self, tuner: algorithm.Algorithm) -> None:
-        """Take a tuner that nothing else calls."""
-        self.algorithm = tuner
+    def __init__(
+        self, make: Callable[[Mapping[str, Any]], algorithm.Algorithm], search_space: Mapping[str, Any]
+    ) -> None:
+        """Take what makes a tuner for a search space, and the first of these."""
+        self._make = make
+        self.algorithm = make(search_space)
         self._answers: dict[int, model.Parameters] = {}
-        self._told: set[int] = set()
+        self._told: dict[int, model.Outcome] = {}
 
     def do(self, call: Mapping[str, Any]) -> Any:
         """Answer a call."""
         if call["do"] == "ask":
             return self.ask(call["parameter_ids"])
+        if call["do"] == "update":
+            return self.update(call["search_space"])
         return self.tell(model.Outcome(**outcome) for outcome in call["outcomes"])
 
     def ask(self, parameter_ids: Iterable[int]) -> list[model.Parameters]:
@@ -45,8 +53,17 @@ class Desk:
         """Take in how trials ended."""
         for outcome in outcomes:
             if outcome.parameter_id not in self._told:
-                self._told.add(outcome.parameter_id)
+                self._told[outcome.parameter_id] = outcome
                 self.algorithm.learn(outcome)
+
+    def update(self, search_space: Mapping[str, Any]) -> None:
+        """Take another search space: a user's own tuner is told of it, a built-in one is made anew and told all."""
+        if isinstance(self.algorithm, own.OwnTuner):
+            self.algorithm.update(search_space)
+            return
+        self.algorithm = self._make(search_space)
+        for outcome in self._told.values():
+            self.algorithm.learn(outcome)
 
 
 class AssessorDesk:
@@ -148,13 +165,19 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
         mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
         assessor = entry.make({**arguments, "optimize_mode": mode})
         return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
+    return Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"])
+
+
+def _tuner(
+    chosen: spec.AlgorithmSpec, first: Sequence[model.Parameters], search_space: Mapping[str, Any]
+) -> algorithm.Algorithm:
     tuner: algorithm.Algorithm
-    if is_own:
-        tuner = own.make_tuner(chosen, call["search_space"])
+    if chosen.class_name is not None:
+        tuner = own.make_tuner(chosen, search_space)
     else:
         entry, arguments = registry.arguments_of(chosen)
-        tuner = entry.make(space.parse(call["search_space"]), arguments)
-    return Desk(prepared.Prepared(tuner, call["first"]) if call["first"] else tuner)
+        tuner = entry.make(space.parse(search_space), arguments)
+    return prepared.Prepared(tuner, first) if first else tuner
 
 
 def _sentence(error: Exception) -> str:

@@ -24,6 +24,11 @@ def open_call(
     }
 
 
+def update_call(search_space: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the call that gives the tuner another search space; its result is null."""
+    return {"do": "update", "search_space": search_space}
+
+
 def open_assessor_call(assessor: spec.AlgorithmSpec, *, maximize: bool) -> Mapping[str, Any]:
     """Return the first call: make the assessor; ``maximize`` is the tuner's."""
     return {"do": "open_assessor", "algorithm": dataclasses.asdict(assessor), "maximize": maximize}

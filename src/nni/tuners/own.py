@@ -18,7 +18,11 @@ class OwnTuner:
         """Take the user's tuner and the search space as the user wrote it."""
         self._inner = inner
         self._proposed: set[int] = set()
-        inner.update_search_space(dict(search_space))
+        self.update(search_space)
+
+    def update(self, search_space: Mapping[str, Any]) -> None:
+        """Give the user's tuner a search space; the first one before anything else."""
+        self._inner.update_search_space(dict(search_space))
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""

@@ -163,6 +163,10 @@ class TunerProcess(_Process):
         """See the port."""
         await self._call(messages.tell_call(outcomes))
 
+    async def update(self, search_space: Mapping[str, Any]) -> None:
+        """See the port."""
+        await self._call(messages.update_call(search_space))
+
 
 class AssessorProcess(_Process):
     """See ``ports.AssessorPort``."""
