@@ -545,3 +545,23 @@ def test_another_search_space_is_given_to_the_tuner_before_it_is_asked_again() -
 
     assert kinds(actions) == ["Update", "Ask"]
     assert story.state.spec.search_space == story.state.spec.canonical["searchSpace"] == other
+
+
+def test_imported_results_are_told_to_the_tuner_and_again_to_the_next_one() -> None:
+    story = Story()
+    story.starts()
+    results = (
+        event.ResultImported(parameters={"x": 0.5}, metric='{"default": 0.7}'),
+        event.ResultImported(parameters={"x": 0.1}, metric="NaN"),
+    )
+
+    (tell,) = story.happens(event.ResultsImported(results=results))
+
+    assert isinstance(tell, event.Tell)
+    told = [(one.parameter_id, one.parameters, one.value, one.succeeded) for one in tell.outcomes.values()]
+    assert told == [(-1, {"x": 0.5}, 0.7, True), (-2, {"x": 0.1}, None, False)]
+    assert story.happens(event.TunerTold(trials=tuple(tell.outcomes))) == ()
+    assert story.state.counts[model.TrialStatus.SUCCEEDED] == 0
+
+    again = story.starts()
+    assert again[0] == tell

@@ -136,6 +136,22 @@ class LimitsChanged:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ResultImported:
+    """A result of another experiment, for the tuner to learn from."""
+
+    parameters: model.Parameters
+    metric: str
+    """As JSON text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsImported:
+    """Somebody brought results of other experiments."""
+
+    results: tuple[ResultImported, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSpaceChanged:
     """Somebody changed the search space of the running experiment."""
 
@@ -246,6 +262,7 @@ Event = (
     | LimitsChanged
     | Proposed
     | Rejected
+    | ResultsImported
     | SearchSpaceChanged
     | ReplicaReported
     | Started

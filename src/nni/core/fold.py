@@ -47,7 +47,8 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     state.asked = state.telling = 0
     state.cleaning = state.cleaned_up = state.stop_requested = state.broken = False
     # The tuner is another process now, which knows nothing.
-    state.untold = {trial_id: None for trial_id, trial in state.trials.items() if trial.is_over}
+    over = (trial_id for trial_id, trial in state.trials.items() if trial.is_over)
+    state.untold = dict.fromkeys((*state.imported, *over))
     for trial_id in state.live:
         state.todo[trial_id] = None
     if state.limits.max_experiment_seconds is not None:
@@ -306,6 +307,23 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
     state.time_is_up = False
     if happened.max_experiment_seconds is not None and state.started_at is not None:
         state.set_timer(state.started_at + happened.max_experiment_seconds, "experiment")
+
+
+@_fold.register
+def _results_imported(happened: event.ResultsImported, state: State, at: float) -> None:
+    for result in happened.results:
+        number = len(state.imported) + 1
+        value = trials.scalar(result.metric, state.spec.primary)
+        name = model.TrialId(f"import-{number}")
+        state.imported[name] = model.Outcome(
+            parameter_id=-number,
+            parameters=result.parameters,
+            value=value,
+            metric=result.metric,
+            succeeded=value is not None,
+            trial=name,
+        )
+        state.untold[name] = None
 
 
 @_fold.register

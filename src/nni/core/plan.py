@@ -15,7 +15,7 @@ def plan(state: State) -> tuple[event.Action, ...]:
         return ()
     actions: list[event.Action] = []
     if state.untold and not state.broken:
-        actions.append(event.Tell(outcomes={key: _outcome(state.trials[key]) for key in state.untold}))
+        actions.append(event.Tell(outcomes={key: _outcome(state, key) for key in state.untold}))
     slot = state.next_slot
     for trial_id in state.todo:
         action = _due(state.trials[trial_id], slot)
@@ -61,7 +61,10 @@ def _ask_or_end(state: State) -> tuple[event.Action, ...]:
     return (event.Ask(parameter_ids=tuple(range(first, first + count))),)
 
 
-def _outcome(trial: Trial) -> model.Outcome:
+def _outcome(state: State, key: model.TrialId) -> model.Outcome:
+    if key in state.imported:
+        return state.imported[key]
+    trial = state.trials[key]
     is_early = trial.status is model.TrialStatus.EARLY_STOPPED and trial.final is None
     value, metric = (trial.last_value, trial.last) if is_early else (trial.final_value, trial.final)
     has_worked = trial.status in (model.TrialStatus.SUCCEEDED, model.TrialStatus.EARLY_STOPPED)

@@ -53,6 +53,8 @@ class State:
     """Live trials for which an action may be due."""
     untold: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
     """Ended trials of which the tuner does not know."""
+    imported: dict[model.TrialId, model.Outcome] = dataclasses.field(default_factory=dict)
+    """Results of other experiments, each under a name of its own, for the tuner to learn from."""
     unassessed: dict[model.TrialId, tuple[int, list[str]]] = dataclasses.field(default_factory=dict)
     """Intermediate results that the assessor does not know, and how many came before them."""
     peek: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)

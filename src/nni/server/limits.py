@@ -1,5 +1,6 @@
 """What a request to change a running experiment's limits asks for."""
 
+import json
 from typing import Any
 
 from nni.core import event, plain, space, units
@@ -40,6 +41,28 @@ def parse(
                 "TRIAL_CONCURRENCY, MAX_TRIAL_NUM, MAX_EXEC_DURATION and SEARCH_SPACE can."
             )
     return event.LimitsChanged(**wanted)
+
+
+def parse_import(data: object) -> event.ResultsImported:
+    """Return the results that ``POST experiment/import-data`` brings.
+
+    Args:
+        data: ``[{"parameter": {...}, "value": ...}, ...]``; the value is a metric, or its JSON text as in ``export-data``.
+
+    Raises:
+        ValueError: They make no sense; the message is one sentence for the user.
+    """
+    if not isinstance(data, list):
+        raise ValueError('The body is not a list; send [{"parameter": {...}, "value": 0.5}, ...].')  # noqa: TRY004 said so to the user
+    results = []
+    for place, one in enumerate(data):
+        if not isinstance(one, dict) or not isinstance(one.get("parameter"), dict) or "value" not in one:
+            raise ValueError(f'The result at place {place} is not {{"parameter": {{...}}, "value": ...}}.')
+        value = one["value"]
+        # export-data has the metric as JSON text already.
+        metric = value if isinstance(value, str) else json.dumps(value)
+        results.append(event.ResultImported(parameters=one["parameter"], metric=metric))
+    return event.ResultsImported(results=tuple(results))
 
 
 def _params(profile: object) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from nni.server import answers, events, limits, views
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
-Command = event.StopRequested | event.KillRequested | event.LimitsChanged | event.SearchSpaceChanged
+Command = (
+    event.StopRequested | event.KillRequested | event.LimitsChanged | event.SearchSpaceChanged | event.ResultsImported
+)
 
 
 class MetricSource(Protocol):
@@ -75,6 +77,7 @@ class Rest:
         return [
             *(web.get(f"{base}/{path}", handler) for path, handler in gets.items()),
             web.put(f"{base}/experiment", self._change),
+            web.post(f"{base}/experiment/import-data", self._import),
             web.delete(f"{base}/experiment", self._stop),
             web.delete(f"{base}/trial-jobs/{{trial}}", self._kill),
         ]
@@ -147,6 +150,14 @@ class Rest:
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
         await self._sources.request(change)
+        return web.Response()
+
+    async def _import(self, request: web.Request) -> web.StreamResponse:
+        try:
+            imported = limits.parse_import(await _body(request))
+        except ValueError as error:
+            raise answers.refuse(web.HTTPBadRequest, str(error)) from None
+        await self._sources.request(imported)
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
