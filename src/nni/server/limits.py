@@ -47,7 +47,7 @@ def parse_import(data: object) -> event.ResultsImported:
     """Return the results that ``POST experiment/import-data`` brings.
 
     Args:
-        data: ``[{"parameter": {...}, "value": ...}, ...]``; the value is a metric, or its JSON text as in ``export-data``.
+        data: ``[{"parameter": {...}, "value": ...}, ...]``; the value is a metric, or JSON text as in ``export-data``.
 
     Raises:
         ValueError: They make no sense; the message is one sentence for the user.
