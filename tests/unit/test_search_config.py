@@ -53,6 +53,15 @@ def test_an_advisor_is_read_as_a_tuner(tmp_path: Path) -> None:
     ]
 
 
+def test_an_advisor_of_ones_own_is_refused_and_told_what_to_write(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    config.advisor.class_name = "mine.Advisor"
+    config.advisor.code_directory = tmp_path
+    assert says(config) == [
+        "advisor: an advisor of one's own cannot be run; derive a tuner from nni.tuner.Tuner and name it in tuner"
+    ]
+
+
 def test_initial_parameters_are_kept_in_their_order(tmp_path: Path) -> None:
     first = [{"x": 0.5, "act": "relu"}, {"x": 1, "act": "tanh"}]
     assert check.checked(configured(tmp_path, initial_parameters=first)).initial_parameters == tuple(first)

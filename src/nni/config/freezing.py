@@ -73,6 +73,9 @@ def examine(config: "ExperimentConfig") -> Examined:
     advisor = _algorithm(top, "advisor")
     if tuner is not None and advisor is not None:
         top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
+    if advisor is not None and advisor.class_name is not None:
+        sentence = "an advisor of one's own cannot be run; derive a tuner from nni.tuner.Tuner and name it in tuner"
+        top.wrong("advisor", sentence)
     tuner, path = (advisor, top.at("advisor")) if tuner is None and advisor is not None else (tuner, top.at("tuner"))
     if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
         tuner = spec.AlgorithmSpec(name=DEFAULT_TUNER)
