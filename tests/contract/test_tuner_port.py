@@ -265,3 +265,17 @@ async def test_another_search_space_is_searched_with_what_is_known(name: str, tm
             await tuner.tell([contract.outcome(number, parameters, abs(parameters["lr"] - 0.5))])
         await tuner.update({"lr": {"_type": "loguniform", "_value": [0.001, 1.0]}})
         assert [set(one) for one in await tuner.ask([50, 51])] == [{"lr"}] * 2
+
+
+@pytest.mark.parametrize("name", ["Auto", "TPE", "Random", "GridSearch"])
+async def test_trials_that_run_from_before_a_restart_are_not_proposed_again(name: str, tmp_path: Path) -> None:
+    made = process.TunerProcess(
+        tuner=spec.AlgorithmSpec(name=name),
+        search_space={"x": {"_type": "choice", "_value": [1, 2, 3, 4]}},
+        log=tmp_path / "tuner.log",
+        running={5: {"x": 2}, 6: {"x": 3}},
+    )
+    async with opened(made) as tuner:
+        assert list(await tuner.ask([5])) == [{"x": 2}]
+        assert sorted(one["x"] for one in await tuner.ask([7, 8, 9])) == [1, 4]
+        await tuner.tell([contract.outcome(5, {"x": 2}, 0.5), contract.outcome(6, {"x": 3}, None)])

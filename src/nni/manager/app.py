@@ -21,7 +21,7 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import ground, ids, loop, performer, secrets
+from nni.manager import ground, ids, loop, performer, recall, secrets
 from nni.records import registry, sqlite
 from nni.server import auth, events, intake, listen, portal, rest, views
 from nni.tuners import process
@@ -133,7 +133,7 @@ async def _join(
     files = await stand.files(request.experiment_id)
     intake_url = f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
-    tuner, assessor = _algorithms(state.spec, request.directory / "log" / "dispatcher.log")
+    tuner, assessor = _algorithms(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
 
     async def perform(action: event.Action) -> None:
@@ -163,6 +163,8 @@ async def _join(
     async with asyncio.TaskGroup() as tasks:
         for opening in (files.upload(), platform.open(running.emit), *(one.open() for one in others)):
             tasks.create_task(opening)
+    if assessor is not None:
+        await recall.recall(assessor, state, await records.metrics(kind=model.MetricType.PERIODICAL))
     parts = _Parts(
         request=request,
         spec=spec,
@@ -178,10 +180,15 @@ async def _join(
     return parts
 
 
-def _algorithms(spec: specs.ExperimentSpec, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
+def _algorithms(state: State, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
     """Return the tuner and, where one was chosen, the assessor; neither is open."""
+    spec = state.spec
     tuner = process.TunerProcess(
-        tuner=spec.tuner, search_space=spec.search_space, log=log, first=spec.initial_parameters
+        tuner=spec.tuner,
+        search_space=spec.search_space,
+        log=log,
+        first=spec.initial_parameters,
+        running={state.trials[key].parameter_id: state.trials[key].parameters for key in state.live},
     )
     if spec.assessor is None:
         return tuner, None

@@ -1,7 +1,7 @@
 """What the tuner process asks of tuners and assessors, whoever wrote them."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nni.core import model
 
@@ -19,6 +19,15 @@ class Algorithm(Protocol):
 
     def learn(self, outcome: model.Outcome) -> None:
         """Take in how a trial ended; the parameters may be another tuner's, from before a restart."""
+        ...
+
+
+@runtime_checkable
+class Reminded(Protocol):
+    """A tuner that takes running trials into account, and can be told of those from before a restart."""
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """Take in that a trial runs which another tuner proposed; called before anything else."""
         ...
 
 

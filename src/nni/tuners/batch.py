@@ -30,6 +30,10 @@ class Batch:
                 return option
         raise errors.NoMoreTrialError("All sets of parameters have been proposed.")
 
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._done.add(novelty.name(parameters))
+
     def learn(self, outcome: model.Outcome) -> None:
         """Note what has been tried, before a restart too."""
         self._done.add(novelty.name(outcome.parameters))

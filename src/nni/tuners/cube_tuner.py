@@ -41,10 +41,15 @@ class CubeTuner:
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
         parameters = self._new() or self._novelty.left() or self._repeated()
+        self.remind(parameter_id, parameters)
+        return parameters
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._novelty.take(parameters)
         row = self._cube.encode(parameters)
         if row is not None:
             self._past.pending[parameter_id] = row
-        return parameters
 
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``."""

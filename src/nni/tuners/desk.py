@@ -29,6 +29,13 @@ class Desk:
         self._answers: dict[int, model.Parameters] = {}
         self._told: dict[int, model.Outcome] = {}
 
+    def remind(self, running: Iterable[tuple[int, model.Parameters]]) -> None:
+        """Take in which trials run from before a restart."""
+        for parameter_id, parameters in running:
+            self._answers[parameter_id] = parameters
+            if isinstance(self.algorithm, algorithm.Reminded):
+                self.algorithm.remind(parameter_id, parameters)
+
     def do(self, call: Mapping[str, Any]) -> Any:
         """Answer a call."""
         if call["do"] == "ask":
@@ -165,7 +172,9 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
         mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
         assessor = entry.make({**arguments, "optimize_mode": mode})
         return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
-    return Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"])
+    desk = Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"])
+    desk.remind(call["running"])
+    return desk
 
 
 def _tuner(

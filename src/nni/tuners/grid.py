@@ -33,6 +33,10 @@ class GridSearch:
                 return parameters
         raise errors.NoMoreTrialError("All points of the grid have been proposed.")
 
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._seen.take(parameters)
+
     def learn(self, outcome: model.Outcome) -> None:
         """Note what has been tried; how it did changes nothing."""
         self._seen.take(outcome.parameters)

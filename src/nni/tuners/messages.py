@@ -13,14 +13,25 @@ from nni.core import model, spec
 
 
 def open_call(
-    tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any], first: Sequence[model.Parameters] = ()
+    tuner: spec.AlgorithmSpec,
+    search_space: Mapping[str, Any],
+    first: Sequence[model.Parameters] = (),
+    running: Mapping[int, model.Parameters] | None = None,
 ) -> Mapping[str, Any]:
-    """Return the first call: make the tuner; ``first`` is tried before it is asked."""
+    """Return the first call: make the tuner.
+
+    Args:
+        tuner: The choice and its arguments.
+        search_space: As the user wrote it.
+        first: Tried before the tuner is asked.
+        running: The trials that run from before a restart, by parameter id.
+    """
     return {
         "do": "open_tuner",
         "algorithm": dataclasses.asdict(tuner),
         "search_space": search_space,
         "first": list(first),
+        "running": list((running or {}).items()),
     }
 
 

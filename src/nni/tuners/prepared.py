@@ -19,6 +19,11 @@ class Prepared:
             return self._first[parameter_id]
         return self._inner.suggest(parameter_id)
 
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        if isinstance(self._inner, algorithm.Reminded):
+            self._inner.remind(parameter_id, parameters)
+
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``; to the tuner these are another's."""
         self._inner.learn(outcome)

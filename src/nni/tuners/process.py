@@ -143,6 +143,7 @@ class TunerProcess(_Process):
         search_space: Mapping[str, Any],
         log: Path,
         first: Sequence[model.Parameters] = (),
+        running: Mapping[int, model.Parameters] | None = None,
     ) -> None:
         """Say which tuner; nothing is started before ``open``.
 
@@ -151,8 +152,9 @@ class TunerProcess(_Process):
             search_space: As the user wrote it.
             log: What the tuner prints is added to this file; its directory is made.
             first: Parameters to try before the tuner is asked.
+            running: The trials that run from before a restart, by parameter id.
         """
-        super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space, first), log)
+        super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space, first, running), log)
 
     async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
         """See the port."""

@@ -1,5 +1,7 @@
 """Optuna's samplers as tuners: asks and tells a study in memory."""
 
+from collections.abc import Mapping
+
 import optuna
 
 from nni.core import model, objectives
@@ -39,6 +41,12 @@ class Study:
         self._running[parameter_id], parameters = self._new() or self._left() or self._ask()
         return parameters
 
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._novelty.take(parameters)
+        if (numbers := points.locate(self._space, parameters)) is not None:
+            self._running[parameter_id], _ = self._ask_for(numbers)
+
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``."""
         values = objectives.values(outcome, self._optimize)
@@ -70,7 +78,11 @@ class Study:
         parameters = self._novelty.left()
         if parameters is None:
             return None
-        numbers = points.locate(self._space, parameters) or {}
+        return self._ask_for(points.locate(self._space, parameters) or {})
+
+    def _ask_for(
+        self, numbers: Mapping[str, tuple[points.Domain, points.Number]]
+    ) -> tuple[optuna.Trial, model.Parameters]:
         self._study.enqueue_trial({key: number for key, (_, number) in numbers.items()})
         return self._ask()
 
