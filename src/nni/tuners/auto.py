@@ -5,6 +5,7 @@ expects most (``gaussian_process``, ``improvement``); every sixth suggestion is 
 depend on the process being right. Should the linear algebra fail, annealing takes that suggestion too.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,12 +18,18 @@ from nni.tuners.cube import Cube, Matrix, Vector
 from nni.tuners.cube_tuner import CubeTuner
 from nni.tuners.history import History
 
+_log = logging.getLogger(__name__)
+
 _STARTS = 6
+"""How many suggestions fill the space before any are learnt."""
 _NEEDED = 4
 """So many results are needed before anything is learnt from them."""
 _ANNEAL_EACH = 6
+"""Every so many suggestions one is annealing's."""
 _GOOD = 5
+"""So many of the best trials are looked around."""
 _LEAST_GAP = 1e-3
+"""Of a suggestion from every running trial, as a share of the range, in one dimension at least."""
 
 
 class Auto:
@@ -50,8 +57,8 @@ class Auto:
         try:
             belief = self._surrogate.believe(past)
             found = self._search.best(belief, past.rows[past.best(_GOOD)])
-        except (gaussian_process.NotDefiniteError, np.linalg.LinAlgError, FloatingPointError, ValueError):
-            pass
+        except (gaussian_process.NotDefiniteError, np.linalg.LinAlgError, FloatingPointError, ValueError) as error:
+            _log.warning("annealing takes this suggestion, since the Gaussian process failed: %r", error)
         else:
             yield from _apart(found, past.running)
         yield from self._annealing.propose(past)

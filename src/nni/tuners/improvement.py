@@ -16,12 +16,14 @@ from nni.tuners.gaussian_process import Posterior
 from nni.tuners.surrogate import Belief
 
 _RANDOM = 300
+"""Places of the first look that are drawn from the whole space."""
 _NEAR_EACH = 40
+"""Places of the first look around each of the best trials."""
 _BEST = 5
-_ROUNDS = 4
-_MUTANTS = 60
-_POLISHED = 2
-_POLISH_STEPS = 20
+_ROUNDS, _MUTANTS = 4, 60
+"""Then so many rounds, each with so many neighbours of the best places so far, nearer and nearer."""
+_POLISHED, _POLISH_STEPS = 2, 20
+"""At the end so many of them are moved uphill along the gradient."""
 _RETURNED = 20
 _ROOT_2PI = math.sqrt(2 * math.pi)
 

@@ -1,5 +1,7 @@
 """The Gaussian process of a history: which trials it sees, how it sees their losses, when it is fitted anew."""
 
+import math
+
 import numpy as np
 
 from nni.tuners import cube as cubes
@@ -9,8 +11,9 @@ from nni.tuners.gaussian_process import Posterior
 from nni.tuners.history import History
 from nni.tuners.kernel import Kernel, Settings
 
-_MOST_BEST, _MOST_LATEST, _MOST_OTHERS = 90, 45, 45
-_MOST = _MOST_BEST + _MOST_LATEST + _MOST_OTHERS
+_MOST, _LEAST = 180, 60
+"""How many trials it sees at most: half of them the best, a quarter the latest; fewer in more than 15 dimensions."""
+_MOST_NUMBERS = 15 * _MOST**2
 _REFIT_SLOWER = 45
 """With every so many trials one more result is waited for before it is fitted anew."""
 _COLD_EACH = 5
@@ -48,6 +51,7 @@ class Surrogate:
     def __init__(self, cube: Cube) -> None:
         """Take the space."""
         self._kernel = Kernel(cube)
+        self._most = min(_MOST, max(_LEAST, math.isqrt(_MOST_NUMBERS // len(cube))))
         self._settings: dict[outcomes.Transform, Settings] = {}
         self._chosen = outcomes.PLAIN
         self._fits = 0
@@ -86,13 +90,14 @@ class Surrogate:
 
     def _seen(self, past: History) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """Return the numbers of the trials to look at: all, or the best, the latest and some others."""
-        if len(past) <= _MOST:
+        most = self._most
+        if len(past) <= most:
             return np.arange(len(past))
-        chosen = set(past.best(_MOST_BEST)) | set(range(len(past) - _MOST_LATEST, len(past)))
+        chosen = set(past.best(most // 2)) | set(range(len(past) - most // 4, len(past)))
         # The others stay the same between two fits.
         chance = np.random.default_rng(self._fits)
-        while len(chosen) < _MOST:
-            chosen.update(int(one) for one in chance.integers(len(past), size=_MOST - len(chosen)))
+        while len(chosen) < most:
+            chosen.update(int(one) for one in chance.integers(len(past), size=most - len(chosen)))
         return np.array(sorted(chosen))
 
     def _fit(self, places: Matrix, losses: Vector) -> None:
