@@ -391,7 +391,8 @@ def test_a_replay_gives_the_same_state_and_begins_again_what_was_on_its_way() ->
 
     folding.fold(again, event.Started(), 2000.0)
 
-    assert kinds(plan(again)) == ["Tell", "Remove", "Submit"]
+    # The live trial's job is ordered once more, too: it may have gone meanwhile.
+    assert kinds(plan(again)) == ["Tell", "Remove", "Submit", "Submit"]
 
 
 def test_changes_come_latest_first_and_end_at_the_revision_that_was_asked() -> None:
@@ -709,7 +710,7 @@ def test_after_a_restart_the_new_tuner_is_told_everything_and_a_mended_one_goes_
     actions = story.starts()
 
     assert story.status() is model.ExperimentStatus.RUNNING
-    assert kinds(actions) == ["Tell", "Ask"]
+    assert kinds(actions) == ["Tell", "Submit", "Ask"]
 
 
 def test_another_search_space_is_given_to_the_tuner_before_it_is_asked_again() -> None:
@@ -743,3 +744,16 @@ def test_imported_results_are_told_to_the_tuner_and_again_to_the_next_one() -> N
 
     again = story.starts()
     assert again[0] == tell
+
+
+def test_after_a_restart_each_job_is_ordered_once_more_under_its_own_slot() -> None:
+    story = Story(max_trial_number=2).running("aaaaa", "bbbbb")
+    slots = [story.trial(one).slot for one in ("aaaaa", "bbbbb")]
+
+    actions = story.starts()
+
+    orders = [action.order for action in actions if isinstance(action, event.Submit)]
+    assert [(order.attempt, order.slot) for order in orders] == [(key("aaaaa"), slots[0]), (key("bbbbb"), slots[1])]
+    story.creates("aaaaa", "bbbbb")
+    assert {story.trial(one).step for one in ("aaaaa", "bbbbb")} == {Step.LIVE}
+    assert {story.trial(one).status for one in ("aaaaa", "bbbbb")} == {model.TrialStatus.RUNNING}

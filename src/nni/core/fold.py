@@ -51,6 +51,9 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     state.untold = dict.fromkeys((*state.imported, *over))
     for trial_id in state.live:
         state.todo[trial_id] = None
+        if state.trials[trial_id].step is Step.LIVE:
+            # Its job may have gone meanwhile: ordered once more it is adopted where it is, and made where it is not.
+            state.put(dataclasses.replace(state.trials[trial_id], step=Step.SUBMITTING))
     for attempt in state.ended_jobs:
         if attempt not in state.kept_jobs:
             state.set_timer(at + state.spec.keep_finished_seconds, "discard", attempt)
