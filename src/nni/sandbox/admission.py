@@ -1,7 +1,7 @@
 """What happens to an object of a built-in kind on its way into the store: defaults and rules."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nni.sandbox import schema, times
@@ -50,6 +50,8 @@ def findings(kind: str, body: schema.Object, previous: schema.Object | None) -> 
         return _pod_rules(body) if previous is None else _pod_update_rules(body, previous)
     if previous and previous.get("immutable") and any(body.get(part) != previous.get(part) for part in _FROZEN):
         return [schema.Finding("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")]
+    if kind == "CustomResourceDefinition":
+        return list(_definition_rules(body))
     if kind == "Secret":
         return [
             schema.Finding(f"data[{name}]", "FieldValueInvalid", "Invalid value: illegal base64 data")
@@ -109,12 +111,19 @@ def _claim(body: schema.Object, now: times.Now) -> schema.Object:
     return {**body, "status": {"phase": "Bound"}}
 
 
+def _definition(body: schema.Object, now: times.Now) -> schema.Object:
+    spec = body["spec"]
+    names = {"singular": spec["names"]["kind"].lower(), "listKind": f"{spec['names']['kind']}List", **spec["names"]}
+    return {**body, "spec": {"conversion": {"strategy": "None"}, **spec, "names": names}}
+
+
 _FILLERS: dict[str, Callable[[schema.Object, times.Now], schema.Object]] = {
     "Pod": _pod,
     "Namespace": _namespace,
     "Secret": _secret,
     "Service": _service,
     "PersistentVolumeClaim": _claim,
+    "CustomResourceDefinition": _definition,
 }
 
 
@@ -134,6 +143,21 @@ def _pod_rules(body: schema.Object) -> list[schema.Finding]:
                 where = f"{path}.volumeMounts[{number}].name"
                 found.append(schema.Finding(where, "FieldValueNotFound", f'Not found: "{mount["name"]}"'))
     return found
+
+
+def _definition_rules(body: schema.Object) -> Iterator[schema.Finding]:
+    spec = body["spec"]
+    wanted = f"{spec['names']['plural']}.{spec['group']}"
+    if body["metadata"]["name"] != wanted:
+        message = f'Invalid value: "{body["metadata"]["name"]}": must be spec.names.plural+"."+spec.group'
+        yield schema.Finding("metadata.name", "FieldValueInvalid", message)
+    if sum(version["storage"] for version in spec["versions"]) != 1:
+        message = "Invalid value: must have exactly one version marked as storage version"
+        yield schema.Finding("spec.versions", "FieldValueInvalid", message)
+    for index, version in enumerate(spec["versions"]):
+        if not isinstance(version.get("schema", {}).get("openAPIV3Schema"), dict):
+            path = f"spec.versions[{index}].schema.openAPIV3Schema"
+            yield schema.Finding(path, "FieldValueRequired", "Required value: schemas are required")
 
 
 def _pod_update_rules(body: schema.Object, previous: schema.Object) -> list[schema.Finding]:

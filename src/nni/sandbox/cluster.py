@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-import secrets
 import shutil
 import ssl
 import tempfile
@@ -17,16 +16,20 @@ from nni.sandbox import (
     kinds,
     kubeconfig,
     nodes,
+    rbac,
     registry,
+    roles,
     scheduler,
     schema,
     store,
     times,
 )
-from nni.sandbox.api import server
+from nni.sandbox.api import authentication, server
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
-from nni.sandbox.operators import garbage, namespaces, pytorchjob, pytorchjob_webhook
+from nni.sandbox.operators import definitions, garbage, namespaces, pytorchjob, pytorchjob_webhook
 
+_RESTRICTED = ("default", "nni-user")
+"""Namespace and name of the service account of the second kubeconfig."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -53,6 +56,9 @@ class Cluster:
 
     url: str
     kubeconfig: pathlib.Path
+    """Lets in who may do everything."""
+    restricted_kubeconfig: pathlib.Path
+    """Lets in the service account ``nni-user``, who may do what roles in the API grant: nothing at first."""
     exports: Mapping[str, pathlib.Path]
     isolation: launching.Isolation
     """``namespaces`` or ``rewrite``: how pods get their mount paths."""
@@ -71,6 +77,7 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     """
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nni-sandbox-"))
     config = options.kubeconfig or folder / "kubeconfig"
+    restricted = config.with_name(f"{config.name}.{_RESTRICTED[1]}")
     try:
         async with launching.Launcher(folder, options.isolation) as launcher:
             exports = _exports(options.exports, folder)
@@ -78,31 +85,37 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
                 store.Store(), schema.load(), times.utc_now, {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
             )
             served = kinds.Kinds()
-            _furnish(objects, options)
+            _furnish(objects, served, options)
             ground = pod.Ground(
                 objects, launcher, network.SharedNetwork(), volumes.Exports(exports), kubelet.folder_for(folder),
                 options.environment, events.Recorder(objects, "kubelet"),
             )  # fmt: skip
-            async with _working(served, ground, options.port, config) as url:
-                yield Cluster(url, config, exports, launcher.isolation)
+            async with _working(served, ground, options.port, (config, restricted)) as url:
+                yield Cluster(url, config, restricted, exports, launcher.isolation)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            config.unlink(missing_ok=True)
+        for path in (config, restricted):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager
-async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: pathlib.Path) -> AsyncIterator[str]:
+async def _working(
+    served: kinds.Kinds, ground: pod.Ground, port: int, configs: tuple[pathlib.Path, pathlib.Path]
+) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
     objects, launcher, agent = ground.objects, ground.launcher, kubelet.Kubelet(ground)
-    token = secrets.token_urlsafe(32)
+    tokens = authentication.Tokens(objects.now)
     pki = certificates.make(objects.now())
-    api = server.Server(objects, served, token, agent)
+    api = server.Server(objects, served, tokens, agent)
     await launcher.ready()
     taken = await api.start(port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
-        _write_config(config, url, pki.authority, token)
+        account = objects.get(kinds.SERVICE_ACCOUNT, *_RESTRICTED)
+        users = (authentication.ADMIN, rbac.service_account(*_RESTRICTED, account["metadata"]["uid"]))
+        for path, name, user in zip(configs, ("admin", _RESTRICTED[1]), users, strict=True):
+            _write_config(path, url, pki.authority, name, tokens.issue(user))
         async with asyncio.TaskGroup() as group:
             watch = objects.store.watch(kinds.POD.resource)
             group.create_task(agent.run(watch))
@@ -110,6 +123,7 @@ async def _working(served: kinds.Kinds, ground: pod.Ground, port: int, config: p
             planner = scheduler.Scheduler(objects, events.Recorder(objects, "default-scheduler"))
             group.create_task(planner.run(objects.store.watch(kinds.POD.resource)))
             group.create_task(garbage.GarbageCollector(objects, served).run())
+            group.create_task(definitions.Definitions(objects, served).run())
             group.create_task(namespaces.Namespaces(objects, served).run())
             jobs = pytorchjob.PyTorchJobs(objects, events.Recorder(objects, "pytorchjob-controller"))
             group.create_task(jobs.run())
@@ -142,10 +156,12 @@ async def _until_closed(objects: store.Store) -> None:
         pass
 
 
-def _furnish(objects: registry.Registry, options: Options) -> None:
+def _furnish(objects: registry.Registry, served: kinds.Kinds, options: Options) -> None:
     for name in _NAMESPACES:
         objects.create(kinds.NAMESPACE, "", {"metadata": {"name": name}})
         objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
+    objects.create(kinds.SERVICE_ACCOUNT, _RESTRICTED[0], {"metadata": {"name": _RESTRICTED[1]}})
+    roles.furnish(objects, served)
     nodes.register(objects, options.node_count, options.capacity)
 
 
@@ -168,9 +184,9 @@ def _tls(pki: certificates.Certificates) -> ssl.SSLContext:
     return context
 
 
-def _write_config(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
+def _write_config(path: pathlib.Path, url: str, authority: bytes, user: str, token: str) -> None:
     try:
-        kubeconfig.write(path, url, authority, token)
+        kubeconfig.write(path, url, authority, user, token)
     except OSError as error:
         raise errors.SandboxError(
             f"The kubeconfig {path} cannot be written: {error.strerror}; give another --kubeconfig."

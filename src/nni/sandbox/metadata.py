@@ -19,6 +19,12 @@ _LABEL_RULE = (
     "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
     "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
+_PATH = re.compile(r"^(?!\.{1,2}$)[^/%]+$")
+_NAME_RULES = {
+    "subdomain": (253, _SUBDOMAIN, _SUBDOMAIN_RULE),
+    "label": (63, _LABEL, _LABEL_RULE),
+    "path": (253, _PATH, "may not be '.' or '..', and may not contain '/' or '%'"),
+}
 _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _KEPT = (
@@ -54,7 +60,7 @@ class Namer:
                 "the namespace of the provided object does not match the namespace sent on the request"
             )  # fmt: skip
         fresh: schema.Object = {
-            **{key: value for key, value in given.items() if key not in ("selfLink", *_KEPT)},
+            **{key: value for key, value in given.items() if key not in ("selfLink", "managedFields", *_KEPT)},
             "name": name,
             "uid": str(uuid.uuid4()),
             "creationTimestamp": times.stamp(moment),
@@ -70,6 +76,8 @@ def carry_over(current: schema.Object, new: schema.Object) -> schema.Object:
     """Return the metadata of a changed object: what the server alone writes stays as it was."""
     metadata = {key: value for key, value in new.items() if key not in _KEPT}
     metadata |= {key: current[key] for key in _KEPT if key in current}
+    if "managedFields" not in metadata and "managedFields" in current:
+        metadata["managedFields"] = current["managedFields"]
     return metadata | {"resourceVersion": current["resourceVersion"]}
 
 
@@ -79,8 +87,7 @@ def _check_name(kind: kinds.Kind, name: str) -> None:
             "metadata.name", "FieldValueRequired", "Required value: name or generateName is required"
         )
         raise kind.invalid("", [missing])
-    is_label = kind.name_rule == "label"
-    limit, pattern, rule = (63, _LABEL, _LABEL_RULE) if is_label else (253, _SUBDOMAIN, _SUBDOMAIN_RULE)
+    limit, pattern, rule = _NAME_RULES[kind.name_rule]
     if len(name) > limit:
         rule = f"must be no more than {limit} characters"
     elif pattern.match(name):

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nni.sandbox import admission, kinds, patches, schema, status, store, times
+from nni.sandbox import admission, fields, kinds, ownership, patches, schema, status, store, times
 from nni.sandbox import metadata as metadata_rules
 
 Webhook = Callable[[schema.Object, schema.Object | None], None]
@@ -22,6 +22,11 @@ class Manner:
     """Answer as if it were done, and do nothing."""
     is_strict: bool = False
     """Refuse unknown fields instead of pruning them."""
+    manager: str = ""
+    """Who is to own what is written; empty for the cluster's own parts, whose writes nobody keeps apart."""
+    is_forced: bool = False
+    """Take fields from other managers when applying."""
+    is_apply: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +85,7 @@ class Registry:
             new.pop("status", None)
         new = admission.prepare(kind.kind, new, self.now)
         self._check_rules(kind, new, None)
+        new = self._signed(kind, None, new, manner)
         if self.find(kind, namespace, metadata["name"]) is not None:
             raise status.already_exists(kind.group, kind.plural, metadata["name"])
         if manner.is_dry:
@@ -95,6 +101,35 @@ class Registry:
         if given.get("uid", current["metadata"]["uid"]) != current["metadata"]["uid"]:
             raise kind.conflict(name, _other_uid(given["uid"], current))
         return self._store_change(kind, current, body, manner)
+
+    def apply(
+        self, kind: kinds.Kind, namespace: str, name: str, config: schema.Object, manner: Manner
+    ) -> schema.Object:
+        """Apply a configuration on the server's side: what it sets is its manager's, what it no longer sets goes."""
+        if (config.get("metadata") or {}).get("managedFields"):
+            raise status.bad_request("metadata.managedFields must be nil")
+        manner = dataclasses.replace(manner, is_apply=True)
+        current = self.find(kind, namespace, name)
+        if current is None and not manner.part:
+            metadata = {**(config.get("metadata") or {}), "name": name}
+            return self.create(kind, namespace, {**config, "metadata": metadata}, manner)
+        current = self.get(kind, namespace, name)
+        given = (config.get("metadata") or {}).get("uid", current["metadata"]["uid"])
+        if given != current["metadata"]["uid"]:
+            raise kind.conflict(name, _other_uid(given, current))
+        config = admission.normalise(kind.kind, config)
+        try:
+            body, owners = ownership.applied(self.place(kind), current, config, self._writer(kind, manner))
+        except ownership.Conflict as conflict:
+            raise conflict.refusal(kind.conflict(name, "").details) from conflict
+        body = {**body, "metadata": {**body["metadata"], "managedFields": owners}}
+        return self._store_change(kind, current, body, manner)
+
+    def place(self, kind: kinds.Kind) -> fields.Place:
+        """Give the fields of a kind as server-side apply sees them."""
+        if kind.shape is not None:
+            return fields.StructuredPlace(kind.shape.root, self.types, is_root=True)
+        return fields.TypedPlace(self.types, kind.kind)
 
     def patch(
         self, kind: kinds.Kind, namespace: str, name: str, patch: Any, media: str, *, manner: Manner = PLAIN
@@ -180,7 +215,7 @@ class Registry:
             )  # fmt: skip
 
     def _checked(self, kind: kinds.Kind, body: schema.Object, manner: Manner) -> schema.Object:
-        pruned, report = self.types.check(kind.kind, body)
+        pruned, report = kind.shape.check(body) if kind.shape else self.types.check(kind.kind, body)
         if manner.is_strict and report.unknown:
             listed = ", ".join(f'unknown field "{path}"' for path in report.unknown)
             title = kind.kind if kind.is_custom else body["kind"]
@@ -199,6 +234,8 @@ class Registry:
 
     def _check_rules(self, kind: kinds.Kind, new: schema.Object, previous: schema.Object | None) -> None:
         found = admission.findings(kind.kind, new, previous) + metadata_rules.label_findings(new["metadata"])
+        if kind.shape is not None and previous is not None:
+            found += kind.shape.changes(new, previous)
         if found:
             raise kind.invalid(new["metadata"]["name"], found)
         webhook = self._webhooks.get(kind.resource)
@@ -219,13 +256,38 @@ class Registry:
             )
         new = self._checked(kind, {**body, "apiVersion": kind.api_version, "kind": kind.kind}, manner)
         if manner.part == "status":
-            new = {**current, "status": new.get("status", {})}
+            owners = {"managedFields": body["metadata"]["managedFields"]} if manner.is_apply else {}
+            new = {**current, "status": new.get("status", {}), "metadata": {**current["metadata"], **owners}}
         else:
             new = self._merged(kind, current, admission.normalise(kind.kind, new))
             self._check_rules(kind, new, current)
+        new = self._signed(kind, current, new, manner)
         if manner.is_dry or new == current:
             return new
         return self._put_or_finish(kind, new)
+
+    def _signed(
+        self, kind: kinds.Kind, current: schema.Object | None, new: schema.Object, manner: Manner
+    ) -> schema.Object:
+        """Write down who owns what of a new state, unless it says so itself."""
+        if not manner.manager or (manner.is_apply and current is not None):
+            return new
+        before = [entry for entry in new["metadata"].get("managedFields", []) if entry]
+        if current is not None and {**new, "metadata": {**new["metadata"], "managedFields": before}} == current:
+            return new
+        owners = ownership.updated(self.place(kind), current, new, before, self._writer(kind, manner))
+        metadata = {name: value for name, value in new["metadata"].items() if name != "managedFields"}
+        return {**new, "metadata": metadata | ({"managedFields": owners} if owners else {})}
+
+    def _writer(self, kind: kinds.Kind, manner: Manner) -> ownership.Writer:
+        return ownership.Writer(
+            manner.manager,
+            kind.api_version,
+            times.stamp(self.now()),
+            manner.part,
+            "Apply" if manner.is_apply else "Update",
+            manner.is_forced,
+        )
 
     def _merged(self, kind: kinds.Kind, current: schema.Object, new: schema.Object) -> schema.Object:
         old = current["metadata"]

@@ -1,7 +1,5 @@
 """The HTTP server: who asks, for what, and in which dress the answer goes."""
 
-import asyncio
-import hmac
 import json
 import ssl
 from collections.abc import Mapping
@@ -10,21 +8,34 @@ from typing import Any
 from aiohttp import web
 
 from nni import errors
-from nni.sandbox import kinds, patches, registry, schema, status, tables
-from nni.sandbox.api import discovery, listing, logs, openapi, query, reviews, target, watching
-
-_LARGEST_BODY = 3 * 1024 * 1024
+from nni.sandbox import kinds, patches, rbac, registry, schema, status, tables
+from nni.sandbox.api import (
+    authentication,
+    bodies,
+    discovery,
+    listing,
+    logs,
+    openapi,
+    protobuf,
+    query,
+    reviews,
+    target,
+    watching,
+)
 
 
 class Server:
     """Serves one cluster on loopback."""
 
     def __init__(
-        self, objects: registry.Registry, served: kinds.Kinds, token: str, log_files: logs.Source
+        self, objects: registry.Registry, served: kinds.Kinds, tokens: authentication.Tokens, log_files: logs.Source
     ) -> None:  # fmt: skip
         self._objects = objects
         self._kinds = served
-        self._token = token
+        self._tokens = tokens
+        self._authorizer = rbac.Authorizer(objects)
+        self._reviewer = reviews.Reviewer(self._authorizer, tokens, objects)
+        self._decoder = protobuf.load(objects.types)
         self._logs = log_files
         self._hosts: frozenset[str] = frozenset()
         self._runner = web.ServerRunner(
@@ -52,58 +63,56 @@ class Server:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            self._admit(request)
-            return await self._answer(request)
+            user = self._admit(request)
+            return await self._answer(request, user)
         except status.Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
             return _json(refusal.body(), refusal.code, headers)
 
-    def _admit(self, request: web.BaseRequest) -> None:
+    def _admit(self, request: web.BaseRequest) -> rbac.User:
         if request.headers.get("Host", "").lower() not in self._hosts:
             raise status.forbidden("this server answers to 127.0.0.1 and localhost only")
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), self._token.encode()):
-            raise status.Refusal(401, "Unauthorized", "Unauthorized")
+        user = self._tokens.user(request)
+        other = authentication.impersonated(request)
+        if other is None:
+            return user
+        if not user.is_master:
+            raise rbac.Act("impersonate", resource="users", name=other.name).refusal(user)
+        return other
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, user: rbac.User) -> web.StreamResponse:
         steps = [step for step in request.path.split("/") if step]
-        found = await self._answer_about_itself(request, steps)
-        if found is not None:
+        if self._reviewer.is_review(steps) and request.method == "POST":
+            body = await bodies.read(request, self._decoder)
+            return _json(self._reviewer.answer(steps, body, user), 201)
+        if (found := await self._answer_about_itself(request, steps, user)) is not None:
             return found
         what = target.parse(self._kinds, steps)
+        self._authorizer.check(user, _act(request, what))
         match request.method:
             case "GET" | "HEAD":
                 return await self._read(request, what)
             case "POST":
-                return await self._create(request, what)
+                return await self._create(request, what, user)
             case "PUT" | "PATCH":
-                return await self._change(request, what)
+                return await self._change(request, what, user)
             case "DELETE":
                 return await self._delete(request, what)
             case _:
                 raise _method_not_allowed()
 
-    async def _answer_about_itself(self, request: web.BaseRequest, steps: list[str]) -> web.Response | None:
-        """Answer what is not about objects: health, discovery, reviews."""
+    async def _answer_about_itself(
+        self, request: web.BaseRequest, steps: list[str], user: rbac.User
+    ) -> web.Response | None:
+        """Answer what is not about objects: health and discovery."""
+        if steps[:1] not in (["api"], ["apis"]):
+            self._authorizer.check(user, rbac.Act(request.method.lower(), path=request.path))
         if steps in (["healthz"], ["livez"], ["readyz"]):
             return web.Response(text="ok")
-        if request.method == "GET":
-            found = discovery.answer(self._kinds, steps) or self._describe(steps)
-            return None if found is None else _json(found)
-        if request.method == "POST" and reviews.answer(steps, {}) is not None:
-            return _json(reviews.answer(steps, await _body(request)), 201)
-        return None
-
-    def _describe(self, steps: list[str]) -> schema.Object | None:
-        match steps:
-            case ["openapi", "v3"]:
-                return openapi.index(self._kinds)
-            case ["openapi", "v3", "api", version]:
-                return openapi.document(self._kinds, self._objects.types, "", version)
-            case ["openapi", "v3", "apis", group, version]:
-                return openapi.document(self._kinds, self._objects.types, group, version)
-            case _:
-                return None
+        if request.method != "GET":
+            return None
+        found = discovery.answer(self._kinds, steps) or openapi.answer(self._kinds, self._objects.types, steps)
+        return None if found is None else _json(found)
 
     async def _read(self, request: web.BaseRequest, what: target.Target) -> web.StreamResponse:
         if what.part == "log":
@@ -144,32 +153,58 @@ class Server:
             pass  # the client has left
         return response
 
-    async def _create(self, request: web.BaseRequest, what: target.Target) -> web.Response:
+    async def _create(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
+        body = await bodies.read(request, self._decoder)
+        if what.part == "token":
+            return _json(self._reviewer.token(what.namespace, what.name, body), 201)
         if what.name:
             raise _method_not_allowed()
-        body = await _body(request)
-        for name, expected in (("apiVersion", what.kind.api_version), ("kind", what.kind.kind)):
-            if body.get(name, expected) != expected:
-                raise status.bad_request(
-                    f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match "
-                    f"the expected API version ({what.kind.api_version}, Kind={what.kind.kind})"
-                )
+        _check_identity(what.kind, body)
         if what.kind.is_namespaced and not what.namespace:
             raise status.bad_request("an empty namespace may not be set during creation")
-        return _json(self._objects.create(what.kind, what.namespace, body, _manner(request.query)), 201)
+        self._check_grant(what, user, body)
+        return _json(self._objects.create(what.kind, what.namespace, body, bodies.manner(request)), 201)
 
-    async def _change(self, request: web.BaseRequest, what: target.Target) -> web.Response:
+    async def _change(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
+        if not what.name or what.part not in ("", "status"):
+            raise _method_not_allowed()
         place = (what.kind, what.namespace, what.name)
-        body, manner = await _body(request), _manner(request.query, what.part)
+        body, manner = await bodies.read(request, self._decoder), bodies.manner(request, what.part)
+        if isinstance(body, dict):
+            self._check_grant(what, user, body)
         if request.method == "PUT":
+            _check_identity(what.kind, body)
             return _json(self._objects.replace(*place, body, manner))
-        media = request.content_type
-        if media == patches.APPLY and self._objects.find(*place) is None:
-            return _json(self._objects.create(what.kind, what.namespace, body, manner), 201)
-        return _json(self._objects.patch(*place, body, media, manner=manner))
+        if request.content_type != patches.APPLY:
+            return _json(self._objects.patch(*place, body, request.content_type, manner=manner))
+        return self._apply(request, what, user, body)
+
+    def _apply(
+        self, request: web.BaseRequest, what: target.Target, user: rbac.User, body: schema.Object
+    ) -> web.Response:
+        if "fieldManager" not in request.query:
+            missing = schema.Finding(
+                "fieldManager", "FieldValueRequired", "Required value: is required for apply patch"
+            )
+            raise status.invalid("meta.k8s.io", "PatchOptions", "", [missing])
+        _check_identity(what.kind, body)
+        is_new = self._objects.find(what.kind, what.namespace, what.name) is None
+        if is_new:
+            self._authorizer.check(
+                user, rbac.Act("create", what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
+            )
+        manner = bodies.manner(request, what.part)
+        return _json(self._objects.apply(what.kind, what.namespace, what.name, body, manner), 201 if is_new else 200)
+
+    def _check_grant(self, what: target.Target, user: rbac.User, body: schema.Object) -> None:
+        """Nobody gives more than they have: a role's writer, or a binding's."""
+        if what.kind.group != rbac.GROUP or user.is_master:
+            return
+        current = self._objects.find(what.kind, what.namespace, what.name) or {}
+        self._authorizer.check_grant(user, what.namespace, {"kind": what.kind.kind, **current, **body})
 
     async def _delete(self, request: web.BaseRequest, what: target.Target) -> web.Response:
-        how = _deletion(request.query, await _body(request))
+        how = bodies.deletion(request.query, await bodies.read(request, self._decoder))
         if what.name:
             return _json(self._objects.delete(what.kind, what.namespace, what.name, how))
         asked = query.parse(what.kind, request.query)
@@ -177,6 +212,31 @@ class Server:
         for one in found:
             self._objects.delete(what.kind, one["metadata"].get("namespace", ""), one["metadata"]["name"], how)
         return _json(_list(what.kind, found, metadata))
+
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+
+
+def _act(request: web.BaseRequest, what: target.Target) -> rbac.Act:
+    """Say what a request wants to do, in the words of roles."""
+    if request.method in ("GET", "HEAD"):
+        verb = "watch" if query.flag(request.query, "watch") else "get" if what.name else "list"
+    elif request.method == "DELETE":
+        verb = "delete" if what.name else "deletecollection"
+    else:
+        verb = _VERBS.get(request.method, request.method.lower())
+    return rbac.Act(verb, what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
+
+
+def _check_identity(kind: kinds.Kind, body: Any) -> None:
+    """Refuse a body that is of another kind than its path says."""
+    if not isinstance(body, dict):
+        raise status.bad_request("the body is not an object")
+    if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (kind.api_version, kind.kind):
+        raise status.bad_request(
+            f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match "
+            f"the expected API version ({kind.api_version}, Kind={kind.kind})"
+        )
 
 
 class _Dress:
@@ -203,48 +263,3 @@ def _list(kind: kinds.Kind, found: list[schema.Object], metadata: schema.Object)
 def _json(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     text = json.dumps(body, separators=(",", ":"))
     return web.Response(text=text, status=code, headers=headers, content_type="application/json")
-
-
-async def _body(request: web.BaseRequest) -> Any:
-    raw = await request.read()
-    if len(raw) > _LARGEST_BODY:
-        raise status.Refusal(413, "RequestEntityTooLarge", f"limit is {_LARGEST_BODY}")
-    if not raw:
-        return {}
-    if request.content_type.endswith("yaml"):
-        return await asyncio.to_thread(_yaml, raw)
-    if "protobuf" in request.content_type:
-        raise status.Refusal(415, "UnsupportedMediaType", "the sandbox reads JSON and YAML, not protobuf")
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise status.bad_request(f"the body is not JSON: {error}") from error
-
-
-def _yaml(raw: bytes) -> Any:
-    import yaml  # noqa: PLC0415 - few requests need it, and every start would pay for it
-
-    try:
-        return yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise status.bad_request(f"the body is not YAML: {error}") from error
-
-
-def _manner(given: Mapping[str, str], part: str = "") -> registry.Manner:
-    return registry.Manner(
-        part=part, is_dry=given.get("dryRun") == "All", is_strict=given.get("fieldValidation") == "Strict"
-    )
-
-
-def _deletion(given: Mapping[str, str], body: schema.Object) -> registry.Deletion:
-    preconditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", given.get("gracePeriodSeconds"))
-    orphans = body.get("orphanDependents") or query.flag(given, "orphanDependents")
-    policy = body.get("propagationPolicy") or given.get("propagationPolicy") or ("Orphan" if orphans else "Background")
-    return registry.Deletion(
-        grace=None if grace is None else int(grace),
-        policy=policy,
-        uid=preconditions.get("uid"),
-        version=preconditions.get("resourceVersion"),
-        is_dry="All" in (body.get("dryRun") or [given.get("dryRun")]),
-    )

@@ -21,9 +21,16 @@ class GarbageCollector:
 
     async def run(self) -> None:
         """Collect until the store is closed."""
+        versions = self._objects.store
         async with asyncio.TaskGroup() as group:
-            for kind in self._kinds:
-                group.create_task(self._follow(kind, self._objects.store.watch(kind.resource, 0)))
+
+            def follow(kind: kinds.Kind) -> None:
+                group.create_task(self._follow(kind, versions.watch(kind.resource, versions.compacted(kind.resource))))
+
+            with self._kinds.arrivals(follow):
+                end = versions.watch(kinds.NAMESPACE.resource)
+                while await end.next():
+                    pass
 
     async def _follow(self, kind: kinds.Kind, watch: store.Watch) -> None:
         async for change in watch:
