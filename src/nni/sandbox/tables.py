@@ -1,13 +1,12 @@
 """The tables that kubectl prints: columns and rows by kind."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from nni.sandbox import kinds, schema, times
+from nni.sandbox import cells, kinds, schema
+from nni.sandbox.cells import at, constant, plain
 
-Cell = Callable[[schema.Object, dt.datetime], Any]
-Column = tuple[str, int, Cell]
+Column = tuple[str, int, cells.Cell]
 """Its title, its priority (1 is shown with ``-o wide`` alone), and what stands in it."""
 
 
@@ -15,7 +14,7 @@ def table(
     kind: kinds.Kind, found: Sequence[schema.Object], metadata: schema.Object, include: str, now: dt.datetime
 ) -> schema.Object:
     """Make a Table. ``include`` is ``None``, ``Metadata`` or ``Object``: what each row carries of its object."""
-    columns = _COLUMNS.get(kind.kind, (_NAME, _AGE))
+    columns = _columns(kind)
     definitions = [
         {"name": name, "type": "string", "format": name.lower() if name == "Name" else "", "description": name,
          "priority": priority}
@@ -40,102 +39,78 @@ def _object(found: schema.Object, include: str) -> schema.Object | None:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": found["metadata"]}
 
 
-def _since(moment: str | None, now: dt.datetime) -> str:
-    if not moment:
-        return "<unknown>"
-    seconds = max(0, int((now - times.parse(moment)).total_seconds()))
-    for size, unit, until in ((1, "s", 120), (60, "m", 120 * 60), (3600, "h", 48 * 3600)):
-        if seconds < until:
-            return f"{seconds // size}{unit}"
-    return f"{seconds // 86400}d"
-
-
-def _cell(read: Callable[[schema.Object], Any]) -> Cell:
-    return lambda found, _: read(found)
-
-
-def _at(*path: str, otherwise: str = "<none>") -> Cell:
-    def read(found: Any) -> Any:
-        for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        return otherwise if found is None else found
-
-    return _cell(read)
-
-
-def _constant(text: str) -> Cell:
-    return lambda *_: text
-
-
-def _ready(found: schema.Object) -> str:
-    states = found.get("status", {}).get("containerStatuses", [])
-    return f"{sum(1 for state in states if state.get('ready'))}/{len(found['spec']['containers'])}"
-
-
-def _restarts(found: schema.Object) -> str:
-    return str(sum(state.get("restartCount", 0) for state in found.get("status", {}).get("containerStatuses", [])))
-
-
-def _pod_state(found: schema.Object) -> str:
-    if found["metadata"].get("deletionTimestamp"):
-        return "Terminating"
-    status = found.get("status", {})
-    for index, one in enumerate(status.get("initContainerStatuses", [])):
-        if one["state"].get("terminated", {}).get("exitCode") != 0:
-            total = len(status["initContainerStatuses"])
-            failed = one["state"].get("terminated")
-            return f"Init:{failed.get('reason', 'Error')}" if failed else f"Init:{index}/{total}"
-    state = str(status.get("reason") or status.get("phase", "Unknown"))
-    for one in reversed(status.get("containerStatuses", [])):
-        waiting, terminated = one["state"].get("waiting"), one["state"].get("terminated")
-        if waiting or terminated:
-            state = (waiting or terminated).get("reason") or state
-    return state
-
-
-def _involved(found: schema.Object) -> str:
-    about = found["involvedObject"]
-    return f"{about.get('kind', '').lower()}/{about.get('name', '')}"
-
-
-def _ports(found: schema.Object) -> str:
-    ports = found.get("spec", {}).get("ports", [])
-    return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in ports) or "<none>"
-
-
-def _last_condition(found: schema.Object) -> Any:
-    conditions = found.get("status", {}).get("conditions", [])
-    return conditions[-1]["type"] if conditions else None
-
-
-_NAME: Column = ("Name", 0, _at("metadata", "name"))
-_AGE: Column = ("Age", 0, lambda found, now: _since(found["metadata"].get("creationTimestamp"), now))
+_NAME: Column = ("Name", 0, at("metadata", "name"))
+_AGE: Column = ("Age", 0, cells.age_of("metadata", "creationTimestamp"))
+_CREATED: Column = ("Created At", 0, at("metadata", "creationTimestamp"))
+_STATE: Column = ("State", 0, plain(cells.last_condition))
+_OF_BINDINGS: tuple[Column, ...] = (
+    _NAME, ("Role", 0, plain(cells.role)), _AGE, ("Users", 1, cells.subjects("User")),
+    ("Groups", 1, cells.subjects("Group")), ("ServiceAccounts", 1, cells.subjects("ServiceAccount")),
+)  # fmt: skip
 _COLUMNS: dict[str, tuple[Column, ...]] = {
     "Pod": (
-        _NAME, ("Ready", 0, _cell(_ready)), ("Status", 0, _cell(_pod_state)), ("Restarts", 0, _cell(_restarts)), _AGE,
-        ("IP", 1, _at("status", "podIP")), ("Node", 1, _at("spec", "nodeName")),
-        ("Nominated Node", 1, _constant("<none>")), ("Readiness Gates", 1, _constant("<none>")),
+        _NAME, ("Ready", 0, plain(cells.ready)), ("Status", 0, plain(cells.pod_state)),
+        ("Restarts", 0, cells.restarts), _AGE, ("IP", 1, at("status", "podIP")), ("Node", 1, at("spec", "nodeName")),
+        ("Nominated Node", 1, at("status", "nominatedNodeName")), ("Readiness Gates", 1, plain(cells.gates)),
     ),
     "Event": (
-        ("Last Seen", 0, lambda found, now: _since(found.get("lastTimestamp") or found.get("eventTime"), now)),
-        ("Type", 0, _at("type")), ("Reason", 0, _at("reason")), ("Object", 0, _cell(_involved)),
-        ("Source", 1, _at("source", "component")), ("Message", 0, _at("message")), ("Count", 1, _at("count")),
-        ("Name", 1, _at("metadata", "name")),
+        ("Last Seen", 0, lambda found, now: cells.since(found.get("lastTimestamp") or found.get("eventTime"), now)),
+        ("Type", 0, at("type")), ("Reason", 0, at("reason")), ("Object", 0, plain(cells.involved)),
+        ("Subobject", 1, at("involvedObject", "fieldPath", otherwise="")), ("Source", 1, plain(cells.source)),
+        ("Message", 0, at("message")),
+        ("First Seen", 1, lambda found, now: cells.since(found.get("firstTimestamp") or found.get("eventTime"), now)),
+        ("Count", 1, at("count", otherwise="1")), ("Name", 1, at("metadata", "name")),
     ),
-    "Secret": (_NAME, ("Type", 0, _at("type")), ("Data", 0, _cell(lambda found: len(found.get("data", {})))), _AGE),
+    "Secret": (_NAME, ("Type", 0, at("type")), ("Data", 0, plain(lambda found: len(found.get("data", {})))), _AGE),
     "ConfigMap": (
-        _NAME, ("Data", 0, _cell(lambda found: len(found.get("data", {})) + len(found.get("binaryData", {})))), _AGE,
+        _NAME, ("Data", 0, plain(lambda found: len(found.get("data", {})) + len(found.get("binaryData", {})))), _AGE,
     ),
     "Service": (
-        _NAME, ("Type", 0, _at("spec", "type")), ("Cluster-IP", 0, _at("spec", "clusterIP")),
-        ("External-IP", 0, _constant("<none>")), ("Port(s)", 0, _cell(_ports)), _AGE,
+        _NAME, ("Type", 0, at("spec", "type")), ("Cluster-IP", 0, at("spec", "clusterIP")),
+        ("External-IP", 0, constant("<none>")), ("Port(s)", 0, plain(cells.ports)), _AGE,
+        ("Selector", 1, cells.listed("spec", "selector")),
     ),
-    "Namespace": (_NAME, ("Status", 0, _at("status", "phase")), _AGE),
+    "ServiceAccount": (_NAME, ("Secrets", 0, plain(lambda found: len(found.get("secrets", [])))), _AGE),
+    "Namespace": (_NAME, ("Status", 0, at("status", "phase")), _AGE),
     "Node": (
-        _NAME, ("Status", 0, _constant("Ready")), ("Roles", 0, _constant("<none>")), _AGE,
-        ("Version", 0, _at("status", "nodeInfo", "kubeletVersion")),
+        _NAME, ("Status", 0, plain(cells.node_state)), ("Roles", 0, plain(cells.node_roles)), _AGE,
+        ("Version", 0, at("status", "nodeInfo", "kubeletVersion")), ("Internal-IP", 1, cells.address("InternalIP")),
+        ("External-IP", 1, cells.address("ExternalIP")),
+        ("OS-Image", 1, at("status", "nodeInfo", "osImage", otherwise="<unknown>")),
+        ("Kernel-Version", 1, at("status", "nodeInfo", "kernelVersion", otherwise="<unknown>")),
+        ("Container-Runtime", 1, at("status", "nodeInfo", "containerRuntimeVersion", otherwise="<unknown>")),
     ),
-    "PersistentVolumeClaim": (_NAME, ("Status", 0, _at("status", "phase")), _AGE),
-    "Lease": (_NAME, ("Holder", 0, _at("spec", "holderIdentity")), _AGE),
-    "PyTorchJob": (_NAME, ("State", 0, _cell(_last_condition)), _AGE),
+    "PersistentVolumeClaim": (
+        _NAME, ("Status", 0, at("status", "phase")), ("Volume", 0, at("spec", "volumeName", otherwise="")),
+        ("Capacity", 0, at("status", "capacity", "storage", otherwise="")), ("Access Modes", 0, plain(cells.modes)),
+        ("StorageClass", 0, at("spec", "storageClassName", otherwise="")),
+        ("VolumeAttributesClass", 0, at("spec", "volumeAttributesClassName", otherwise="<unset>")), _AGE,
+        ("VolumeMode", 1, at("spec", "volumeMode", otherwise="Filesystem")),
+    ),
+    "Lease": (_NAME, ("Holder", 0, at("spec", "holderIdentity")), _AGE),
+    "Role": (_NAME, _CREATED),
+    "ClusterRole": (_NAME, _CREATED),
+    "RoleBinding": _OF_BINDINGS,
+    "ClusterRoleBinding": _OF_BINDINGS,
+    "CustomResourceDefinition": (_NAME, _CREATED),
+    "Job": (
+        _NAME, ("Status", 0, plain(cells.job_state)), ("Completions", 0, plain(cells.completions)),
+        ("Duration", 0, cells.job_duration), _AGE, ("Containers", 1, cells.of_containers("name")),
+        ("Images", 1, cells.of_containers("image")),
+        ("Selector", 1, cells.listed("spec", "selector", "matchLabels")),
+    ),
+    "PyTorchJob": (_NAME, _STATE, _AGE),
+    "TFJob": (_NAME, _STATE, _AGE),
+    "TrainJob": (_NAME, _STATE, _AGE),
 }  # fmt: skip
+
+
+def _columns(kind: kinds.Kind) -> tuple[Column, ...]:
+    """Give the columns of a kind: those of its definition, if it has one."""
+    if kind.shape is None:
+        return _COLUMNS.get(kind.kind, (_NAME, _AGE))
+    own = tuple(
+        (column["name"], int(column.get("priority", 0)), cells.by_path(column["jsonPath"], column["type"]))
+        for column in kind.columns
+    )
+    return (_NAME, *own) if own else (_NAME, _AGE)

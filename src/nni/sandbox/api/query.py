@@ -26,12 +26,16 @@ class Query:
     """Seconds."""
 
 
-def parse(kind: kinds.Kind, given: Mapping[str, str]) -> Query:
-    """Read the parameters. Raises the 400 refusal for what cannot be read."""
+def parse(kind: kinds.Kind, given: Mapping[str, str], name: str = "") -> Query:
+    """Read the parameters of a collection, or of one object of it. Raises the 400 refusal for what cannot be read."""
     by_label = selectors.labels(given.get("labelSelector", ""))
     by_field = selectors.fields(given.get("fieldSelector", ""), kind.selectable, kind.kind)
     return Query(
-        matches=lambda found: by_label(found["metadata"].get("labels", {})) and by_field(found),
+        matches=lambda found: (
+            name in ("", found["metadata"]["name"])
+            and by_label(found["metadata"].get("labels", {}))
+            and by_field(found)
+        ),
         is_selective=bool(given.get("labelSelector") or given.get("fieldSelector")),
         version=_integer(given, "resourceVersion"),
         match=given.get("resourceVersionMatch", ""),

@@ -121,7 +121,7 @@ class Server:
         if what.name and not query.flag(request.query, "watch"):
             found = self._objects.get(what.kind, what.namespace, what.name)
             return _json(dress([found], {"resourceVersion": found["metadata"]["resourceVersion"]}) if dress else found)
-        asked = query.parse(what.kind, request.query)
+        asked = query.parse(what.kind, request.query, what.name)
         if asked.is_watch:
             return await self._watch(request, what, asked, dress)
         found_all, metadata = await listing.page(self._objects, what, asked)
