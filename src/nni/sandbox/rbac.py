@@ -108,15 +108,16 @@ class Authorizer:
         """Refuse a role or a binding that gives more than its writer has."""
         wanted = body.get("rules", []) if "roleRef" not in body else list(self._role(body, namespace))
         own = list(self.rules(user, namespace))
-        for rule in wanted:
-            for act in _acts(rule, namespace):
-                if not any(_covers(each, act) for each in own):
-                    name = body.get("metadata", {}).get("name", "")
-                    raise status.forbidden(
-                        f'{body["kind"].lower()}s.{GROUP} "{name}" is forbidden: user "{user.name}" '
-                        f"(groups={list(user.groups)}) is attempting to grant RBAC permissions not currently held:\n"
-                        f"{{APIGroups:{[act.group]}, Resources:{[act.full_resource]}, Verbs:{[act.verb]}}}"
-                    )
+        missing = [
+            act for rule in wanted for act in _acts(rule, namespace) if not any(_covers(each, act) for each in own)
+        ]
+        if missing:
+            name = body.get("metadata", {}).get("name", "")
+            groups = " ".join(f'"{group}"' for group in user.groups)
+            raise status.forbidden(
+                f'{body["kind"].lower()}s.{GROUP} "{name}" is forbidden: user "{user.name}" (groups=[{groups}]) is '
+                "attempting to grant RBAC permissions not currently held:\n" + "\n".join(map(_rule, missing))
+            )
 
     def _role(self, binding: schema.Object, namespace: str = "") -> Iterator[schema.Object]:
         reference = binding["roleRef"]
@@ -157,6 +158,13 @@ def _covers(rule: schema.Object, act: Act) -> bool:
 
 def _has(known: list[str], wanted: str) -> bool:
     return "*" in known or wanted in known
+
+
+def _rule(act: Act) -> str:
+    if act.path:
+        return f'{{NonResourceURLs:["{act.path}"], Verbs:["{act.verb}"]}}'
+    names = f', ResourceNames:["{act.name}"]' if act.name else ""
+    return f'{{APIGroups:["{act.group}"], Resources:["{act.full_resource}"]{names}, Verbs:["{act.verb}"]}}'
 
 
 def _acts(rule: schema.Object, namespace: str) -> Iterator[Act]:
