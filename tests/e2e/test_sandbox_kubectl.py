@@ -330,7 +330,7 @@ def test_nobody_grants_more_than_they_have(kubectl: Kubectl, restricted: Kubectl
     kubectl.run("create", "rolebinding", "granter", "--role=granter", "--serviceaccount=default:nni-user")
     assert restricted.run("create", "role", "less", "--verb=get", "--resource=pods").endswith("/less created")
     assert restricted.run("create", "role", "more", "--verb=get,delete", "--resource=pods", code=1) == (
-        'error: failed to create role: roles.rbac.authorization.k8s.io "more" is forbidden: user '
+        'Error from server (Forbidden): roles.rbac.authorization.k8s.io "more" is forbidden: user '
         '"system:serviceaccount:default:nni-user" (groups=["system:serviceaccounts" "system:serviceaccounts:default" '
         '"system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n'
         '{APIGroups:[""], Resources:["pods"], Verbs:["delete"]}'

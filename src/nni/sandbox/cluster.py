@@ -28,6 +28,8 @@ from nni.sandbox.api import authentication, server
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
 from nni.sandbox.operators import definitions, garbage, namespaces, pytorchjob, pytorchjob_webhook
 
+_FIRST_VERSION = 1000
+"""Older versions are compacted, as they are in a cluster that has run for a while."""
 _RESTRICTED = ("default", "nni-user")
 """Namespace and name of the service account of the second kubeconfig."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -82,7 +84,10 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
         async with launching.Launcher(folder, options.isolation) as launcher:
             exports = _exports(options.exports, folder)
             objects = registry.Registry(
-                store.Store(), schema.load(), times.utc_now, {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check}
+                store.Store(version=_FIRST_VERSION),
+                schema.load(),
+                times.utc_now,
+                {kinds.PYTORCH_JOB.resource: pytorchjob_webhook.check},
             )
             served = kinds.Kinds()
             _furnish(objects, served, options)

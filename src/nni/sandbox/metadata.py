@@ -26,7 +26,9 @@ _NAME_RULES = {
     "path": (253, _PATH, "may not be '.' or '..', and may not contain '/' or '%'"),
 }
 _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
+_LARGEST_ANNOTATIONS = 256 * 1024
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+_LEFT_OUT_EMPTY = frozenset({"annotations", "finalizers", "labels", "managedFields", "ownerReferences"})
 _KEPT = (
     "uid",
     "creationTimestamp",
@@ -69,7 +71,7 @@ class Namer:
             fresh["namespace"] = namespace
         if kind.has_generation:
             fresh["generation"] = 1
-        return fresh
+        return tidy(fresh)
 
 
 def carry_over(current: schema.Object, new: schema.Object) -> schema.Object:
@@ -78,7 +80,12 @@ def carry_over(current: schema.Object, new: schema.Object) -> schema.Object:
     metadata |= {key: current[key] for key in _KEPT if key in current}
     if "managedFields" not in metadata and "managedFields" in current:
         metadata["managedFields"] = current["managedFields"]
-    return metadata | {"resourceVersion": current["resourceVersion"]}
+    return tidy(metadata | {"resourceVersion": current["resourceVersion"]})
+
+
+def tidy(metadata: schema.Object) -> schema.Object:
+    """Leave out the lists and maps that are empty."""
+    return {key: value for key, value in metadata.items() if key not in _LEFT_OUT_EMPTY or value}
 
 
 def _check_name(kind: kinds.Kind, name: str) -> None:
@@ -94,6 +101,15 @@ def _check_name(kind: kinds.Kind, name: str) -> None:
         return
     finding = schema.Finding("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {rule}')
     raise kind.invalid(name, [finding])
+
+
+def annotation_findings(metadata: schema.Object) -> list[schema.Finding]:
+    """Check the size of annotations, which breaks the client's side of ``kubectl apply`` for large objects."""
+    size = sum(len(name) + len(value) for name, value in metadata.get("annotations", {}).items())
+    if size <= _LARGEST_ANNOTATIONS:
+        return []
+    message = f"Too long: may not be more than {_LARGEST_ANNOTATIONS} bytes"
+    return [schema.Finding("metadata.annotations", "FieldValueTooLong", message)]
 
 
 def label_findings(metadata: schema.Object) -> list[schema.Finding]:

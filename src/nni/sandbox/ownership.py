@@ -99,7 +99,7 @@ def applied(
         raise Conflict([(entry, paths) for entry, paths in disputed if paths])
     others = [(entry, paths - set(lost)) for (entry, paths), (_, lost) in zip(others, disputed, strict=True)]
     merged: Any = fields.merge(place, live, _only(config, writer.part))
-    for path in sorted(prior - wanted.keys(), key=len, reverse=True):
+    for path in sorted(prior - wanted.keys(), key=len):  # an element before its key, by which it is found
         if not any(fields.covers(path, paths) for _, paths in others):
             merged = fields.drop(place, merged, path)
     return merged, _entries(others, [writer.entry(frozenset(wanted), before)])

@@ -27,6 +27,8 @@ class Manner:
     is_forced: bool = False
     """Take fields from other managers when applying."""
     is_apply: bool = False
+    warnings: list[str] | None = None
+    """Where to tell of unknown fields that are pruned; None when nobody wants to know."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +204,13 @@ class Registry:
 
     def set_finalizers(self, kind: kinds.Kind, found: schema.Object, finalizers: list[str]) -> None:
         """Write the finalizers of an object; one that waits for its last one goes."""
-        self._put_or_finish(kind, {**found, "metadata": {**found["metadata"], "finalizers": finalizers}})
+        metadata = metadata_rules.tidy({**found["metadata"], "finalizers": finalizers})
+        self._put_or_finish(kind, {**found, "metadata": metadata})
+
+    def set_owners(self, kind: kinds.Kind, found: schema.Object, owners: list[schema.Object]) -> None:
+        """Write the owners of an object."""
+        metadata = metadata_rules.tidy({**found["metadata"], "ownerReferences": owners})
+        self.store.put(kind.resource, _key(found), {**found, "metadata": metadata})
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str) -> None:
         if not kind.is_namespaced:
@@ -222,6 +230,8 @@ class Registry:
             raise status.bad_request(
                 f'{title} in version "{kind.version}" cannot be handled as a {title}: strict decoding error: {listed}'
             )
+        if manner.warnings is not None:
+            manner.warnings.extend(f'unknown field "{path}"' for path in report.unknown)
         mistyped = [item for item in report.findings if item.reason == "FieldValueTypeInvalid"]
         if mistyped and not kind.is_custom:
             raise status.bad_request(
@@ -233,7 +243,8 @@ class Registry:
         return pruned
 
     def _check_rules(self, kind: kinds.Kind, new: schema.Object, previous: schema.Object | None) -> None:
-        found = admission.findings(kind.kind, new, previous) + metadata_rules.label_findings(new["metadata"])
+        found = admission.findings(kind.kind, new, previous)
+        found += metadata_rules.label_findings(new["metadata"]) + metadata_rules.annotation_findings(new["metadata"])
         if kind.shape is not None and previous is not None:
             found += kind.shape.changes(new, previous)
         if found:

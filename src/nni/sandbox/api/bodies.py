@@ -49,6 +49,7 @@ def manner(request: web.BaseRequest, part: str = "") -> registry.Manner:
         part=part,
         is_dry=given.get("dryRun") == "All",
         is_strict=given.get("fieldValidation") == "Strict",
+        warnings=[] if given.get("fieldValidation", "Warn") == "Warn" else None,
         manager=(given.get("fieldManager") or program or "unknown")[:_LONGEST_MANAGER],
         is_forced=query.flag(given, "force"),
     )

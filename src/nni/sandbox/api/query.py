@@ -28,6 +28,7 @@ class Query:
 
 def parse(kind: kinds.Kind, given: Mapping[str, str], name: str = "") -> Query:
     """Read the parameters of a collection, or of one object of it. Raises the 400 refusal for what cannot be read."""
+    _check_match(given)
     by_label = selectors.labels(given.get("labelSelector", ""))
     by_field = selectors.fields(given.get("fieldSelector", ""), kind.selectable, kind.kind)
     return Query(
@@ -46,6 +47,30 @@ def parse(kind: kinds.Kind, given: Mapping[str, str], name: str = "") -> Query:
         wants_initial=flag(given, "sendInitialEvents"),
         timeout=_integer(given, "timeoutSeconds"),
     )
+
+
+def _check_match(given: Mapping[str, str]) -> None:
+    """Refuse the combinations of version, match and continue token that make no sense."""
+    match, version = given.get("resourceVersionMatch", ""), given.get("resourceVersion", "")
+    is_streamed = flag(given, "watch") and "sendInitialEvents" in given
+    forbidden = ""
+    if is_streamed and match != "NotOlderThan":
+        forbidden = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    elif match and flag(given, "watch") and not is_streamed:
+        forbidden = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    elif match and not version and not is_streamed:
+        forbidden = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match and given.get("continue"):
+        forbidden = "resourceVersionMatch is forbidden when continue is provided"
+    elif match == "Exact" and version == "0":
+        forbidden = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+    if forbidden:
+        finding = schema.Finding("resourceVersionMatch", "FieldValueForbidden", f"Forbidden: {forbidden}")
+        raise status.invalid("meta.k8s.io", "ListOptions", "", [finding])
+    if match not in ("", "Exact", "NotOlderThan"):
+        message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
+        finding = schema.Finding("resourceVersionMatch", "FieldValueNotSupported", message)
+        raise status.invalid("meta.k8s.io", "ListOptions", "", [finding])
 
 
 def flag(given: Mapping[str, str], name: str) -> bool:

@@ -163,7 +163,8 @@ class Server:
         if what.kind.is_namespaced and not what.namespace:
             raise status.bad_request("an empty namespace may not be set during creation")
         self._check_grant(what, user, body)
-        return _json(self._objects.create(what.kind, what.namespace, body, bodies.manner(request)), 201)
+        manner = bodies.manner(request)
+        return _written(self._objects.create(what.kind, what.namespace, body, manner), manner, 201)
 
     async def _change(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
         if not what.name or what.part not in ("", "status"):
@@ -174,9 +175,9 @@ class Server:
             self._check_grant(what, user, body)
         if request.method == "PUT":
             _check_identity(what.kind, body)
-            return _json(self._objects.replace(*place, body, manner))
+            return _written(self._objects.replace(*place, body, manner), manner)
         if request.content_type != patches.APPLY:
-            return _json(self._objects.patch(*place, body, request.content_type, manner=manner))
+            return _written(self._objects.patch(*place, body, request.content_type, manner=manner), manner)
         return self._apply(request, what, user, body)
 
     def _apply(
@@ -194,7 +195,8 @@ class Server:
                 user, rbac.Act("create", what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
             )
         manner = bodies.manner(request, what.part)
-        return _json(self._objects.apply(what.kind, what.namespace, what.name, body, manner), 201 if is_new else 200)
+        made = self._objects.apply(what.kind, what.namespace, what.name, body, manner)
+        return _written(made, manner, 201 if is_new else 200)
 
     def _check_grant(self, what: target.Target, user: rbac.User, body: schema.Object) -> None:
         """Nobody gives more than they have: a role's writer, or a binding's."""
@@ -258,6 +260,14 @@ def _method_not_allowed() -> status.Refusal:
 
 def _list(kind: kinds.Kind, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
     return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": found}
+
+
+def _written(found: schema.Object, manner: registry.Manner, code: int = 200) -> web.Response:
+    """Answer a write, with its warnings."""
+    answer = _json(found, code)
+    for warning in manner.warnings or []:
+        answer.headers.add("Warning", f"299 - {json.dumps(warning)}")
+    return answer
 
 
 def _json(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -38,7 +38,7 @@ class Kubelet:
         if change.happening == "DELETED":
             if life:
                 life.stop(0)
-        elif life is None and found["spec"].get("nodeName"):
+        elif life is None and self._objects.find(kinds.NODE, "", found["spec"].get("nodeName", "")):
             life = pod.PodLife(self._ground, found, self._allocatable(found["spec"]["nodeName"]))
             self._lives[metadata["uid"]] = life
             group.create_task(self._live(life, found))

@@ -53,6 +53,7 @@ class PodLife:
         self._initial = [podstatus.waiting(each, "PodInitializing") for each in pod["spec"].get("initContainers", [])]
         self._processes: dict[str, launching.Process] = {}
         self._stop = asyncio.Event()
+        self._is_grace_over = False
         self._grace = 30.0
         self._shorter = asyncio.Event()
         self.logs: dict[str, list[logfiles.LogFile]] = {}
@@ -156,7 +157,7 @@ class PodLife:
         """Stay with a container until it and its output have ended; return its exit code."""
         self._processes[name] = process
         if self._stop.is_set():  # it came while the container was being started
-            await process.signal(signal.SIGTERM)
+            await (process.kill() if self._is_grace_over else process.signal(signal.SIGTERM))
         code = await process.exited
         del self._processes[name]
         with contextlib.suppress(TimeoutError):
@@ -222,6 +223,7 @@ class PodLife:
                     await self._shorter.wait()
             except TimeoutError:
                 break
+        self._is_grace_over = True
         for process in list(self._processes.values()):
             await process.kill()
 

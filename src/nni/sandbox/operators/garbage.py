@@ -65,8 +65,7 @@ class GarbageCollector:
                 continue
             others = [owner for owner in found["metadata"].get("ownerReferences", []) if owner["uid"] != uid]
             if any(self._find_owner(owner, namespace) for owner in others):
-                changed = {**found, "metadata": {**found["metadata"], "ownerReferences": others}}
-                self._objects.store.put(kind.resource, (namespace, name), changed)
+                self._objects.set_owners(kind, found, others)
             else:
                 self._delete(identity, dependent)
 
@@ -98,8 +97,7 @@ class GarbageCollector:
             found = self._objects.find(kind, namespace, name)
             if found is not None:
                 others = [owner for owner in found["metadata"].get("ownerReferences", []) if owner["uid"] != uid]
-                changed = {**found, "metadata": {**found["metadata"], "ownerReferences": others}}
-                self._objects.store.put(kind.resource, (namespace, name), changed)
+                self._objects.set_owners(kind, found, others)
 
     def _find_owner(self, owner: schema.Object, namespace: str) -> tuple[Identity, schema.Object] | None:
         kind = self._kinds.named(owner["apiVersion"], owner["kind"])
