@@ -50,6 +50,10 @@ def findings(kind: str, body: schema.Object, previous: schema.Object | None) -> 
         return _pod_rules(body) if previous is None else _pod_update_rules(body, previous)
     if previous and previous.get("immutable") and any(body.get(part) != previous.get(part) for part in _FROZEN):
         return [schema.Finding("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")]
+    if kind in ("RoleBinding", "ClusterRoleBinding") and previous and body["roleRef"] != previous["roleRef"]:
+        return [schema.Finding("roleRef", "FieldValueInvalid", "Invalid value: cannot change roleRef")]
+    if kind == "Secret" and previous and body.get("type", "Opaque") != previous.get("type"):
+        return [schema.Finding("type", "FieldValueInvalid", f'Invalid value: "{body.get("type")}": field is immutable')]
     if kind == "CustomResourceDefinition":
         return list(_definition_rules(body))
     if kind == "Secret":

@@ -57,8 +57,7 @@ class TypedPlace:
     def __init__(self, types: schema.Types, expression: str, name: str = "", merge_key: str | None = None) -> None:
         self._types = types
         self._expression = expression
-        self._name = name
-        self._merge_key = merge_key
+        self._fields: dict[str, TypedPlace] = {}
         element = expression[1:-1]
         more = ("protocol",) if merge_key and types.field(element, "protocol") else ()
         self.keys: tuple[str, ...] = (merge_key, *more) if merge_key and expression.startswith("[") else ()
@@ -68,15 +67,21 @@ class TypedPlace:
     def field(self, name: str) -> Place:
         """Step into an object."""
         if self._expression.startswith("{"):
-            return TypedPlace(self._types, self._expression[1:-1])
-        field = self._types.field(self._expression, name)
-        if field is None:
-            return TypedPlace(self._types, "any")
-        return TypedPlace(self._types, field.expression, name, field.merge_key)
+            return self.element()
+        if name not in self._fields:
+            field = self._types.field(self._expression, name)
+            self._fields[name] = (
+                TypedPlace(self._types, field.expression, name, field.merge_key)
+                if field
+                else TypedPlace(self._types, "any")
+            )
+        return self._fields[name]
 
     def element(self) -> Place:
-        """Step to the elements of a list."""
-        return TypedPlace(self._types, self._expression[1:-1])
+        """Step to the elements of a list, or of a map."""
+        if "" not in self._fields:
+            self._fields[""] = TypedPlace(self._types, self._expression[1:-1])
+        return self._fields[""]
 
 
 class StructuredPlace:

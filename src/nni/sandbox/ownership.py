@@ -72,6 +72,12 @@ def updated(
     return _entries(others, [writer.entry(mine, before)] if mine else [])
 
 
+def created(place: fields.Place, config: schema.Object, new: schema.Object, writer: Writer) -> list[_Entry]:
+    """Give ``managedFields`` of an object that an apply has made: what it set is its own, what was filled in is not."""
+    paths = fields.leaves(place, _owned(config, "")).keys() & fields.leaves(place, _owned(new, "")).keys()
+    return [writer.entry(frozenset(paths), [])] if paths else []
+
+
 def applied(
     place: fields.Place, live: schema.Object, config: schema.Object, writer: Writer
 ) -> tuple[schema.Object, list[_Entry]]:

@@ -43,6 +43,7 @@ class Deletion:
     is_dry: bool = False
 
 
+_IMMORTAL = frozenset({"default", "kube-public", "kube-system"})
 PLAIN = Manner()
 DELETION = Deletion()
 
@@ -59,6 +60,7 @@ class Registry:
         self.now = now
         self._webhooks = webhooks
         self._namer = metadata_rules.Namer()
+        self._places: dict[str, fields.Place] = {}
 
     def get(self, kind: kinds.Kind, namespace: str, name: str) -> schema.Object:
         """Return an object or raise the 404 refusal."""
@@ -87,7 +89,7 @@ class Registry:
             new.pop("status", None)
         new = admission.prepare(kind.kind, new, self.now)
         self._check_rules(kind, new, None)
-        new = self._signed(kind, None, new, manner)
+        new = self._signed(kind, body if manner.is_apply else None, new, manner)
         if self.find(kind, namespace, metadata["name"]) is not None:
             raise status.already_exists(kind.group, kind.plural, metadata["name"])
         if manner.is_dry:
@@ -131,7 +133,9 @@ class Registry:
         """Give the fields of a kind as server-side apply sees them."""
         if kind.shape is not None:
             return fields.StructuredPlace(kind.shape.root, self.types, is_root=True)
-        return fields.TypedPlace(self.types, kind.kind)
+        if kind.kind not in self._places:
+            self._places[kind.kind] = fields.TypedPlace(self.types, kind.kind)
+        return self._places[kind.kind]
 
     def patch(
         self, kind: kinds.Kind, namespace: str, name: str, patch: Any, media: str, *, manner: Manner = PLAIN
@@ -173,6 +177,8 @@ class Registry:
         """Delete an object, or begin to: the answer is a Status when it is gone, else the object as it stays."""
         current = self.get(kind, namespace, name)
         metadata = current["metadata"]
+        if kind.kind == "Namespace" and name in _IMMORTAL:
+            raise status.forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted')
         if how.uid not in (None, metadata["uid"]):
             raise kind.conflict(name, _other_uid(str(how.uid), current))
         if how.version not in (None, metadata["resourceVersion"]):
@@ -278,17 +284,28 @@ class Registry:
         return self._put_or_finish(kind, new)
 
     def _signed(
-        self, kind: kinds.Kind, current: schema.Object | None, new: schema.Object, manner: Manner
+        self, kind: kinds.Kind, before: schema.Object | None, new: schema.Object, manner: Manner
     ) -> schema.Object:
-        """Write down who owns what of a new state, unless it says so itself."""
-        if not manner.manager or (manner.is_apply and current is not None):
+        """Write down who owns what of a new state.
+
+        ``before`` is the state until now, or, for an object that an apply makes, what was applied.
+        """
+        is_new = "resourceVersion" not in new["metadata"]
+        if not manner.manager or (manner.is_apply and not is_new):
             return new
-        before = [entry for entry in new["metadata"].get("managedFields", []) if entry]
-        if current is not None and {**new, "metadata": {**new["metadata"], "managedFields": before}} == current:
-            return new
-        owners = ownership.updated(self.place(kind), current, new, before, self._writer(kind, manner))
-        metadata = {name: value for name, value in new["metadata"].items() if name != "managedFields"}
-        return {**new, "metadata": metadata | ({"managedFields": owners} if owners else {})}
+        known = [entry for entry in new["metadata"].get("managedFields", []) if entry]
+        unsigned = {name: value for name, value in new["metadata"].items() if name != "managedFields"}
+        if (
+            before is not None
+            and {**new, "metadata": metadata_rules.tidy({**unsigned, "managedFields": known})} == before
+        ):
+            return before
+        place, writer = self.place(kind), self._writer(kind, manner)
+        if manner.is_apply and before is not None:
+            owners = ownership.created(place, admission.normalise(kind.kind, before), new, writer)
+        else:
+            owners = ownership.updated(place, before, new, known, writer)
+        return {**new, "metadata": metadata_rules.tidy({**unsigned, "managedFields": owners})}
 
     def _writer(self, kind: kinds.Kind, manner: Manner) -> ownership.Writer:
         return ownership.Writer(

@@ -139,8 +139,8 @@ class Connection:
         self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
 
     def open(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
-        """Send a request and return the open answer. Raises urllib.error.HTTPError for refusals."""
-        data = None if body is None else json.dumps(body).encode()
+        """Send a request (bytes as they are) and return the open answer. Raises urllib.error.HTTPError for refusals."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         complete = {"Content-Type": "application/json", **self._headers, **headers}
         request = urllib.request.Request(self._url + path, data, complete, method=method)  # noqa: S310 - it is https
         answer: http.client.HTTPResponse = urllib.request.urlopen(request, context=self._tls, timeout=20)  # noqa: S310
