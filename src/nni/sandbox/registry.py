@@ -1,51 +1,20 @@
 """The verbs: create, replace, patch and delete, with the rules that a Kubernetes API applies before it stores."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nni.sandbox import admission, fields, kinds, ownership, patches, schema, status, store, times
+from nni.sandbox import admission, deletions, kinds, manners, patches, schema, signing, status, store, times
 from nni.sandbox import metadata as metadata_rules
 
 Webhook = Callable[[schema.Object, schema.Object | None], None]
 """A validating webhook: gets the new and the old object, raises a refusal."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Manner:
-    """How a write is to be done."""
-
-    part: str = ""
-    """``status`` for that subresource alone."""
-    is_dry: bool = False
-    """Answer as if it were done, and do nothing."""
-    is_strict: bool = False
-    """Refuse unknown fields instead of pruning them."""
-    manager: str = ""
-    """Who is to own what is written; empty for the cluster's own parts, whose writes nobody keeps apart."""
-    is_forced: bool = False
-    """Take fields from other managers when applying."""
-    is_apply: bool = False
-    warnings: list[str] | None = None
-    """Where to tell of unknown fields that are pruned; None when nobody wants to know."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Deletion:
-    """How an object is to be deleted."""
-
-    grace: int | None = None
-    """Seconds; None is the object's own."""
-    policy: str = "Background"
-    uid: str | None = None
-    version: str | None = None
-    is_dry: bool = False
-
-
-_IMMORTAL = frozenset({"default", "kube-public", "kube-system"})
-PLAIN = Manner()
-DELETION = Deletion()
+Manner = manners.Manner
+Deletion = manners.Deletion
+PLAIN = manners.PLAIN
+DELETION = manners.DELETION
 
 
 class Registry:
@@ -60,7 +29,7 @@ class Registry:
         self.now = now
         self._webhooks = webhooks
         self._namer = metadata_rules.Namer()
-        self._places: dict[str, fields.Place] = {}
+        self._signer = signing.Signer(types, now)
 
     def get(self, kind: kinds.Kind, namespace: str, name: str) -> schema.Object:
         """Return an object or raise the 404 refusal."""
@@ -89,7 +58,7 @@ class Registry:
             new.pop("status", None)
         new = admission.prepare(kind.kind, new, self.now)
         self._check_rules(kind, new, None)
-        new = self._signed(kind, body if manner.is_apply else None, new, manner)
+        new = self._signer.signed(kind, body if manner.is_apply else None, new, manner)
         if self.find(kind, namespace, metadata["name"]) is not None:
             raise status.already_exists(kind.group, kind.plural, metadata["name"])
         if manner.is_dry:
@@ -103,7 +72,7 @@ class Registry:
         current = self.get(kind, namespace, name)
         given = body.get("metadata", {})
         if given.get("uid", current["metadata"]["uid"]) != current["metadata"]["uid"]:
-            raise kind.conflict(name, _other_uid(given["uid"], current))
+            raise kind.conflict(name, deletions.other_uid(given["uid"], current))
         return self._store_change(kind, current, body, manner)
 
     def apply(
@@ -120,22 +89,9 @@ class Registry:
         current = self.get(kind, namespace, name)
         given = (config.get("metadata") or {}).get("uid", current["metadata"]["uid"])
         if given != current["metadata"]["uid"]:
-            raise kind.conflict(name, _other_uid(given, current))
-        config = admission.normalise(kind.kind, config)
-        try:
-            body, owners = ownership.applied(self.place(kind), current, config, self._writer(kind, manner))
-        except ownership.Conflict as conflict:
-            raise conflict.refusal(kind.conflict(name, "").details) from conflict
-        body = {**body, "metadata": {**body["metadata"], "managedFields": owners}}
+            raise kind.conflict(name, deletions.other_uid(given, current))
+        body = self._signer.applied(kind, current, admission.normalise(kind.kind, config), manner)
         return self._store_change(kind, current, body, manner)
-
-    def place(self, kind: kinds.Kind) -> fields.Place:
-        """Give the fields of a kind as server-side apply sees them."""
-        if kind.shape is not None:
-            return fields.StructuredPlace(kind.shape.root, self.types, is_root=True)
-        if kind.kind not in self._places:
-            self._places[kind.kind] = fields.TypedPlace(self.types, kind.kind)
-        return self._places[kind.kind]
 
     def patch(
         self, kind: kinds.Kind, namespace: str, name: str, patch: Any, media: str, *, manner: Manner = PLAIN
@@ -176,24 +132,16 @@ class Registry:
     def delete(self, kind: kinds.Kind, namespace: str, name: str, how: Deletion = DELETION) -> schema.Object:
         """Delete an object, or begin to: the answer is a Status when it is gone, else the object as it stays."""
         current = self.get(kind, namespace, name)
-        metadata = current["metadata"]
-        if kind.kind == "Namespace" and name in _IMMORTAL:
-            raise status.forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted')
-        if how.uid not in (None, metadata["uid"]):
-            raise kind.conflict(name, _other_uid(str(how.uid), current))
-        if how.version not in (None, metadata["resourceVersion"]):
-            raise kind.conflict(
-                name, "Precondition failed: ResourceVersion in precondition: "
-                f"{how.version}, ResourceVersion in object meta: {metadata['resourceVersion']}"
-            )  # fmt: skip
-        finalizers = _with_policy(metadata.get("finalizers", []), how.policy)
-        grace = _grace(kind, current, how)
+        deletions.check(kind, current, how)
+        finalizers = deletions.finalizers(current, how.policy)
+        grace = deletions.grace(kind, current, how)
         if how.is_dry:
             return current
         if grace == 0 and not finalizers and kind.kind != "Namespace":
             last = self.store.remove(kind.resource, _key(current))
-            return last if kind.kind in ("Pod", "Service") else _gone(kind, current)
-        return self._mark(kind, current, finalizers, grace)
+            return last if kind.kind in ("Pod", "Service") else deletions.gone(kind, current)
+        marked = deletions.marked(kind, current, finalizers, grace, self.now())
+        return current if marked == current else self.store.put(kind.resource, _key(current), marked)
 
     def finish(self, kind: kinds.Kind, found: schema.Object) -> None:
         """Remove an object for good once whatever held it back is done (a kubelet, a namespace's end)."""
@@ -278,44 +226,10 @@ class Registry:
         else:
             new = self._merged(kind, current, admission.normalise(kind.kind, new))
             self._check_rules(kind, new, current)
-        new = self._signed(kind, current, new, manner)
+        new = self._signer.signed(kind, current, new, manner)
         if manner.is_dry or new == current:
             return new
         return self._put_or_finish(kind, new)
-
-    def _signed(
-        self, kind: kinds.Kind, before: schema.Object | None, new: schema.Object, manner: Manner
-    ) -> schema.Object:
-        """Write down who owns what of a new state.
-
-        ``before`` is the state until now, or, for an object that an apply makes, what was applied.
-        """
-        is_new = "resourceVersion" not in new["metadata"]
-        if not manner.manager or (manner.is_apply and not is_new):
-            return new
-        known = [entry for entry in new["metadata"].get("managedFields", []) if entry]
-        unsigned = {name: value for name, value in new["metadata"].items() if name != "managedFields"}
-        if (
-            before is not None
-            and {**new, "metadata": metadata_rules.tidy({**unsigned, "managedFields": known})} == before
-        ):
-            return before
-        place, writer = self.place(kind), self._writer(kind, manner)
-        if manner.is_apply and before is not None:
-            owners = ownership.created(place, admission.normalise(kind.kind, before), new, writer)
-        else:
-            owners = ownership.updated(place, before, new, known, writer)
-        return {**new, "metadata": metadata_rules.tidy({**unsigned, "managedFields": owners})}
-
-    def _writer(self, kind: kinds.Kind, manner: Manner) -> ownership.Writer:
-        return ownership.Writer(
-            manner.manager,
-            kind.api_version,
-            times.stamp(self.now()),
-            manner.part,
-            "Apply" if manner.is_apply else "Update",
-            manner.is_forced,
-        )
 
     def _merged(self, kind: kinds.Kind, current: schema.Object, new: schema.Object) -> schema.Object:
         old = current["metadata"]
@@ -336,23 +250,6 @@ class Registry:
             return self.store.remove(kind.resource, _key(new))
         return self.store.put(kind.resource, _key(new), new)
 
-    def _mark(
-        self, kind: kinds.Kind, current: schema.Object, finalizers: list[str], grace: int
-    ) -> schema.Object:  # fmt: skip
-        metadata = dict(current["metadata"])
-        if finalizers:
-            metadata["finalizers"] = finalizers
-        is_first = "deletionTimestamp" not in metadata
-        if is_first or grace < metadata.get("deletionGracePeriodSeconds", 0):
-            metadata["deletionTimestamp"] = times.stamp(self.now() + dt.timedelta(seconds=grace))
-            metadata["deletionGracePeriodSeconds"] = grace
-        if is_first and "generation" in metadata:
-            metadata["generation"] += 1
-        marked = {**current, "metadata": metadata}
-        if kind.kind == "Namespace":
-            marked["status"] = {**current["status"], "phase": "Terminating"}
-        return current if marked == current else self.store.put(kind.resource, _key(current), marked)
-
 
 def _key(found: schema.Object) -> store.Key:
     return found["metadata"].get("namespace", ""), found["metadata"]["name"]
@@ -360,31 +257,6 @@ def _key(found: schema.Object) -> store.Key:
 
 def _desired(found: schema.Object) -> schema.Object:
     return {key: value for key, value in found.items() if key not in ("metadata", "status")}
-
-
-def _grace(kind: kinds.Kind, current: schema.Object, how: Deletion) -> int:
-    if kind.kind != "Pod":
-        return 0
-    is_idle = not current["spec"].get("nodeName") or current["status"].get("phase") in ("Succeeded", "Failed")
-    if is_idle:
-        return 0
-    own = int(current["spec"].get("terminationGracePeriodSeconds", 30))
-    return own if how.grace is None else how.grace
-
-
-def _with_policy(finalizers: list[str], policy: str) -> list[str]:
-    kept = [entry for entry in finalizers if entry not in ("foregroundDeletion", "orphan")]
-    extra = {"Foreground": ["foregroundDeletion"], "Orphan": ["orphan"]}.get(policy, [])
-    return kept + extra
-
-
-def _gone(kind: kinds.Kind, found: schema.Object) -> schema.Object:
-    details = {"name": found["metadata"]["name"], "kind": kind.plural, "uid": found["metadata"]["uid"]}
-    return status.success(details | ({"group": kind.group} if kind.group else {}))
-
-
-def _other_uid(wanted: str, current: schema.Object) -> str:
-    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {current['metadata']['uid']}"
 
 
 def _unsupported(kind: kinds.Kind, media: str) -> status.Refusal:
