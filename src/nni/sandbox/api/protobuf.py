@@ -58,13 +58,17 @@ class Decoder:
         for number, value in _fields(raw):
             numbered = numbers.get(number)
             field = numbered and self._types.field(type_name, numbered.name)
-            if numbered is None or field is None:
+            if numbered is None or (field is None and value):
                 raise _unreadable(f"{type_name}, field {number}")
+            if field is None:
+                continue  # what is written though it is empty
             self._place(found, numbered, field.expression, value)
         return found
 
     def _place(self, into: schema.Object, numbered: _Numbered, expression: str, value: Any) -> None:
         name = numbered.name
+        if name == "status":
+            return  # it is the server's to write
         if expression.startswith("["):
             into.setdefault(name, []).append(self._value(expression[1:-1], numbered, value))
         elif expression.startswith("{"):
@@ -75,7 +79,7 @@ class Decoder:
             read = self._value(expression, numbered, value)
             if read or (numbered.keeps_zero and read is not None):
                 into[name] = read
-        elif name != "status":  # a new object's status is the server's to write
+        else:
             raise _unreadable(name)
 
     def _value(self, expression: str, numbered: _Numbered, value: Any) -> Any:
