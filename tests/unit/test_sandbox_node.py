@@ -233,7 +233,7 @@ def test_the_conditions_of_a_job(steps: list[str], expected: list[tuple[str, str
 
 def asking(name: str, **requests: str) -> schema.Object:
     resources = {
-        "requests": {
+        "limits": {  # a GPU has to have a limit; what is limited is asked for
             key.replace("_", "/", 1).replace("nvidia/", "nvidia.com/"): value for key, value in requests.items()
         }
     }

@@ -2,31 +2,12 @@
 
 import base64
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from nni.sandbox import schema, times
+from nni.sandbox import podrules, schema, times
 
 Rule = Callable[[schema.Object], list[schema.Finding]]
 
 _FROZEN = ("data", "binaryData", "immutable")
-_POD_DEFAULTS: dict[str, Any] = {
-    "restartPolicy": "Always",
-    "terminationGracePeriodSeconds": 30,
-    "dnsPolicy": "ClusterFirst",
-    "serviceAccountName": "default",
-    "serviceAccount": "default",
-    "securityContext": {},
-    "schedulerName": "default-scheduler",
-    "priority": 0,
-    "enableServiceLinks": True,
-    "preemptionPolicy": "PreemptLowerPriority",
-}
-_CONTAINER_DEFAULTS: dict[str, Any] = {
-    "resources": {},
-    "terminationMessagePath": "/dev/termination-log",
-    "terminationMessagePolicy": "File",
-    "imagePullPolicy": "IfNotPresent",
-}
 
 
 def prepare(kind: str, body: schema.Object, now: times.Now) -> schema.Object:
@@ -47,7 +28,10 @@ def normalise(kind: str, body: schema.Object) -> schema.Object:
 def findings(kind: str, body: schema.Object, previous: schema.Object | None) -> list[schema.Finding]:
     """Check the rules of a kind that its type cannot say."""
     if kind == "Pod":
-        return _pod_rules(body) if previous is None else _pod_update_rules(body, previous)
+        found = (
+            podrules.findings(body["spec"]) if previous is None else podrules.changes(body["spec"], previous["spec"])
+        )
+        return list(found)
     if previous and previous.get("immutable") and any(body.get(part) != previous.get(part) for part in _FROZEN):
         return [schema.Finding("data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set")]
     if kind in ("RoleBinding", "ClusterRoleBinding") and previous and body["roleRef"] != previous["roleRef"]:
@@ -74,10 +58,7 @@ def _is_base64(text: str) -> bool:
 
 
 def _pod(body: schema.Object, now: times.Now) -> schema.Object:
-    spec = _POD_DEFAULTS | body.get("spec", {})
-    for part in ("containers", "initContainers"):
-        if part in spec:
-            spec[part] = [_CONTAINER_DEFAULTS | container for container in spec[part]]
+    spec = podrules.fill(body.get("spec", {}))
     status = {"phase": "Pending", "qosClass": _quality(spec.get("containers", []))}
     return {**body, "spec": spec, "status": status}
 
@@ -131,24 +112,6 @@ _FILLERS: dict[str, Callable[[schema.Object, times.Now], schema.Object]] = {
 }
 
 
-def _pod_rules(body: schema.Object) -> list[schema.Finding]:
-    spec = body.get("spec", {})
-    containers = spec.get("containers", [])
-    if not containers:
-        return [schema.Finding("spec.containers", "FieldValueRequired", "Required value")]
-    found = []
-    volumes = {volume["name"] for volume in spec.get("volumes", [])}
-    for index, container in enumerate(containers):
-        path = f"spec.containers[{index}]"
-        if not container.get("image"):
-            found.append(schema.Finding(f"{path}.image", "FieldValueRequired", "Required value"))
-        for number, mount in enumerate(container.get("volumeMounts", [])):
-            if mount["name"] not in volumes:
-                where = f"{path}.volumeMounts[{number}].name"
-                found.append(schema.Finding(where, "FieldValueNotFound", f'Not found: "{mount["name"]}"'))
-    return found
-
-
 def _definition_rules(body: schema.Object) -> Iterator[schema.Finding]:
     spec = body["spec"]
     wanted = f"{spec['names']['plural']}.{spec['group']}"
@@ -162,22 +125,3 @@ def _definition_rules(body: schema.Object) -> Iterator[schema.Finding]:
         if not isinstance(version.get("schema", {}).get("openAPIV3Schema"), dict):
             path = f"spec.versions[{index}].schema.openAPIV3Schema"
             yield schema.Finding(path, "FieldValueRequired", "Required value: schemas are required")
-
-
-def _pod_update_rules(body: schema.Object, previous: schema.Object) -> list[schema.Finding]:
-    if _fixed(body["spec"]) == _fixed(previous["spec"]):
-        return []
-    message = (
-        "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-        "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing "
-        "tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
-    )
-    return [schema.Finding("spec", "FieldValueForbidden", message)]
-
-
-def _fixed(spec: schema.Object) -> schema.Object:
-    changeable = ("activeDeadlineSeconds", "tolerations", "containers", "initContainers")
-    fixed = {name: value for name, value in spec.items() if name not in changeable}
-    for part in ("containers", "initContainers"):
-        fixed[part] = [{name: value for name, value in each.items() if name != "image"} for each in spec.get(part, [])]
-    return fixed
