@@ -638,7 +638,7 @@ def test_without_a_role_nothing_is_allowed_and_the_refusal_says_what(
 def test_a_role_grants_verb_by_verb_and_reviews_say_so(api: Api, robot: Api, root: str, namespace: str) -> None:
     reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
-    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create"], "resourceNames": None}
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create"]}
     api.ok("POST", f"{rbac}/roles", {"metadata": {"name": "some"}, "rules": [rule]})
     binding = {
         "metadata": {"name": "some"},
