@@ -60,9 +60,11 @@ class Api:
             cert_reqs="CERT_REQUIRED" if known.verify_ssl else "CERT_NONE",
         )
 
-    def send(self, method: str, path: str, body: Any = None, media: str = "application/json", **options: Any) -> Any:
+    def send(
+        self, method: str, path: str, body: Any = None, media: str = "application/json", accept: str = ""
+    ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the open answer."""
-        headers = {"Content-Type": media, "User-Agent": "apiserver-test/1"}
+        headers = {"Content-Type": media, "Accept": accept or "application/json", "User-Agent": "apiserver-test/1"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         else:
@@ -70,17 +72,19 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         return self._pool.request(
             method, self.url + path, body=data, headers=headers, preload_content=False,
-            timeout=urllib3.Timeout(5, PATIENCE), **options,
+            timeout=urllib3.Timeout(5, PATIENCE),
         )  # fmt: skip
 
-    def call(self, method: str, path: str, body: Any = None, media: str = "application/json") -> Answer:
+    def call(
+        self, method: str, path: str, body: Any = None, media: str = "application/json", accept: str = ""
+    ) -> Answer:
         """Send a request and return the code and the object."""
-        with contextlib.closing(self.send(method, path, body, media)) as answer:
+        with contextlib.closing(self.send(method, path, body, media, accept)) as answer:
             return Answer(answer.status, json.loads(answer.read()))
 
-    def ok(self, method: str, path: str, body: Any = None, media: str = "application/json") -> Object:
+    def ok(self, method: str, path: str, body: Any = None, media: str = "application/json", accept: str = "") -> Object:
         """Send a request that must work."""
-        answer = self.call(method, path, body, media)
+        answer = self.call(method, path, body, media, accept)
         assert answer.code < 300, answer
         return answer.body
 
@@ -746,6 +750,20 @@ def test_a_list_of_the_future_times_out(api: Api, many: str) -> None:
     assert 2 < time.monotonic() - began < 20
 
 
+def test_items_of_built_in_kinds_do_not_say_what_they_are(api: Api, many: str) -> None:
+    found = api.ok("GET", query(many, limit=1))
+    assert (found["kind"], found["apiVersion"], "kind" in found["items"][0]) == (
+        "LeaseList", "coordination.k8s.io/v1", False,
+    )  # fmt: skip
+
+
+def test_metadata_alone_can_be_asked_for(api: Api, many: str) -> None:
+    wanted = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    found = api.ok("GET", query(many, limit=1), accept=wanted)
+    assert found["kind"] == "PartialObjectMetadataList"
+    assert found["items"][0].keys() == {"kind", "apiVersion", "metadata"}
+
+
 # --- watches ------------------------------------------------------------------------------------------------------
 
 
@@ -877,6 +895,19 @@ def test_a_suspended_job_has_no_pods_and_starts_when_it_is_resumed(api: Api, roo
     api.ok("DELETE", path)
 
 
+def test_a_deadline_fires_only_when_something_else_touches_the_job(api: Api, jobs: str, name: str) -> None:
+    path = f"{jobs}/{name}"
+    job = make_job(name)
+    job["spec"]["runPolicy"] = {"activeDeadlineSeconds": 1}
+    version = api.ok("POST", jobs, job)["metadata"]["resourceVersion"]
+    api.until(path, lambda answer: "startTime" in answer.body.get("status", {}))
+    watched = query(jobs, watch=1, timeoutSeconds=4, resourceVersion=version, fieldSelector=f"metadata.name={name}")
+    assert [condition(each["object"], "Failed") for each in api.watch(watched)][-1] is None
+    api.ok("PATCH", path, {"metadata": {"annotations": {"touched": "yes"}}}, MERGE)
+    api.until(path, lambda answer: condition(answer.body, "Failed") == "True")
+    api.ok("DELETE", path)
+
+
 @pytest.mark.parametrize(
     ("replica", "words"),
     [
@@ -909,29 +940,55 @@ def test_strict_validation_names_what_a_job_does_not_have(api: Api, jobs: str, n
     assert 'unknown field "spec.pytorchReplicaSpecs.Master.colour"' in refused.body["message"]
 
 
-def test_a_suspended_trainjob_says_so(api: Api, namespace: str, name: str) -> None:
-    trainjobs = served(api, namespace, "trainer.kubeflow.org/v1alpha1", "trainjobs")
-    runtimes = served(api, namespace, "trainer.kubeflow.org/v1alpha1", "trainingruntimes")
+class Trainer(NamedTuple):
+    """Where TrainJobs are, and the name of a runtime for them that no node fits."""
+
+    jobs: str
+    runtime: str
+
+    def job(self, name: str, **spec: Any) -> Object:
+        reference = {"name": self.runtime, "kind": "TrainingRuntime", "apiGroup": "trainer.kubeflow.org"}
+        return {
+            "apiVersion": "trainer.kubeflow.org/v1alpha1",
+            "kind": "TrainJob",
+            "metadata": {"name": name},
+            "spec": {"runtimeRef": reference, "trainer": {"numNodes": 1, "numProcPerNode": 1}, **spec},
+        }
+
+
+@pytest.fixture
+def trainer(api: Api, namespace: str, name: str) -> Trainer:
+    version = "trainer.kubeflow.org/v1alpha1"
+    jobs = served(api, namespace, version, "trainjobs")
     container = {"name": "node", "image": "registry.k8s.io/pause:3.9"}
-    job = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}}
+    spec = {"restartPolicy": "Never", "nodeSelector": {"example.com/nowhere": "true"}, "containers": [container]}
     step = {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}}
+    node = {"name": "node", "template": {"metadata": step, "spec": {"template": {"spec": spec}}}}
     runtime = {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "apiVersion": version,
         "kind": "TrainingRuntime",
         "metadata": {"name": name, "labels": {"trainer.kubeflow.org/framework": "torch"}},
-        "spec": {
-            "mlPolicy": {"numNodes": 1, "torch": {}},
-            "template": {"spec": {"replicatedJobs": [{"name": "node", "template": {"metadata": step, **job}}]}},
-        },
+        "spec": {"mlPolicy": {"numNodes": 1, "torch": {}}, "template": {"spec": {"replicatedJobs": [node]}}},
     }
-    api.ok("POST", runtimes, runtime)
-    reference = {"name": name, "kind": "TrainingRuntime", "apiGroup": "trainer.kubeflow.org"}
-    body = {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainJob",
-        "metadata": {"name": name},
-        "spec": {"runtimeRef": reference, "suspend": True, "trainer": {"numNodes": 1, "numProcPerNode": 1}},
-    }
-    api.ok("POST", trainjobs, body)
-    api.until(f"{trainjobs}/{name}", lambda answer: condition(answer.body, "Suspended") == "True")
-    api.ok("DELETE", f"{trainjobs}/{name}")
+    api.ok("POST", served(api, namespace, version, "trainingruntimes"), runtime)
+    return Trainer(jobs, name)
+
+
+def test_a_suspended_trainjob_says_so(api: Api, trainer: Trainer, name: str) -> None:
+    api.ok("POST", trainer.jobs, trainer.job(name, suspend=True))
+    api.until(f"{trainer.jobs}/{name}", lambda answer: condition(answer.body, "Suspended") == "True")
+    api.ok("DELETE", f"{trainer.jobs}/{name}")
+
+
+def test_a_trainjob_makes_a_jobset_a_job_and_pods(
+    api: Api, namespace: str, root: str, trainer: Trainer, name: str
+) -> None:
+    sets = served(api, namespace, "jobset.x-k8s.io/v1alpha2", "jobsets")
+    api.ok("POST", trainer.jobs, trainer.job(name))
+    api.until(f"{sets}/{name}", lambda answer: answer.code == 200)
+    api.until(f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}-node-0", lambda answer: answer.code == 200)
+    pods = query(f"{root}/pods", labelSelector=f"jobset.sigs.k8s.io/jobset-name={name}")
+    found = api.until(pods, lambda answer: bool(answer.body["items"])).body["items"][0]
+    variables = {each["name"] for each in found["spec"]["containers"][0].get("env", [])}
+    assert {"PET_NNODES", "PET_NPROC_PER_NODE", "PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT"} <= variables
+    api.ok("DELETE", f"{trainer.jobs}/{name}")

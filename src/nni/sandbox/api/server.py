@@ -8,11 +8,12 @@ from typing import Any
 from aiohttp import web
 
 from nni import errors
-from nni.sandbox import kinds, patches, rbac, registry, schema, status, tables
+from nni.sandbox import kinds, patches, rbac, registry, schema, status
 from nni.sandbox.api import (
     authentication,
     bodies,
     discovery,
+    dress,
     listing,
     logs,
     openapi,
@@ -117,37 +118,25 @@ class Server:
     async def _read(self, request: web.BaseRequest, what: target.Target) -> web.StreamResponse:
         if what.part == "log":
             return await logs.answer(request, self._objects.get(what.kind, what.namespace, what.name), self._logs)
-        dress = self._dress(request, what.kind)
+        dressed = self._dress(request, what.kind)
         if what.name and not query.flag(request.query, "watch"):
-            found = self._objects.get(what.kind, what.namespace, what.name)
-            return _json(dress([found], {"resourceVersion": found["metadata"]["resourceVersion"]}) if dress else found)
+            return _json(dressed.one(self._objects.get(what.kind, what.namespace, what.name)))
         asked = query.parse(what.kind, request.query, what.name)
         if asked.is_watch:
-            return await self._watch(request, what, asked, dress)
-        found_all, metadata = await listing.page(self._objects, what, asked)
-        if dress:
-            return _json(dress(found_all, metadata))
-        return _json(_list(what.kind, found_all, metadata))
+            return await self._watch(request, what, asked, dressed)
+        return _json(dressed.many(*await listing.page(self._objects, what, asked)))
 
-    def _dress(self, request: web.BaseRequest, kind: kinds.Kind) -> "_Dress | None":
-        accepted = request.headers.get("Accept", "").replace(" ", "").split(",")[0]
-        if "as=Table" not in accepted:
-            return None
-        return _Dress(kind, request.query.get("includeObject", "Metadata"), self._objects)
+    def _dress(self, request: web.BaseRequest, kind: kinds.Kind) -> dress.Dress:
+        return dress.choose(request.headers.get("Accept", ""), request.query, kind, self._objects.now)
 
     async def _watch(
-        self, request: web.BaseRequest, what: target.Target, asked: query.Query, dress: "_Dress | None"
+        self, request: web.BaseRequest, what: target.Target, asked: query.Query, dressed: dress.Dress
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-
-        def dressed(found: schema.Object) -> schema.Object:
-            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            return dress([found], version) if dress else found
-
         try:
-            await watching.stream(self._objects, what, asked, dressed, response.write)
+            await watching.stream(self._objects, what, asked, dressed.one, response.write)
             await response.write_eof()
         except ConnectionError:
             pass  # the client has left
@@ -213,7 +202,7 @@ class Server:
         found, metadata = await listing.page(self._objects, what, asked)
         for one in found:
             self._objects.delete(what.kind, one["metadata"].get("namespace", ""), one["metadata"]["name"], how)
-        return _json(_list(what.kind, found, metadata))
+        return _json(self._dress(request, what.kind).many(found, metadata))
 
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -241,25 +230,9 @@ def _check_identity(kind: kinds.Kind, body: Any) -> None:
         )
 
 
-class _Dress:
-    """Turns objects into a Table."""
-
-    def __init__(self, kind: kinds.Kind, include: str, objects: registry.Registry) -> None:
-        self._kind = kind
-        self._include = include
-        self._objects = objects
-
-    def __call__(self, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
-        return tables.table(self._kind, found, metadata, self._include, self._objects.now())
-
-
 def _method_not_allowed() -> status.Refusal:
     message = "the server does not allow this method on the requested resource"
     return status.Refusal(405, "MethodNotAllowed", message)
-
-
-def _list(kind: kinds.Kind, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
-    return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": found}
 
 
 def _written(found: schema.Object, manner: registry.Manner, code: int = 200) -> web.Response:
