@@ -302,6 +302,25 @@ def test_nodes_and_events_read_as_on_a_cluster(kubectl: Kubectl) -> None:
     kubectl.run("uncordon", "sandbox-0")
 
 
+def test_a_drained_node_says_why_its_pods_go(kubectl: Kubectl, running: sandbox.Sandbox) -> None:
+    kubectl.run(
+        "run", "evicted", "--image=x", "--restart=Never", "--", "sh", "-c", "trap 'exit 1' TERM; sleep 1000 & wait"
+    )
+    kubectl.run("wait", "--for=condition=Ready", "pod/evicted", "--timeout=20s")
+    found: list[dict[str, Any]] = []
+    path = "/api/v1/namespaces/default/pods?watch=1&timeoutSeconds=20&fieldSelector=metadata.name%3Devicted"
+    events = sandbox.Connection(running).watch(path)
+    found.append(next(events))
+    assert "pod/evicted evicted" in kubectl.run("drain", "sandbox-0", "--force", "--timeout=20s")
+    while found[-1]["type"] != "DELETED":
+        found.append(next(events))
+    conditions = {
+        each["type"]: each["reason"] for each in found[-1]["object"]["status"]["conditions"] if "reason" in each
+    }
+    assert conditions["DisruptionTarget"] == "EvictionByEvictionAPI"
+    kubectl.run("uncordon", "sandbox-0")
+
+
 def test_who_am_i_and_what_may_i(kubectl: Kubectl, restricted: Kubectl) -> None:
     account = "system:serviceaccount:default:nni-user"
     assert f"Username    {account}" in restricted.run("auth", "whoami")

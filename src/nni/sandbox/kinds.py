@@ -54,6 +54,13 @@ _EVENT = (
 )
 
 
+POSTED: Mapping[str, tuple[str, str, str]] = {
+    "token": ("authentication.k8s.io", "v1", "TokenRequest"),
+    "eviction": ("policy", "v1", "Eviction"),
+}
+"""Subresources that take an object of another kind, by POST alone: its group, version and kind."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """One row: how a kind is called and what is special about it."""
@@ -70,7 +77,7 @@ class Kind:
     has_status: bool = True
     has_generation: bool = False
     name_rule: str = "subdomain"
-    """``subdomain`` (RFC 1123), ``label`` (RFC 1035), or ``path`` (whatever can stand in one)."""
+    """``subdomain`` or ``short`` (RFC 1123), ``label`` (RFC 1035), or ``path`` (whatever can stand in one)."""
     selectable: Selectable = dataclasses.field(default_factory=lambda: _BY_NAME)
     subresources: tuple[str, ...] = ()
     """Beside ``status``."""
@@ -112,13 +119,15 @@ class Kind:
         return status.invalid(self.group, self.kind, name, findings)
 
 
-POD = Kind("", "v1", "Pod", "pods", ("po",), ("all",), has_generation=True, selectable=_POD, subresources=("log",))
+POD = Kind(
+    "", "v1", "Pod", "pods", ("po",), ("all",), has_generation=True, selectable=_POD, subresources=("log", "eviction")
+)
 EVENT = Kind("", "v1", "Event", "events", ("ev",), has_status=False, selectable=_EVENT)
 SECRET = Kind("", "v1", "Secret", "secrets", has_status=False, selectable=_BY_NAME | {"type": _path("type")})
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), has_status=False)
 SERVICE = Kind("", "v1", "Service", "services", ("svc",), ("all",), name_rule="label")
 NAMESPACE = Kind(
-    "", "v1", "Namespace", "namespaces", ("ns",), is_namespaced=False,
+    "", "v1", "Namespace", "namespaces", ("ns",), is_namespaced=False, name_rule="short",
     selectable=_BY_NAME | {"status.phase": _path("status", "phase")},
 )  # fmt: skip
 NODE = Kind(

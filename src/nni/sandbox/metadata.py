@@ -20,11 +20,24 @@ _LABEL_RULE = (
     "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 _PATH = re.compile(r"^(?!\.{1,2}$)[^/%]+$")
+_SHORT = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_SHORT_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
 _NAME_RULES = {
+    "short": (63, _SHORT, _SHORT_RULE),
     "subdomain": (253, _SUBDOMAIN, _SUBDOMAIN_RULE),
     "label": (63, _LABEL, _LABEL_RULE),
     "path": (253, _PATH, "may not be '.' or '..', and may not contain '/' or '%'"),
 }
+_QUALIFIED = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
+_QUALIFIED_RULE = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
 _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _LARGEST_ANNOTATIONS = 256 * 1024
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
@@ -104,22 +117,35 @@ def _check_name(kind: kinds.Kind, name: str) -> None:
 
 
 def annotation_findings(metadata: schema.Object) -> list[schema.Finding]:
-    """Check the size of annotations, which breaks the client's side of ``kubectl apply`` for large objects."""
+    """Check annotations; their size breaks the client's side of ``kubectl apply`` for large objects."""
+    found = _key_findings("metadata.annotations", metadata.get("annotations", {}))
     size = sum(len(name) + len(value) for name, value in metadata.get("annotations", {}).items())
-    if size <= _LARGEST_ANNOTATIONS:
-        return []
-    message = f"Too long: may not be more than {_LARGEST_ANNOTATIONS} bytes"
-    return [schema.Finding("metadata.annotations", "FieldValueTooLong", message)]
+    if size > _LARGEST_ANNOTATIONS:
+        message = f"Too long: may not be more than {_LARGEST_ANNOTATIONS} bytes"
+        found.append(schema.Finding("metadata.annotations", "FieldValueTooLong", message))
+    return found
+
+
+def _key_findings(path: str, given: schema.Object) -> list[schema.Finding]:
+    found = []
+    for key in given:
+        name = key.rpartition("/")[2]
+        if len(name) > 63:
+            message = f'Invalid value: "{key}": name part must be no more than 63 characters'
+            found.append(schema.Finding(path, "FieldValueInvalid", message))
+        elif not _QUALIFIED.match(key):
+            found.append(schema.Finding(path, "FieldValueInvalid", f'Invalid value: "{key}": {_QUALIFIED_RULE}'))
+    return found
 
 
 def label_findings(metadata: schema.Object) -> list[schema.Finding]:
-    """Check the values of labels."""
+    """Check the keys and values of labels."""
     rule = (
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start "
         "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
         "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
     )
-    found = []
+    found = _key_findings("metadata.labels", metadata.get("labels", {}))
     for value in metadata.get("labels", {}).values():
         if len(value) > 63:
             message = f'Invalid value: "{value}": must be no more than 63 characters'

@@ -69,11 +69,15 @@ def _rows(kind: kinds.Kind) -> list[schema.Object]:
         row["shortNames"] = list(kind.short)
     if kind.categories:
         row["categories"] = list(kind.categories)
-    below = [(name, ["create" if name == "token" else "get"]) for name in kind.subresources]
+    below = [_below(kind, name) for name in kind.subresources]
     if kind.has_status:
-        below.append(("status", ["get", "patch", "update"]))
-    return [row] + [
-        {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.is_namespaced, "kind": kind.kind,
-         "verbs": verbs}
-        for name, verbs in below
-    ]  # fmt: skip
+        below.append({"name": f"{kind.plural}/status", "kind": kind.kind, "verbs": ["get", "patch", "update"]})
+    return [row, *({"singularName": "", "namespaced": kind.is_namespaced, **each} for each in below)]
+
+
+def _below(kind: kinds.Kind, name: str) -> schema.Object:
+    row: schema.Object = {"name": f"{kind.plural}/{name}"}
+    if name not in kinds.POSTED:
+        return row | {"kind": kind.kind, "verbs": ["get"]}
+    group, version, posted = kinds.POSTED[name]
+    return row | {"group": group, "version": version, "kind": posted, "verbs": ["create"]}

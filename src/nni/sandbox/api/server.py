@@ -14,6 +14,7 @@ from nni.sandbox.api import (
     bodies,
     discovery,
     dress,
+    evictions,
     listing,
     logs,
     openapi,
@@ -116,6 +117,8 @@ class Server:
         return None if found is None else _json(found)
 
     async def _read(self, request: web.BaseRequest, what: target.Target) -> web.StreamResponse:
+        if what.part in kinds.POSTED:
+            raise _method_not_allowed()
         if what.part == "log":
             return await logs.answer(request, self._objects.get(what.kind, what.namespace, what.name), self._logs)
         dressed = self._dress(request, what.kind)
@@ -146,6 +149,8 @@ class Server:
         body = await bodies.read(request, self._decoder)
         if what.part == "token":
             return _json(self._reviewer.token(what.namespace, what.name, body), 201)
+        if what.part == "eviction":
+            return _json(evictions.evict(self._objects, what.namespace, what.name, body), 201)
         if what.name:
             raise _method_not_allowed()
         _check_identity(what.kind, body)
