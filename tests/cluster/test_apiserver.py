@@ -356,6 +356,29 @@ def test_a_definition_of_a_megabyte_needs_the_servers_side(api: Api, root: str, 
     assert "metadata.annotations: Too long" in refused.body["message"]
 
 
+@pytest.mark.parametrize(
+    ("request_line", "body"),
+    [
+        ("POST ", []),
+        ("POST ", {"metadata": "x"}),
+        ("POST ", {"metadata": {"name": ["x"]}}),
+        ("POST ", {"metadata": {"name": "x"}, "data": ["x"]}),
+        ("POST ", {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "x"}}),
+        ("PUT /garbage", {"metadata": 1}),
+        ("PUT /garbage", {}),
+        ("PATCH /garbage", {"metadata": [1]}),
+        ("PATCH /garbage", {"data": {"a": {"b": "c"}}}),
+        ("DELETE /garbage", {"gracePeriodSeconds": "soon"}),
+        ("DELETE /garbage", {"preconditions": [1]}),
+    ],
+)
+def test_garbage_is_the_clients_fault(api: Api, root: str, request_line: str, body: Any) -> None:
+    api.call("POST", f"{root}/configmaps", settings("garbage"))
+    method, _, below = request_line.partition(" ")
+    media = MERGE if method == "PATCH" else "application/json"
+    assert 400 <= api.call(method, f"{root}/configmaps{below}", body, media).code < 500
+
+
 def test_names_are_generated(api: Api, root: str) -> None:
     body = {"metadata": {"generateName": "made-"}}
     names = [api.ok("POST", f"{root}/configmaps", body)["metadata"]["name"] for _ in range(2)]

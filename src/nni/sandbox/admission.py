@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Iterator
 
-from nni.sandbox import podrules, schema, times
+from nni.sandbox import podrules, schema, schemarules, times
 
 Rule = Callable[[schema.Object], list[schema.Finding]]
 
@@ -29,7 +29,9 @@ def findings(kind: str, body: schema.Object, previous: schema.Object | None) -> 
     """Check the rules of a kind that its type cannot say."""
     if kind == "Pod":
         found = (
-            podrules.findings(body["spec"]) if previous is None else podrules.changes(body["spec"], previous["spec"])
+            podrules.findings(body["spec"])
+            if previous is None
+            else podrules.changes(body.get("spec", {}), previous["spec"])
         )
         return list(found)
     if previous and previous.get("immutable") and any(body.get(part) != previous.get(part) for part in _FROZEN):
@@ -122,6 +124,9 @@ def _definition_rules(body: schema.Object) -> Iterator[schema.Finding]:
         message = "Invalid value: must have exactly one version marked as storage version"
         yield schema.Finding("spec.versions", "FieldValueInvalid", message)
     for index, version in enumerate(spec["versions"]):
-        if not isinstance(version.get("schema", {}).get("openAPIV3Schema"), dict):
-            path = f"spec.versions[{index}].schema.openAPIV3Schema"
+        path = f"spec.versions[{index}].schema.openAPIV3Schema"
+        root = version.get("schema", {}).get("openAPIV3Schema")
+        if root is None:
             yield schema.Finding(path, "FieldValueRequired", "Required value: schemas are required")
+        else:
+            yield from schemarules.mistakes(root, path)

@@ -42,6 +42,7 @@ _LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _LARGEST_ANNOTATIONS = 256 * 1024
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 _LEFT_OUT_EMPTY = frozenset({"annotations", "finalizers", "labels", "managedFields", "ownerReferences"})
+_HEAD = ("name", "generateName", "namespace", "uid", "resourceVersion")
 _KEPT = (
     "uid",
     "creationTimestamp",
@@ -53,6 +54,17 @@ _KEPT = (
 )
 
 
+def head(body: schema.Object) -> schema.Object:
+    """Return the metadata that a body brings. Raises the 400 refusal when it is not what metadata is."""
+    given = body.get("metadata") or {}
+    if not isinstance(given, dict):
+        raise status.bad_request("json: cannot unmarshal the field metadata into type ObjectMeta: it is not an object")
+    for name in _HEAD:
+        if not isinstance(given.get(name) or "", str):
+            raise status.bad_request(f"json: cannot unmarshal the field metadata.{name} into type string")
+    return given
+
+
 class Namer:
     """Makes the metadata of new objects."""
 
@@ -61,9 +73,7 @@ class Namer:
 
     def complete(self, kind: kinds.Kind, namespace: str, body: schema.Object, moment: dt.datetime) -> schema.Object:
         """Return the metadata with which a new object is stored. Raises a refusal when it cannot be."""
-        given = body.get("metadata") or {}
-        if not isinstance(given, dict):
-            raise status.bad_request("metadata is not an object")
+        given = head(body)
         if given.get("resourceVersion"):
             raise status.bad_request("resourceVersion should not be set on objects to be created")
         name = given.get("name") or ""

@@ -70,7 +70,9 @@ class Registry:
     ) -> schema.Object:
         """Put another state in place of an object's."""
         current = self.get(kind, namespace, name)
-        given = body.get("metadata", {})
+        given = metadata_rules.head(body)
+        if not given.get("name"):
+            raise status.bad_request("the name of the object must be provided")
         if given.get("uid", current["metadata"]["uid"]) != current["metadata"]["uid"]:
             raise kind.conflict(name, deletions.other_uid(given["uid"], current))
         return self._store_change(kind, current, body, manner)
@@ -79,17 +81,19 @@ class Registry:
         self, kind: kinds.Kind, namespace: str, name: str, config: schema.Object, manner: Manner
     ) -> schema.Object:
         """Apply a configuration on the server's side: what it sets is its manager's, what it no longer sets goes."""
-        if (config.get("metadata") or {}).get("managedFields"):
+        given = metadata_rules.head(config)
+        if given.get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
+        config = {**config, "metadata": {**given, "name": name}}
+        self._check_types(kind, config)
         manner = dataclasses.replace(manner, is_apply=True)
         current = self.find(kind, namespace, name)
         if current is None and not manner.part:
-            metadata = {**(config.get("metadata") or {}), "name": name}
-            return self.create(kind, namespace, {**config, "metadata": metadata}, manner)
+            return self.create(kind, namespace, config, manner)
         current = self.get(kind, namespace, name)
-        given = (config.get("metadata") or {}).get("uid", current["metadata"]["uid"])
-        if given != current["metadata"]["uid"]:
-            raise kind.conflict(name, deletions.other_uid(given, current))
+        uid = given.get("uid", current["metadata"]["uid"])
+        if uid != current["metadata"]["uid"]:
+            raise kind.conflict(name, deletions.other_uid(uid, current))
         body = self._signer.applied(kind, current, admission.normalise(kind.kind, config), manner)
         return self._store_change(kind, current, body, manner)
 
@@ -108,7 +112,7 @@ class Registry:
             body = patches.merge(current, patch)
         else:
             raise _unsupported(kind, media)
-        uid = body.get("metadata", {}).get("uid")
+        uid = metadata_rules.head(body).get("uid")
         if uid != current["metadata"]["uid"]:
             finding = schema.Finding("metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable')
             raise kind.invalid(name, [finding])
@@ -196,6 +200,13 @@ class Registry:
             raise kind.invalid(body["metadata"].get("name", ""), report.findings)
         return pruned
 
+    def _check_types(self, kind: kinds.Kind, config: schema.Object) -> None:
+        """Refuse a part of an object that has values of the wrong types; what is missing is somebody else's."""
+        _, report = kind.shape.check(config) if kind.shape else self.types.check(kind.kind, config)
+        for item in report.findings:
+            if item.reason == "FieldValueTypeInvalid":
+                raise status.bad_request(f"failed to create typed patch object: .{item.path}: {item.message}")
+
     def _check_rules(self, kind: kinds.Kind, new: schema.Object, previous: schema.Object | None) -> None:
         found = admission.findings(kind.kind, new, previous)
         found += metadata_rules.label_findings(new["metadata"]) + metadata_rules.annotation_findings(new["metadata"])
@@ -210,7 +221,7 @@ class Registry:
     def _store_change(
         self, kind: kinds.Kind, current: schema.Object, body: schema.Object, manner: Manner
     ) -> schema.Object:  # fmt: skip
-        name, given = current["metadata"]["name"], body.get("metadata") or {}
+        name, given = current["metadata"]["name"], metadata_rules.head(body)
         if given.get("name", name) != name:
             raise status.bad_request(
                 f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
@@ -219,7 +230,8 @@ class Registry:
             raise kind.conflict(
                 name, "the object has been modified; please apply your changes to the latest version and try again"
             )
-        new = self._checked(kind, {**body, "apiVersion": kind.api_version, "kind": kind.kind}, manner)
+        whole = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": given}
+        new = self._checked(kind, whole, manner)
         if manner.part == "status":
             owners = {"managedFields": body["metadata"]["managedFields"]} if manner.is_apply else {}
             new = {**current, "status": new.get("status", {}), "metadata": {**current["metadata"], **owners}}

@@ -13,9 +13,9 @@ from nni.sandbox import schema
 Node = Mapping[str, Any]
 _EMPTY: Node = {}
 _IDENTITY = ("apiVersion", "kind", "metadata")
-_PRESERVES = "x-kubernetes-preserve-unknown-fields"
-_INT_OR_STRING = "x-kubernetes-int-or-string"
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
+PRESERVES = "x-kubernetes-preserve-unknown-fields"
+INT_OR_STRING = "x-kubernetes-int-or-string"
+JSON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float),
@@ -83,7 +83,7 @@ def _shape_object(node: Node, value: schema.Object, path: str, unknown: list[str
             shaped[name] = _shape(below, entry, where, unknown)
         elif isinstance(rest, dict):
             shaped[name] = _shape(rest, entry, where, unknown)
-        elif rest or node.get(_PRESERVES) or (is_embedded and name in _IDENTITY):
+        elif rest or node.get(PRESERVES) or (is_embedded and name in _IDENTITY):
             shaped[name] = entry
         else:
             unknown.append(where)
@@ -111,13 +111,13 @@ def _mistyped(node: Node, value: Any, path: str) -> schema.Finding | None:
     wanted = node.get("type")
     if value is None and node.get("nullable"):
         return None
-    if node.get(_INT_OR_STRING):
+    if node.get(INT_OR_STRING):
         accepted: tuple[type, ...] = (int, str)
         wanted = "integer,string"
     elif wanted is None:
         return None
     else:
-        accepted = _JSON_TYPES[wanted]
+        accepted = JSON_TYPES[wanted]
     is_right = isinstance(value, accepted) and (not isinstance(value, bool) or bool in accepted)
     if is_right or (wanted == "integer" and isinstance(value, float) and value.is_integer()):
         return None
@@ -155,7 +155,7 @@ def _simple_findings(node: Node, value: Any, path: str) -> Iterable[schema.Findi
         if name in node and isinstance(value, kind) and not holds(value, node[name]):
             sentence = f"{path} in body {words.format(node[name])}"
             yield schema.Finding(path, reason, f"Invalid value: {_quoted(value)}: {sentence}")
-    alternatives = [] if node.get(_INT_OR_STRING) else node.get("anyOf", [])
+    alternatives = [] if node.get(INT_OR_STRING) else node.get("anyOf", [])
     if alternatives and not any(_fits(each, value) for each in alternatives):
         yield schema.Finding(path, _INVALID, f"Invalid value: {path} in body must validate at least one schema (anyOf)")
     if "oneOf" in node and sum(_fits(each, value) for each in node["oneOf"]) != 1:

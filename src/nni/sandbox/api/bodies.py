@@ -31,6 +31,22 @@ async def read(request: web.BaseRequest, decoder: protobuf.Decoder) -> Any:
         raise status.bad_request(f"the body is not JSON: {error}") from error
 
 
+async def read_object(request: web.BaseRequest, decoder: protobuf.Decoder) -> schema.Object:
+    """Read a body that has to be an object. Raises the refusal for one that is not."""
+    body = await read(request, decoder)
+    if not isinstance(body, dict):
+        raise status.bad_request("the body is not an object")
+    return body
+
+
+def check(types: schema.Types, kind: str, body: schema.Object) -> None:
+    """Raise the 400 refusal for a body that is not of a type: for what is asked and never stored."""
+    _, report = types.check(kind, body)
+    if report.findings:
+        first = report.findings[0]
+        raise status.bad_request(f"{kind} cannot be read: {first.path}: {first.message}")
+
+
 def _yaml(raw: bytes) -> Any:
     import yaml  # noqa: PLC0415 - few requests need it, and every start would pay for it
 
@@ -55,14 +71,15 @@ def manner(request: web.BaseRequest, part: str = "") -> registry.Manner:
     )
 
 
-def deletion(given: Mapping[str, str], body: schema.Object) -> registry.Deletion:
-    """Read how an object is to be deleted."""
+def deletion(given: Mapping[str, str], body: schema.Object, types: schema.Types) -> registry.Deletion:
+    """Read how an object is to be deleted. Raises the 400 refusal."""
+    check(types, "DeleteOptions", body)
     preconditions = body.get("preconditions") or {}
     grace = body.get("gracePeriodSeconds", given.get("gracePeriodSeconds"))
     orphans = body.get("orphanDependents") or query.flag(given, "orphanDependents")
     policy = body.get("propagationPolicy") or given.get("propagationPolicy") or ("Orphan" if orphans else "Background")
     return registry.Deletion(
-        grace=None if grace is None else int(grace),
+        grace=None if grace is None else query.integer({"gracePeriodSeconds": str(grace)}, "gracePeriodSeconds"),
         policy=policy,
         uid=preconditions.get("uid"),
         version=preconditions.get("resourceVersion"),

@@ -6,7 +6,8 @@ from nni.sandbox.api import bodies
 
 def evict(objects: registry.Registry, namespace: str, name: str, body: schema.Object) -> schema.Object:
     """Delete a pod and say in its status why; there are no disruption budgets here that could forbid it."""
-    how = bodies.deletion({}, body.get("deleteOptions") or {})
+    bodies.check(objects.types, "Eviction", body)
+    how = bodies.deletion({}, body.get("deleteOptions") or {}, objects.types)
     pod = objects.get(kinds.POD, namespace, name)
     if not how.is_dry:
         pod = objects.set_status(kinds.POD, pod, _disrupted(pod, times.stamp(objects.now())))

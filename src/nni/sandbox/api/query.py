@@ -38,14 +38,14 @@ def parse(kind: kinds.Kind, given: Mapping[str, str], name: str = "") -> Query:
             and by_field(found)
         ),
         is_selective=bool(given.get("labelSelector") or given.get("fieldSelector")),
-        version=_integer(given, "resourceVersion"),
+        version=integer(given, "resourceVersion"),
         match=given.get("resourceVersionMatch", ""),
-        limit=_integer(given, "limit") or 0,
+        limit=max(0, integer(given, "limit") or 0),
         token=given.get("continue", ""),
         is_watch=flag(given, "watch"),
         wants_bookmarks=flag(given, "allowWatchBookmarks"),
         wants_initial=flag(given, "sendInitialEvents"),
-        timeout=_integer(given, "timeoutSeconds"),
+        timeout=integer(given, "timeoutSeconds"),
     )
 
 
@@ -78,7 +78,8 @@ def flag(given: Mapping[str, str], name: str) -> bool:
     return given.get(name, "").lower() in ("1", "t", "true")
 
 
-def _integer(given: Mapping[str, str], name: str) -> int | None:
+def integer(given: Mapping[str, str], name: str) -> int | None:
+    """Read a number; None when it is not given. Raises the 400 refusal for what is none."""
     text = given.get(name, "")
     if not text:
         return None

@@ -3,7 +3,7 @@
 import datetime as dt
 
 from nni.sandbox import kinds, rbac, registry, schema, status, times
-from nni.sandbox.api import authentication
+from nni.sandbox.api import authentication, bodies
 
 _AUTHORIZATION = "authorization.k8s.io"
 _AUTHENTICATION = "authentication.k8s.io"
@@ -45,12 +45,14 @@ class Reviewer:
         if plural == "subjectaccessreviews":
             self._authorizer.check(user, rbac.Act("create", group, plural))
         kind = next(each for each in KINDS[group] if f"{each.lower()}s" == plural)
+        bodies.check(self._objects.types, kind, {"spec": {}, **body})
         answered = self._reviews[group, plural](body, user)
         return {"kind": kind, "apiVersion": f"{group}/{version}", "metadata": {}, **answered}
 
     def token(self, namespace: str, name: str, body: schema.Object) -> schema.Object:
         """Make a token for a service account."""
         account = self._objects.get(kinds.SERVICE_ACCOUNT, namespace, name)
+        bodies.check(self._objects.types, "TokenRequest", {"spec": {}, **body})
         spec = body.get("spec") or {}
         seconds = int(spec.get("expirationSeconds") or _LIFETIME)
         if seconds < _LEAST_LIFETIME:

@@ -1,8 +1,9 @@
 """The HTTP server: who asks, for what, and in which dress the answer goes."""
 
+import dataclasses
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +25,8 @@ from nni.sandbox.api import (
     target,
     watching,
 )
+
+_Write = Callable[[registry.Manner], schema.Object]
 
 
 class Server:
@@ -85,7 +88,7 @@ class Server:
     async def _answer(self, request: web.BaseRequest, user: rbac.User) -> web.StreamResponse:
         steps = [step for step in request.path.split("/") if step]
         if self._reviewer.is_review(steps) and request.method == "POST":
-            body = await bodies.read(request, self._decoder)
+            body = await bodies.read_object(request, self._decoder)
             return _json(self._reviewer.answer(steps, body, user), 201)
         if (found := await self._answer_about_itself(request, steps, user)) is not None:
             return found
@@ -146,7 +149,7 @@ class Server:
         return response
 
     async def _create(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
-        body = await bodies.read(request, self._decoder)
+        body = await bodies.read_object(request, self._decoder)
         if what.part == "token":
             return _json(self._reviewer.token(what.namespace, what.name, body), 201)
         if what.part == "eviction":
@@ -156,23 +159,32 @@ class Server:
         _check_identity(what.kind, body)
         if what.kind.is_namespaced and not what.namespace:
             raise status.bad_request("an empty namespace may not be set during creation")
-        self._check_grant(what, user, body)
-        manner = bodies.manner(request)
-        return _written(self._objects.create(what.kind, what.namespace, body, manner), manner, 201)
+
+        def write(manner: registry.Manner) -> schema.Object:
+            return self._objects.create(what.kind, what.namespace, body, manner)
+
+        return self._store(what, user, bodies.manner(request), write, 201)
 
     async def _change(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
         if not what.name or what.part not in ("", "status"):
             raise _method_not_allowed()
         place = (what.kind, what.namespace, what.name)
-        body, manner = await bodies.read(request, self._decoder), bodies.manner(request, what.part)
-        if isinstance(body, dict):
-            self._check_grant(what, user, body)
+        manner = bodies.manner(request, what.part)
+        if request.content_type == patches.JSON:
+            body = await bodies.read(request, self._decoder)
+        else:
+            body = await bodies.read_object(request, self._decoder)
+        if request.content_type == patches.APPLY and request.method == "PATCH":
+            return self._apply(request, what, user, body)
         if request.method == "PUT":
             _check_identity(what.kind, body)
-            return _written(self._objects.replace(*place, body, manner), manner)
-        if request.content_type != patches.APPLY:
-            return _written(self._objects.patch(*place, body, request.content_type, manner=manner), manner)
-        return self._apply(request, what, user, body)
+
+        def write(manner: registry.Manner) -> schema.Object:
+            if request.method == "PUT":
+                return self._objects.replace(*place, body, manner)
+            return self._objects.patch(*place, body, request.content_type, manner=manner)
+
+        return self._store(what, user, manner, write)
 
     def _apply(
         self, request: web.BaseRequest, what: target.Target, user: rbac.User, body: schema.Object
@@ -188,19 +200,26 @@ class Server:
             self._authorizer.check(
                 user, rbac.Act("create", what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
             )
-        manner = bodies.manner(request, what.part)
-        made = self._objects.apply(what.kind, what.namespace, what.name, body, manner)
-        return _written(made, manner, 201 if is_new else 200)
 
-    def _check_grant(self, what: target.Target, user: rbac.User, body: schema.Object) -> None:
-        """Nobody gives more than they have: a role's writer, or a binding's."""
-        if what.kind.group != rbac.GROUP or user.is_master:
-            return
-        current = self._objects.find(what.kind, what.namespace, what.name) or {}
-        self._authorizer.check_grant(user, what.namespace, {"kind": what.kind.kind, **current, **body})
+        def write(manner: registry.Manner) -> schema.Object:
+            return self._objects.apply(what.kind, what.namespace, what.name, body, manner)
+
+        return self._store(what, user, bodies.manner(request, what.part), write, 201 if is_new else 200)
+
+    def _store(
+        self, what: target.Target, user: rbac.User, manner: registry.Manner, write: _Write, code: int = 200
+    ) -> web.Response:
+        """Write, and answer with what is stored. Nobody gives more than they have: a role's writer, or a binding's."""
+        if what.kind.group == rbac.GROUP and not user.is_master:
+            wanted = write(dataclasses.replace(manner, is_dry=True, warnings=None))
+            self._authorizer.check_grant(user, what.namespace, wanted)
+        answer = _json(write(manner), code)
+        for warning in manner.warnings or []:
+            answer.headers.add("Warning", f"299 - {json.dumps(warning)}")
+        return answer
 
     async def _delete(self, request: web.BaseRequest, what: target.Target) -> web.Response:
-        how = bodies.deletion(request.query, await bodies.read(request, self._decoder))
+        how = bodies.deletion(request.query, await bodies.read_object(request, self._decoder), self._objects.types)
         if what.name:
             return _json(self._objects.delete(what.kind, what.namespace, what.name, how))
         asked = query.parse(what.kind, request.query)
@@ -224,10 +243,8 @@ def _act(request: web.BaseRequest, what: target.Target) -> rbac.Act:
     return rbac.Act(verb, what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
 
 
-def _check_identity(kind: kinds.Kind, body: Any) -> None:
+def _check_identity(kind: kinds.Kind, body: schema.Object) -> None:
     """Refuse a body that is of another kind than its path says."""
-    if not isinstance(body, dict):
-        raise status.bad_request("the body is not an object")
     if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (kind.api_version, kind.kind):
         raise status.bad_request(
             f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match "
@@ -238,14 +255,6 @@ def _check_identity(kind: kinds.Kind, body: Any) -> None:
 def _method_not_allowed() -> status.Refusal:
     message = "the server does not allow this method on the requested resource"
     return status.Refusal(405, "MethodNotAllowed", message)
-
-
-def _written(found: schema.Object, manner: registry.Manner, code: int = 200) -> web.Response:
-    """Answer a write, with its warnings."""
-    answer = _json(found, code)
-    for warning in manner.warnings or []:
-        answer.headers.add("Warning", f"299 - {json.dumps(warning)}")
-    return answer
 
 
 def _json(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

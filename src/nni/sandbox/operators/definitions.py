@@ -76,7 +76,7 @@ class Definitions:
 def _accepted(definition: schema.Object) -> int | None:
     for condition in definition.get("status", {}).get("conditions", []):
         if condition["type"] == "Established":
-            generation: int = condition["observedGeneration"]
+            generation: int | None = condition.get("observedGeneration")
             return generation
     return None
 
