@@ -454,6 +454,29 @@ def test_what_is_owned_goes_with_its_owner(api: Api, root: str, name: str, polic
     api.until(f"{root}/configmaps/{name}", lambda answer: answer.code == 404)
 
 
+def test_custom_resources_own_others(api: Api, root: str, widgets: str, widget: Object, name: str) -> None:
+    owner = api.ok("POST", widgets, widget)
+    body = settings(f"{name}-below")
+    reference = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": name}
+    body["metadata"]["ownerReferences"] = [reference | {"uid": owner["metadata"]["uid"], "controller": True}]
+    api.ok("POST", f"{root}/configmaps", body)
+    api.ok("DELETE", f"{widgets}/{name}")
+    api.until(f"{root}/configmaps/{name}-below", lambda answer: answer.code == 404)
+
+
+def test_a_namespace_takes_everything_along(api: Api, widgets: str, widget: Object, name: str) -> None:
+    namespace = api.ok("POST", "/api/v1/namespaces", {"metadata": {"generateName": "nni-apiserver-test-"}})
+    other = namespace["metadata"]["name"]
+    below = widgets.replace(widgets.split("/")[5], other)
+    api.ok("POST", below, widget)
+    api.ok("POST", f"/api/v1/namespaces/{other}/configmaps", settings(name))
+    assert api.ok("DELETE", f"/api/v1/namespaces/{other}")["status"]["phase"] == "Terminating"
+    refused = api.call("POST", f"/api/v1/namespaces/{other}/configmaps", settings("late"))
+    assert refused.code in (403, 404)
+    api.until(f"/api/v1/namespaces/{other}", lambda answer: answer.code == 404)
+    assert api.ok("GET", below)["items"] == []
+
+
 def test_an_orphan_stays(api: Api, root: str, name: str) -> None:
     owner = api.ok("POST", f"{root}/configmaps", settings(name))
     api.ok("POST", f"{root}/configmaps", owned(f"{name}-below", owner))
@@ -615,6 +638,22 @@ def test_pods_are_selected_by_more(api: Api, root: str, name: str) -> None:
         selected = query(f"{root}/pods", fieldSelector=f"metadata.name={name},{selector}")
         assert len(api.ok("GET", selected)["items"]) == expected, selector
     api.ok("DELETE", f"{root}/pods/{name}")
+
+
+def test_events_are_selected_by_what_they_are_about(api: Api, root: str, namespace: str, name: str) -> None:
+    about = api.ok("POST", f"{root}/configmaps", settings(name))["metadata"]
+    involved = {"apiVersion": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name, "uid": about["uid"]}
+    for reason, category in (("Made", "Normal"), ("Broken", "Warning")):
+        event = {"metadata": {"generateName": f"{name}."}, "involvedObject": involved, "reason": reason}
+        api.ok("POST", f"{root}/events", event | {"type": category, "message": "x", "source": {"component": "test"}})
+    for selector, expected in (
+        (f"involvedObject.name={name}", ["Broken", "Made"]),
+        (f"involvedObject.uid={about['uid']},type=Warning", ["Broken"]),
+        (f"involvedObject.kind=ConfigMap,involvedObject.name={name},reason!=Broken", ["Made"]),
+        (f"involvedObject.name={name},involvedObject.kind=Pod", []),
+    ):
+        found = api.ok("GET", query(f"{root}/events", fieldSelector=selector))["items"]
+        assert sorted(each["reason"] for each in found) == expected, selector
 
 
 def test_a_selector_that_cannot_be_read_is_refused(api: Api, root: str) -> None:

@@ -321,6 +321,11 @@ def test_a_drained_node_says_why_its_pods_go(kubectl: Kubectl, running: sandbox.
     kubectl.run("uncordon", "sandbox-0")
 
 
+def test_kubeconfigs_are_for_their_owner_alone(running: sandbox.Sandbox) -> None:
+    modes = [path.stat().st_mode & 0o777 for path in (running.kubeconfig, running.restricted_kubeconfig)]
+    assert modes == [0o600, 0o600]
+
+
 def test_who_am_i_and_what_may_i(kubectl: Kubectl, restricted: Kubectl) -> None:
     account = "system:serviceaccount:default:nni-user"
     assert f"Username    {account}" in restricted.run("auth", "whoami")
@@ -344,7 +349,8 @@ def test_who_am_i_and_what_may_i(kubectl: Kubectl, restricted: Kubectl) -> None:
 
 
 def test_nobody_grants_more_than_they_have(kubectl: Kubectl, restricted: Kubectl) -> None:
-    kubectl.run("create", "role", "granter", "--verb=create,get", "--resource=roles.rbac.authorization.k8s.io,pods")
+    roles = "roles.rbac.authorization.k8s.io"
+    kubectl.run("create", "role", "granter", "--verb=create,get,patch", f"--resource={roles},pods")
     kubectl.run("create", "rolebinding", "granter", "--role=granter", "--serviceaccount=default:nni-user")
     assert restricted.run("create", "role", "less", "--verb=get", "--resource=pods").endswith("/less created")
     assert restricted.run("create", "role", "more", "--verb=get,delete", "--resource=pods", code=1) == (
@@ -353,6 +359,10 @@ def test_nobody_grants_more_than_they_have(kubectl: Kubectl, restricted: Kubectl
         '"system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n'
         '{APIGroups:[""], Resources:["pods"], Verbs:["delete"]}'
     )
+    more = '[{"op":"add","path":"/rules/0/verbs/-","value":"delete"}]'
+    refused = restricted.run("patch", "role", "less", "--type=json", "-p", more, code=1)
+    assert "is attempting to grant RBAC permissions not currently held" in refused
+    assert restricted.run("get", "role", "less", "-o", "jsonpath={.rules[0].verbs}") == '["get"]'
     kubectl.run("delete", "rolebinding", "granter")
     kubectl.run("delete", "role", "granter", "less")
 

@@ -170,6 +170,8 @@ class Kinds:
         self._built_in = {(row.group, row.version, row.plural): row for row in rows}
         self._by_path = dict(self._built_in)
         self._by_kind = {(row.api_version, row.kind): row for row in rows}
+        self._known = {row.resource: row for row in rows}
+        """Every resource that has ever been served, by one of its kinds."""
         self._arrivals: list[Arrival] = []
 
     def __iter__(self) -> Iterator[Kind]:
@@ -199,10 +201,10 @@ class Kinds:
     def put(self, row: Kind) -> None:
         """Serve a kind from now on, in place of what its path named before."""
         path = (row.group, row.version, row.plural)
-        is_new = path not in self._by_path
         self._by_path[path] = row
         self._by_kind[row.api_version, row.kind] = row
-        if is_new:
+        if row.resource not in self._known:
+            self._known[row.resource] = row
             for tell in list(self._arrivals):
                 tell(row)
 
@@ -221,8 +223,8 @@ class Kinds:
 
     @contextlib.contextmanager
     def arrivals(self, tell: Arrival) -> Iterator[None]:
-        """Tell of every kind: of those that are served at once, of others as they come."""
-        for row in self:
+        """Tell of every resource once: of those that are served at once, of others when they come first."""
+        for row in list(self._known.values()):
             tell(row)
         self._arrivals.append(tell)
         try:
