@@ -533,7 +533,9 @@ def test_a_strategic_patch_joins_lists_by_their_key(api: Api, root: str, name: s
     api.ok("POST", f"{root}/services", {"metadata": {"name": name}, "spec": {"clusterIP": "None", "ports": ports}})
     patch = {"spec": {"ports": [{"port": 1, "name": "c"}, {"port": 2, "$patch": "delete"}, {"port": 3, "name": "d"}]}}
     found = api.ok("PATCH", f"{root}/services/{name}", patch, STRATEGIC)["spec"]["ports"]
-    assert sorted((each["port"], each["name"]) for each in found) == [(1, "c"), (3, "d")]
+    assert sorted((each["port"], each["name"], each["protocol"]) for each in found) == [
+        (1, "c", "TCP"), (3, "d", "TCP"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

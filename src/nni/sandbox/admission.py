@@ -7,6 +7,7 @@ from nni.sandbox import podrules, schema, schemarules, times
 
 Rule = Callable[[schema.Object], list[schema.Finding]]
 
+_REFILLED = frozenset({"CustomResourceDefinition", "Pod", "Secret", "Service"})
 _FROZEN = ("data", "binaryData", "immutable")
 
 
@@ -14,6 +15,14 @@ def prepare(kind: str, body: schema.Object, now: times.Now) -> schema.Object:
     """Fill the defaults of a new object (its status too)."""
     filler = _FILLERS.get(kind)
     return filler(body, now) if filler else body
+
+
+def refill(kind: str, body: schema.Object, now: times.Now) -> schema.Object:
+    """Fill the defaults that a change of an object has left out; its status is nobody's here."""
+    if kind not in _REFILLED:
+        return body
+    filled = _FILLERS[kind](body, now)
+    return {name: value for name, value in filled.items() if name != "status" or "status" in body}
 
 
 def normalise(kind: str, body: schema.Object) -> schema.Object:

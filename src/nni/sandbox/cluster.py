@@ -80,6 +80,12 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nni-sandbox-"))
     config = options.kubeconfig or folder / "kubeconfig"
     restricted = config.with_name(f"{config.name}.{_RESTRICTED[1]}")
+    if restricted.exists():
+        shutil.rmtree(folder)
+        raise errors.SandboxError(
+            f"{restricted} exists already, where the sandbox would write the kubeconfig of its second user; remove it or "
+            "give another --kubeconfig."
+        )
     try:
         async with launching.Launcher(folder, options.isolation) as launcher:
             exports = _exports(options.exports, folder)

@@ -236,7 +236,8 @@ class Registry:
             owners = {"managedFields": body["metadata"]["managedFields"]} if manner.is_apply else {}
             new = {**current, "status": new.get("status", {}), "metadata": {**current["metadata"], **owners}}
         else:
-            new = self._merged(kind, current, admission.normalise(kind.kind, new))
+            new = admission.refill(kind.kind, admission.normalise(kind.kind, new), self.now)
+            new = self._merged(kind, current, new)
             self._check_rules(kind, new, current)
         new = self._signer.signed(kind, current, new, manner)
         if manner.is_dry or new == current:
