@@ -594,6 +594,15 @@ def test_apply_joins_keyed_lists_of_custom_resources(api: Api, widgets: str, wid
     assert left["spec"]["parts"] == [{"name": "b", "value": "b"}]
 
 
+def test_apply_owns_neither_defaults_nor_what_is_pruned(api: Api, widgets: str, widget: Object) -> None:
+    path = query(f"{widgets}/{widget['metadata']['name']}", fieldManager="one", fieldValidation="Ignore")
+    odd = widget | {"spec": {"size": 1, "weight": 3}}
+    for _ in range(2):
+        made = api.ok("PATCH", path, odd, APPLY)
+        owned_fields = {each["manager"]: each["fieldsV1"] for each in made["metadata"]["managedFields"]}
+        assert (made["spec"], owned_fields) == ({"size": 1, "mode": "plain"}, {"one": {"f:spec": {"f:size": {}}}})
+
+
 def test_apply_wants_to_know_who_applies(api: Api, root: str, name: str) -> None:
     assert api.call("PATCH", f"{root}/configmaps/{name}", settings(name), APPLY).code == 422
 
@@ -735,6 +744,15 @@ def test_a_user_is_told_who_they_are(robot: Api, namespace: str) -> None:
     found = answer.body["status"]["userInfo"]
     assert found["username"] == f"system:serviceaccount:{namespace}:robot"
     assert f"system:serviceaccounts:{namespace}" in found["groups"]
+
+
+def test_a_token_goes_with_its_account(api: Api, kubeconfig: str, root: str, name: str) -> None:
+    path = f"{root}/serviceaccounts/{name}"
+    api.ok("POST", f"{root}/serviceaccounts", {"metadata": {"name": name}})
+    guest = Api(kubeconfig, api.ok("POST", f"{path}/token", {"spec": {"expirationSeconds": 600}})["status"]["token"])
+    assert guest.call("GET", f"{root}/pods").reason == (403, "Forbidden")
+    api.ok("DELETE", path)
+    api.until("/version", lambda _: guest.call("GET", f"{root}/pods").code == 401)
 
 
 def test_a_stranger_is_unauthorized(kubeconfig: str, root: str) -> None:

@@ -83,7 +83,7 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     if restricted.exists():
         shutil.rmtree(folder)
         raise errors.SandboxError(
-            f"{restricted} exists already, where the sandbox would write the kubeconfig of its second user; remove it or "
+            f"{restricted} exists already, where the kubeconfig of the sandbox's second user would go; remove it or "
             "give another --kubeconfig."
         )
     try:
@@ -116,7 +116,7 @@ async def _working(
 ) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
     objects, launcher, agent = ground.objects, ground.launcher, kubelet.Kubelet(ground)
-    tokens = authentication.Tokens(objects.now)
+    tokens = authentication.Tokens(objects)
     pki = certificates.make(objects.now())
     api = server.Server(objects, served, tokens, agent)
     await launcher.ready()

@@ -78,6 +78,20 @@ def created(place: fields.Place, config: schema.Object, new: schema.Object, writ
     return [writer.entry(frozenset(paths), [])] if paths else []
 
 
+def trimmed(place: fields.Place, new: schema.Object, writer: Writer) -> list[_Entry]:
+    """Give ``managedFields`` without what was applied and then pruned: nobody owns what is not there."""
+    before: list[_Entry] = new["metadata"].get("managedFields", [])
+    present = fields.leaves(place, _owned(new, writer.part)).keys()
+    entries = [
+        (entry, fields.decode(entry["fieldsV1"]) & present if writer.is_author(entry) else None) for entry in before
+    ]
+    return [
+        entry if paths is None else writer.entry(frozenset(paths), before)
+        for entry, paths in entries
+        if paths is None or paths
+    ]
+
+
 def applied(
     place: fields.Place, live: schema.Object, config: schema.Object, writer: Writer
 ) -> tuple[schema.Object, list[_Entry]]:

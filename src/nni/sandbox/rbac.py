@@ -24,6 +24,14 @@ class User:
         """Whether no rule holds for them."""
         return MASTERS in self.groups
 
+    @property
+    def account(self) -> tuple[str, str] | None:
+        """Namespace and name of the service account that they are; None for people."""
+        if not self.name.startswith(_SERVICE_ACCOUNT):
+            return None
+        namespace, _, name = self.name.removeprefix(_SERVICE_ACCOUNT).partition(":")
+        return namespace, name
+
 
 @dataclasses.dataclass(frozen=True)
 class Act:

@@ -29,9 +29,11 @@ class Signer:
 
         ``before`` is the state until now, or, for an object that an apply makes, what was applied.
         """
-        is_new = "resourceVersion" not in new["metadata"]
-        if not manner.manager or (manner.is_apply and not is_new):
+        if not manner.manager:
             return new
+        if manner.is_apply and "resourceVersion" in new["metadata"]:
+            owners = ownership.trimmed(self._place(kind), new, self._writer(kind, manner))
+            return {**new, "metadata": metadata_rules.tidy({**new["metadata"], "managedFields": owners})}
         known = [entry for entry in new["metadata"].get("managedFields", []) if entry]
         unsigned = {name: value for name, value in new["metadata"].items() if name != "managedFields"}
         same = {**new, "metadata": metadata_rules.tidy({**unsigned, "managedFields": known})}
