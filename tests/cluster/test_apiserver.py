@@ -674,12 +674,15 @@ def test_a_selector_that_cannot_be_read_is_refused(api: Api, root: str) -> None:
 # --- users --------------------------------------------------------------------------------------------------------
 
 
+TOKEN_REQUEST = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+
+
 @pytest.fixture(scope="module")
 def robot(api: Api, kubeconfig: str, root: str) -> Api:
     """The API as a service account that nobody has granted anything."""
     api.ok("POST", f"{root}/serviceaccounts", {"metadata": {"name": "robot"}})
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-    return Api(kubeconfig, api.ok("POST", f"{root}/serviceaccounts/robot/token", body)["status"]["token"])
+
+    return Api(kubeconfig, api.ok("POST", f"{root}/serviceaccounts/robot/token", TOKEN_REQUEST)["status"]["token"])
 
 
 def review(namespace: str, verb: str) -> Object:
@@ -749,7 +752,7 @@ def test_a_user_is_told_who_they_are(robot: Api, namespace: str) -> None:
 def test_a_token_goes_with_its_account(api: Api, kubeconfig: str, root: str, name: str) -> None:
     path = f"{root}/serviceaccounts/{name}"
     api.ok("POST", f"{root}/serviceaccounts", {"metadata": {"name": name}})
-    guest = Api(kubeconfig, api.ok("POST", f"{path}/token", {"spec": {"expirationSeconds": 600}})["status"]["token"])
+    guest = Api(kubeconfig, api.ok("POST", f"{path}/token", TOKEN_REQUEST)["status"]["token"])
     assert guest.call("GET", f"{root}/pods").reason == (403, "Forbidden")
     api.ok("DELETE", path)
     api.until("/version", lambda _: guest.call("GET", f"{root}/pods").code == 401)
