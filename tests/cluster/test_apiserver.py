@@ -546,6 +546,7 @@ def test_a_strategic_patch_joins_lists_by_their_key(api: Api, root: str, name: s
         ((JSON_PATCH, {"data": {}}), 400),
         ((MERGE, {"metadata": {"resourceVersion": "1"}}), 409),
         ((MERGE, {"metadata": {"name": "other"}}), 400),
+        ((MERGE, {"metadata": {"namespace": "other"}}), 400),
         (("text/plain", {}), 415),
     ],
 )

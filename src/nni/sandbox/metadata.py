@@ -65,6 +65,11 @@ def head(body: schema.Object) -> schema.Object:
     return given
 
 
+def other_namespace() -> status.Refusal:
+    """400: body and path name different namespaces."""
+    return status.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
 class Namer:
     """Makes the metadata of new objects."""
 
@@ -81,9 +86,7 @@ class Namer:
             name = given["generateName"] + "".join(self._random.choices(_SUFFIX, k=5))
         _check_name(kind, name)
         if namespace and given.get("namespace", namespace) != namespace:
-            raise status.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )  # fmt: skip
+            raise other_namespace()
         fresh: schema.Object = {
             **{key: value for key, value in given.items() if key not in ("selfLink", "managedFields", *_KEPT)},
             "name": name,

@@ -84,6 +84,8 @@ class Registry:
         given = metadata_rules.head(config)
         if given.get("managedFields"):
             raise status.bad_request("metadata.managedFields must be nil")
+        if given.get("name", name) != name:
+            raise _other_name(given["name"], name)
         config = {**config, "metadata": {**given, "name": name}}
         self._check_types(kind, config)
         manner = dataclasses.replace(manner, is_apply=True)
@@ -223,9 +225,10 @@ class Registry:
     ) -> schema.Object:  # fmt: skip
         name, given = current["metadata"]["name"], metadata_rules.head(body)
         if given.get("name", name) != name:
-            raise status.bad_request(
-                f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
-            )
+            raise _other_name(given["name"], name)
+        namespace = current["metadata"].get("namespace", "")
+        if given.get("namespace", namespace) != namespace:
+            raise metadata_rules.other_namespace()
         if given.get("resourceVersion") not in (None, "", current["metadata"]["resourceVersion"]):
             raise kind.conflict(
                 name, "the object has been modified; please apply your changes to the latest version and try again"
@@ -270,6 +273,10 @@ def _key(found: schema.Object) -> store.Key:
 
 def _desired(found: schema.Object) -> schema.Object:
     return {key: value for key, value in found.items() if key not in ("metadata", "status")}
+
+
+def _other_name(given: str, name: str) -> status.Refusal:
+    return status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
 def _unsupported(kind: kinds.Kind, media: str) -> status.Refusal:
