@@ -5,7 +5,7 @@ import json
 import pathlib
 
 
-def write(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
+def write(path: pathlib.Path, url: str, authority: bytes, user: str, token: str) -> None:
     """Write the file anew with mode 0600. It is JSON, which is YAML too."""
     content = {
         "apiVersion": "v1",
@@ -16,9 +16,9 @@ def write(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
                 "cluster": {"server": url, "certificate-authority-data": base64.b64encode(authority).decode()},
             }
         ],
-        "users": [{"name": "admin", "user": {"token": token}}],
+        "users": [{"name": user, "user": {"token": token}}],
         "contexts": [
-            {"name": "nni-sandbox", "context": {"cluster": "nni-sandbox", "user": "admin", "namespace": "default"}}
+            {"name": "nni-sandbox", "context": {"cluster": "nni-sandbox", "user": user, "namespace": "default"}}
         ],
         "current-context": "nni-sandbox",
     }
