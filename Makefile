@@ -10,10 +10,10 @@ STAMP := .stamp
 # Pods of the sandbox are processes here: one thread each keeps two cores fair.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow test-cluster check bench clean lock install web
+.PHONY: help demo test test-slow test-cluster check bench bench-search clean lock install web
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '1,2s/^# //p' Makefile
 
 install: $(STAMP)/install web
 
@@ -59,6 +59,10 @@ test-cluster: $(STAMP)/install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+# FULL=1 runs all of it, in parts if need be; benchmarks/search/__main__.py tells how.
+bench-search: install
+	$(BIN)/python -m benchmarks.search
 
 lock: $(STAMP)/install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \

@@ -30,6 +30,9 @@ def _problems(examined: freezing.Examined) -> list[errors.Problem]:
     found = list(examined.problems)
     if examined.tuner is not None:
         found += _placed(registry.problems(examined.tuner.spec, ""), examined.tuner)
+        found += registry.space_problems(examined.tuner.spec, examined.search_space)
+        if examined.has_initial:
+            found += registry.initial_problems(examined.tuner.spec)
     if examined.assessor is not None:
         found += _placed(registry.assessor_problems(examined.assessor.spec, ".name"), examined.assessor)
     return found

@@ -68,6 +68,10 @@ class PlatformUnavailableError(NniError):
     """The platform did not answer, or asks to come back later: the same call may pass."""
 
 
+class PlatformBusyError(PlatformUnavailableError):
+    """The platform is there and cannot do it now: asking again soon may pass."""
+
+
 class VolumeError(NniError, OSError):
     """The volume could not be read or written."""
 

@@ -32,6 +32,11 @@ class TestRandomProcess(contract.TunerContract):
         return tuner_process(directory, "Random", seed=1)
 
 
+class TestAutoProcess(contract.TunerContract):
+    def make(self, directory: Path) -> ports.TunerPort:
+        return tuner_process(directory, "Auto", seed=1)
+
+
 def tuner_process(directory: Path, name: str, **arguments: Any) -> process.TunerProcess:
     return process.TunerProcess(
         tuner=spec.AlgorithmSpec(name=name, class_args=arguments),
@@ -147,7 +152,8 @@ async def test_an_exception_is_one_sentence_and_the_traceback_is_in_the_log(
     async with opened(tuner_process(tmp_path, "Random")) as tuner:
         for _ in range(2):
             with pytest.raises(
-                errors.TunerError, match=r"^The tuner Random failed: ValueError: it's broken \(see /.*\)$"
+                errors.TunerError,
+                match=r"^The tuner Random failed: ValueError: it's broken in suggest, /.*/replaced.py:3 \(see /.*\)$",
             ):
                 await tuner.ask([0])
     assert "Traceback" in log_of(tmp_path)
@@ -235,3 +241,41 @@ async def test_many_outcomes_in_one_call(tmp_path: Path) -> None:
         assert len(answers) == 5_000
         await tuner.tell([contract.outcome(number, one, 0.5) for number, one in enumerate(answers)])
         assert list(await tuner.ask([4_999])) == [answers[4_999]]
+
+
+async def test_the_first_ids_get_what_the_user_knows_to_be_good(tmp_path: Path) -> None:
+    first: list[dict[str, Any]] = [{"lr": 0.5, "layers": 3, "act": "relu"}, {"lr": 0.01, "layers": 8, "act": None}]
+    chosen = spec.AlgorithmSpec(name="Auto", class_args={"seed": 1})
+    made = process.TunerProcess(
+        tuner=chosen, search_space=contract.SEARCH_SPACE, log=tmp_path / "tuner.log", first=first
+    )
+    async with opened(made) as tuner:
+        answers = await tuner.ask([0, 1, 2])
+        assert list(answers[:2]) == first
+        assert answers[2] not in first
+        await tuner.tell([contract.outcome(0, first[0], 0.1)])
+        assert list(await tuner.ask([1])) == [first[1]]
+
+
+@pytest.mark.parametrize("name", ["Auto", "TPE", "Anneal", "GridSearch"])
+async def test_another_search_space_is_searched_with_what_is_known(name: str, tmp_path: Path) -> None:
+    async with opened(tuner_process(tmp_path, name)) as tuner:
+        for number in range(12):
+            (parameters,) = await tuner.ask([number])
+            await tuner.tell([contract.outcome(number, parameters, abs(parameters["lr"] - 0.5))])
+        await tuner.update({"lr": {"_type": "loguniform", "_value": [0.001, 1.0]}})
+        assert [set(one) for one in await tuner.ask([50, 51])] == [{"lr"}] * 2
+
+
+@pytest.mark.parametrize("name", ["Auto", "TPE", "Random", "GridSearch"])
+async def test_trials_that_run_from_before_a_restart_are_not_proposed_again(name: str, tmp_path: Path) -> None:
+    made = process.TunerProcess(
+        tuner=spec.AlgorithmSpec(name=name),
+        search_space={"x": {"_type": "choice", "_value": [1, 2, 3, 4]}},
+        log=tmp_path / "tuner.log",
+        running={5: {"x": 2}, 6: {"x": 3}},
+    )
+    async with opened(made) as tuner:
+        assert list(await tuner.ask([5])) == [{"x": 2}]
+        assert sorted(one["x"] for one in await tuner.ask([7, 8, 9])) == [1, 4]
+        await tuner.tell([contract.outcome(5, {"x": 2}, 0.5), contract.outcome(6, {"x": 3}, None)])

@@ -43,6 +43,17 @@ signal.pause()
 """
 
 
+FADING = """\
+import threading
+import nni
+x = nni.get_next_parameter()["x"]
+for step in range(200 if x > 1 else 5):
+    nni.report_intermediate_result(-x)
+    threading.Event().wait(0.05 if x > 1 else 0)
+nni.report_final_result(-x)
+"""
+
+
 @pytest.mark.parametrize("platform", ["local", "kubeflow"])
 def test_trials_run_report_and_succeed(
     make: Callable[..., Experiment], free_port: int, platform: str, capsys: pytest.CaptureFixture[str]
@@ -237,3 +248,56 @@ def test_a_whole_configuration_object_runs(cluster: Sandbox, free_port: int, tmp
         assert experiment.run(free_port) is True
     finally:
         experiment.stop()
+
+
+def test_a_trial_without_promise_is_stopped_early_and_the_experiment_ends_when_the_tuner_has_no_more(
+    make: Callable[..., Experiment], free_port: int
+) -> None:
+    experiment = make(
+        FADING,
+        "local",
+        search_space={"x": {"_type": "choice", "_value": [0.3, 0.2, 0.1, 2.0]}},
+        trial_concurrency=1,
+    )
+    experiment.config.tuner.name = "GridSearch"
+    experiment.config.tuner.class_args = {"optimize_mode": "maximize"}
+    experiment.config.assessor.name = "Medianstop"
+    assert experiment.run(free_port)
+    trials = experiment.list_trial_jobs()
+    assert [trial.status for trial in trials] == ["SUCCEEDED"] * 3 + ["EARLY_STOPPED"]
+    status = experiment._connected.get(f"trial-jobs/{trials[3].trialJobId}")
+    assert status["reason"]["sentence"].startswith("It was stopped by the assessor Medianstop after ")
+    assert status["intermediateCount"] < 200
+    front = experiment._connected.get("pareto-front")
+    assert [one["parameter"] for one in front] == [{"x": 0.1}]
+
+
+def test_where_no_tuner_is_named_it_is_auto(make: Callable[..., Experiment], free_port: int) -> None:
+    experiment = make(GOOD, "local", max_trial_number=8)
+    experiment.config.tuner.name = None
+    assert experiment.run(free_port)
+    assert experiment.get_experiment_profile()["params"]["tuner"] == {"name": "Auto", "classArgs": {}}
+    assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 8
+
+
+def test_a_tuner_of_ones_own_runs_and_its_crash_is_one_sentence(
+    make: Callable[..., Experiment], free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from nni.tuner import Tuner\n\n\nclass Mine(Tuner):\n    count = 0\n\n"
+        "    def update_search_space(self, search_space):\n        self.names = list(search_space)\n\n"
+        "    def generate_parameters(self, parameter_id, **kwargs):\n        self.count += 1\n"
+        "        return {name: 1 / (4 - self.count) for name in self.names}\n\n"
+        "    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):\n        pass\n"
+    )
+    experiment = make(GOOD, "local", trial_concurrency=1, max_trial_number=8)
+    experiment.config.tuner.name = None
+    experiment.config.tuner.class_name = "mine.Mine"
+    experiment.config.tuner.code_directory = tmp_path
+    assert not experiment.run(free_port)
+    status = experiment._connected.get("check-status")
+    assert status["status"] == "ERROR"
+    (sentence,) = status["errors"]
+    assert "The tuner mine.Mine failed: ZeroDivisionError: division by zero in " in sentence
+    assert "mine.py:12" in sentence
+    assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 3

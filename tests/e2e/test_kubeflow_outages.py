@@ -122,4 +122,5 @@ async def test_stopping_takes_no_time(world: World, wanted: list[faults.Fault]) 
         with world.sandbox.faults(*wanted, faults.DroppedWatch(count=2)):
             began = time.monotonic()
             await jobs.close()
-            assert time.monotonic() - began < 5
+            # A second, and a busy machine's patience.
+            assert time.monotonic() - began < 2

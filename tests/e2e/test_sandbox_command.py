@@ -286,6 +286,18 @@ def test_a_wrong_option_is_told_in_one_sentence(arguments: list[str], sentence: 
     assert (found.returncode, found.stdout, found.stderr) == (2, "", f"nnictl sandbox: {sentence}\n")
 
 
+def test_the_file_of_another_is_not_taken_for_the_second_kubeconfig(tmp_path: pathlib.Path) -> None:
+    theirs = tmp_path / "config.nni-user"
+    theirs.write_text("theirs")
+    found = run("--kubeconfig", str(tmp_path / "config"), "--", "true")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == (
+        f"nnictl sandbox: --kubeconfig {tmp_path}/config: {theirs} exists already, where the kubeconfig of the sandbox's "
+        "second user would go; remove it or give another --kubeconfig.\n"
+    )
+    assert theirs.read_text() == "theirs"
+
+
 def test_each_mistake_in_a_file_is_a_sentence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "faults.yaml").write_text(
         "- {kind: ApiLatency, latncy: 2}\n"

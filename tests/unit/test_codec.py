@@ -91,7 +91,7 @@ def test_no_event_and_no_action_is_forgotten_in_the_unions() -> None:
     defined = {
         kind for _, kind in inspect.getmembers(event, dataclasses.is_dataclass) if kind.__module__ == event.__name__
     }
-    assert defined - set(EVENTS) - set(ACTIONS) == {event.Proposal}
+    assert defined - set(EVENTS) - set(ACTIONS) == {event.Proposal, event.ResultImported}
 
 
 def test_parameters_are_kept_once() -> None:

@@ -83,7 +83,6 @@ def test_mistakes_are_named_before_anything_happens(home: Path, free_port: int) 
 
     assert [problem.path for problem in raised.value.problems] == [
         "trial_concurrency",
-        "tuner",
         "search_space",
         "trial_command",
     ]

@@ -120,7 +120,7 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
     ({"search_space": {}}, ["search_space: is empty; add a parameter at least"]),
     ({"search_space": 5}, ["search_space: 5 is not a mapping of names to search spaces"]),
     # The tuner.
-    ({"tuner": UNSET}, ["tuner: is not set; write the name of one, such as 'TPE', in tuner.name"]),
+    ({"tuner": UNSET}, []),
     ({"tuner": "TPE"}, ["tuner: 'TPE' is not an AlgorithmConfig, or a mapping with its fields"]),
     ({"tuner.name": "TPEE"}, ["tuner.name: there is no tuner 'TPEE'; did you mean 'TPE'?"]),
     ({"tuner.name": 5}, ["tuner.name: 5 is not text"]),

@@ -133,7 +133,9 @@ def test_an_ended_trial_is_told_and_its_place_filled_in_one_step() -> None:
 
     actions = story.observes("aaaaa", model.JobPhase.SUCCEEDED, ended_at=1001.0)
 
-    outcome = model.Outcome(parameter_id=0, parameters={"x": 0}, value=0.5, metric="0.5", succeeded=True)
+    outcome = model.Outcome(
+        parameter_id=0, parameters={"x": 0}, value=0.5, metric="0.5", succeeded=True, trial=model.TrialId("aaaaa")
+    )
     assert actions == (event.Tell(outcomes={model.TrialId("aaaaa"): outcome}), event.Ask(parameter_ids=(2,)))
     assert story.trial("aaaaa").status is model.TrialStatus.SUCCEEDED
     assert story.trial("aaaaa").ended_at == 1001.0
@@ -389,7 +391,7 @@ def test_a_replay_gives_the_same_state_and_begins_again_what_was_on_its_way() ->
 
     folding.fold(again, event.Started(), 2000.0)
 
-    assert kinds(plan(again)) == ["Remove", "Submit"]
+    assert kinds(plan(again)) == ["Tell", "Remove", "Submit"]
 
 
 def test_changes_come_latest_first_and_end_at_the_revision_that_was_asked() -> None:
@@ -629,3 +631,115 @@ def test_failed_jobs_stay_if_asked_for() -> None:
     (clean_up,) = story.happens(event.StopRequested(by="a test"))
 
     assert clean_up == event.CleanUp(keep=(key("aaaaa"),))
+
+
+MEDIANSTOP = spec.AlgorithmSpec(name="Medianstop")
+
+
+def test_new_intermediate_results_are_put_to_the_assessor_once() -> None:
+    story = Story(assessor=MEDIANSTOP).running("aaaaa", "bbbbb")
+
+    first = story.reports("aaaaa", step("0.1", 1), step("0.2", 2))
+    second = story.reports("aaaaa", step("0.1", 1), step("0.2", 2), step('{"default": 0.3}', 3))
+
+    assert first == (event.Assess(attempt=key("aaaaa"), start=0, values=("0.1", "0.2")),)
+    assert second == (event.Assess(attempt=key("aaaaa"), start=2, values=('{"default": 0.3}',)),)
+
+
+def test_without_an_assessor_nothing_is_assessed() -> None:
+    story = Story().running("aaaaa", "bbbbb")
+
+    assert story.reports("aaaaa", step("0.1", 1)) == ()
+
+
+def test_what_the_assessor_rejects_is_stopped_and_the_tuner_gets_the_last_value() -> None:
+    story = Story(assessor=MEDIANSTOP, max_trial_number=2).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", step("0.1", 1), step("0.2", 2), step("NaN", 3))
+
+    actions = story.happens(event.Rejected(attempt=key("aaaaa"), results=3))
+    assert actions == (event.Remove(attempt=key("aaaaa"), ending=model.TrialStatus.EARLY_STOPPED),)
+
+    story.happens(event.JobRemoved(attempt=key("aaaaa")))
+    told = story.happens(event.Harvested(attempt=key("aaaaa")))
+    assert isinstance(told[0], event.Tell)
+    outcome = told[0].outcomes[model.TrialId("aaaaa")]
+    assert (outcome.value, outcome.metric, outcome.succeeded, outcome.is_whole) == (0.2, "0.2", True, False)
+    reason = story.trial("aaaaa").reason
+    assert reason is not None
+    assert reason.sentence == "It was stopped by the assessor Medianstop after 3 intermediate results."
+    assert story.state.best is None
+
+
+def test_an_opinion_of_a_trial_that_is_over_changes_nothing() -> None:
+    story = Story(assessor=MEDIANSTOP).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", step("0.1", 1), final("0.5", 2), ends=0)
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+
+    assert story.happens(event.Rejected(attempt=key("aaaaa"), results=1)) == ()
+    assert story.trial("aaaaa").status is model.TrialStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("optimize", "metric", "value", "maximize"),
+    [
+        ({"accuracy": "maximize", "latency": "minimize"}, '{"accuracy": 0.9, "latency": 3}', 0.9, True),
+        ({"latency": "minimize", "default": "maximize"}, '{"default": 0.8, "latency": 3}', 0.8, True),
+        ({"latency": "minimize", "accuracy": "maximize"}, '{"accuracy": 0.9, "latency": 3}', 3.0, False),
+    ],
+)
+def test_of_several_objectives_trials_are_compared_by_default_or_the_first(
+    *, optimize: typing.Any, metric: str, value: float, maximize: bool
+) -> None:
+    story = Story(tuner=spec.AlgorithmSpec(name="NSGA-II", class_args={"optimize": optimize})).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", final(metric), ends=0)
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+
+    assert story.trial("aaaaa").final_value == value
+    assert story.state.spec.maximize is maximize
+    assert story.state.best == "aaaaa"
+
+
+def test_after_a_restart_the_new_tuner_is_told_everything_and_a_mended_one_goes_on() -> None:
+    story = Story(max_trial_number=None).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", final("0.5"), ends=0)
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+    story.happens(event.TunerFailed(message="It broke."))
+    assert story.status() is model.ExperimentStatus.ERROR
+
+    actions = story.starts()
+
+    assert story.status() is model.ExperimentStatus.RUNNING
+    assert kinds(actions) == ["Tell", "Ask"]
+
+
+def test_another_search_space_is_given_to_the_tuner_before_it_is_asked_again() -> None:
+    story = Story(trial_concurrency=1, max_trial_number=None)
+    story.starts()
+    story.proposes(asked=1)
+    assert story.status() is model.ExperimentStatus.DONE
+
+    other = {"x": {"_type": "uniform", "_value": [0, 9]}}
+    actions = story.happens(event.SearchSpaceChanged(search_space=other))
+
+    assert kinds(actions) == ["Update", "Ask"]
+    assert story.state.spec.search_space == story.state.spec.canonical["searchSpace"] == other
+
+
+def test_imported_results_are_told_to_the_tuner_and_again_to_the_next_one() -> None:
+    story = Story()
+    story.starts()
+    results = (
+        event.ResultImported(parameters={"x": 0.5}, metric='{"default": 0.7}'),
+        event.ResultImported(parameters={"x": 0.1}, metric="NaN"),
+    )
+
+    (tell,) = story.happens(event.ResultsImported(results=results))
+
+    assert isinstance(tell, event.Tell)
+    told = [(one.parameter_id, one.parameters, one.value, one.succeeded) for one in tell.outcomes.values()]
+    assert told == [(-1, {"x": 0.5}, 0.7, True), (-2, {"x": 0.1}, None, False)]
+    assert story.happens(event.TunerTold(trials=tuple(tell.outcomes))) == ()
+    assert story.state.counts[model.TrialStatus.SUCCEEDED] == 0
+
+    again = story.starts()
+    assert again[0] == tell

@@ -15,7 +15,7 @@ from nni.core import model, space, spec
 from nni.testing import tuner as scripted
 from nni.tuners import algorithm, points, registry
 
-BOTH = ["TPE", "Random"]
+DRAWING = ["Auto", "TPE", "Random", "Anneal", "Evolution", "QMC", "NSGA-II", "GP"]
 
 
 def one_of(*options: Any) -> Mapping[str, Any]:
@@ -60,7 +60,7 @@ def all_points(tuner: algorithm.Algorithm) -> list[model.Parameters]:
             return found
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 @pytest.mark.parametrize(
     ("kind", "values", "of_type", "bounds", "median"),
     [
@@ -88,25 +88,25 @@ def test_where_the_values_of_a_type_lie(
     assert statistics.quantiles(found, n=10)[3] < median < statistics.quantiles(found, n=10)[5]
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_both_ends_of_an_integer_range_are_drawn_and_the_upper_bound_is_not(name: str) -> None:
     assert set(drawn(name, one("randint", 3, 7), 4)) == {3, 4, 5, 6}
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_choice_keeps_the_type_of_its_options(name: str) -> None:
     options: list[Any] = [1, 1.5, True, None, "it's", [1, {"a": 2}], {"b": []}, "1"]
     found = drawn(name, {"x": one_of(*options)}, 8)
     assert sorted(map(json.dumps, found)) == sorted(map(json.dumps, options))
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_grid_between_bounds_that_are_not_on_it_ends_in_the_bounds(name: str) -> None:
     found = drawn(name, one("quniform", 0.5, 3.6, 1.0), 5)
     assert sorted(found) == [0.5, 1.0, 2.0, 3.0, 3.6]
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_finite_space_is_exhausted_point_by_point(name: str) -> None:
     search_space = {"a": one_of(*range(5)), "b": {"_type": "randint", "_value": [0, 4]}, **one("quniform", 0, 1, 0.5)}
     tuner = make(name, search_space, seed=1)
@@ -118,7 +118,7 @@ def test_a_finite_space_is_exhausted_point_by_point(name: str) -> None:
             tuner.suggest(99)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_nested_space_is_exhausted_too(name: str) -> None:
     found = all_points(make(name, NESTED, seed=1))
     assert Counter(point["net"]["_name"] for point in found) == {"dense": 8, "none": 2, "conv": 6}
@@ -126,12 +126,12 @@ def test_a_nested_space_is_exhausted_too(name: str) -> None:
     assert {json.dumps(point["net"]) for point in found if point["net"]["_name"] == "none"} == {'{"_name": "none"}'}
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_options_that_are_equal_are_one_point(name: str) -> None:
     assert all_points(make(name, {"x": one_of(1, 1, 2)}, seed=1)) in ([{"x": 1}, {"x": 2}], [{"x": 2}, {"x": 1}])
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_branch_without_parameters_may_come_again_beside_one_that_never_ends(name: str) -> None:
     endless = {"_name": "some", "x": {"_type": "uniform", "_value": [0, 1]}}
     tuner = make(name, {"net": {"_type": "choice", "_value": [{"_name": "none"}, endless]}}, seed=1)
@@ -139,7 +139,7 @@ def test_a_branch_without_parameters_may_come_again_beside_one_that_never_ends(n
     assert set(found) == {"none", "some"}
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
     def story(seed: int) -> list[model.Parameters]:
         tuner = make(name, scripted.SEARCH_SPACE, seed=seed)
@@ -155,7 +155,7 @@ def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
     assert story(4) != story(5)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", DRAWING)
 def test_what_was_tried_before_a_restart_is_not_proposed_again(name: str) -> None:
     tuner = make(name, {"x": one_of(*range(6))}, seed=1)
     for number in (0, 3, 5):
@@ -164,7 +164,8 @@ def test_what_was_tried_before_a_restart_is_not_proposed_again(name: str) -> Non
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("minimize", 1), ("maximize", -1)])
-def test_tpe_finds_what_is_good(mode: str, sign: int) -> None:
+@pytest.mark.parametrize("learning", ["Auto", "TPE", "Anneal", "GP"])
+def test_what_is_good_is_found(mode: str, sign: int, learning: str) -> None:
     search_space = {"x": {"_type": "uniform", "_value": [-10, 10]}, "c": one_of("bad", "good", "ugly")}
 
     def loss(point: model.Parameters) -> float:
@@ -173,17 +174,18 @@ def test_tpe_finds_what_is_good(mode: str, sign: int) -> None:
     def best(name: str) -> float:
         tuner = make(name, search_space, seed=1, optimize_mode=mode)
         losses = []
-        for number in range(100):
+        for number in range(80):
             point = tuner.suggest(number)
             losses.append(loss(point))
             tuner.learn(scripted.outcome(number, point, sign * losses[-1]))
         return statistics.median(losses[-30:])
 
-    assert best("TPE") < best("Random") / 5
+    assert best(learning) < best("Random") / 5
 
 
-def test_tpe_learns_from_trials_of_before_a_restart() -> None:
-    tuner = make("TPE", one("uniform", 0, 1), seed=1)
+@pytest.mark.parametrize("name", ["Auto", "TPE", "Anneal", "GP"])
+def test_trials_of_before_a_restart_are_learnt_from(name: str) -> None:
+    tuner = make(name, one("uniform", 0, 1), seed=1)
     for number in range(40):
         point = {"x": number / 40}
         tuner.learn(scripted.outcome(number, point, abs(point["x"] - 0.2)))
@@ -191,19 +193,21 @@ def test_tpe_learns_from_trials_of_before_a_restart() -> None:
     assert statistics.median(abs(x - 0.2) for x in after) < 0.1
 
 
-def test_tpe_passes_over_what_is_not_of_its_space() -> None:
-    tuner = make("TPE", one("loguniform", 0.1, 1), seed=1)
+@pytest.mark.parametrize("name", DRAWING)
+def test_what_is_not_of_the_space_is_passed_over(name: str) -> None:
+    tuner = make(name, one("loguniform", 0.1, 1), seed=1)
     strange: list[dict[str, Any]] = [{}, {"x": -1}, {"x": 5}, {"x": "a"}, {"x": True}, {"x": None}, {"y": 0.5}]
     for number, point in enumerate(strange):
         tuner.learn(scripted.outcome(number, point, 0.1))
     assert 0.1 <= tuner.suggest(99)["x"] <= 1
 
 
-def test_tpe_takes_ten_thousand_outcomes_in_linear_time() -> None:
+@pytest.mark.parametrize("name", ["Auto", "TPE", "ASHA"])
+def test_ten_thousand_outcomes_are_taken_in_linear_time(name: str) -> None:
     """In quadratic time the second half would take three times as long as the first."""
     draws = make("Random", scripted.SEARCH_SPACE, seed=1)
     outcomes = [scripted.outcome(number, draws.suggest(number), 0.5) for number in range(10_000)]
-    tuner = make("TPE", scripted.SEARCH_SPACE, seed=1)
+    tuner = make(name, scripted.SEARCH_SPACE, seed=1)
     seconds = []
     for half in (outcomes[:5_000], outcomes[5_000:]):
         before = time.process_time()

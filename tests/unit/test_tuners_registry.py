@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nni import errors
-from nni.core import spec
+from nni.core import space, spec
 from nni.tuners import registry
 
 
@@ -17,9 +17,25 @@ def mistakes(name: str | None, **arguments: Any) -> list[tuple[str, str]]:
     return [(one.path, one.message) for one in found]
 
 
+ALL = (
+    "use 'Auto', 'TPE', 'Random', 'GridSearch', 'Anneal', 'Evolution', 'Batch', 'GP', 'CMA-ES', 'QMC', 'NSGA-II', "
+    "'Hyperband', 'ASHA' or 'PBT'"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
+        ("auto", {"seed": 3}),
+        ("GridSearch", {"optimize_mode": "maximize"}),
+        ("Evolution", {"population_size": 8}),
+        ("BatchTuner", {}),
+        ("GPTuner", {}),
+        ("cma-es", {}),
+        ("NSGA-II", {"optimize": {"accuracy": "maximize", "latency": "minimize"}, "population_size": 10}),
+        ("Hyperband", {"R": 60, "eta": 3, "exec_mode": "parallelism"}),
+        ("ASHA", {"min_budget": 1, "max_budget": 27, "eta": 3}),
+        ("PBT", {"all_checkpoint_dir": "/shared/pbt", "factor": 0.3, "fraction": 1}),
         ("TPE", {}),
         ("tpe", {"optimize_mode": "maximize", "seed": 0}),
         ("TPE", {"seed": None, "tpe_args": None}),
@@ -36,12 +52,20 @@ def test_right_choices(name: str, arguments: Mapping[str, Any]) -> None:
     ("name", "sentence"),
     [
         ("TEP", "there is no tuner 'TEP'; did you mean 'TPE'?"),
-        ("Grid", "there is no tuner 'Grid'; use 'TPE' or 'Random'"),
-        ("gridsearch", "the tuner 'GridSearch' is not in this release; use 'TPE' or 'Random'"),
-        ("Anneal", "the tuner 'Anneal' is not in this release; use 'TPE' or 'Random'"),
-        ("SMAC", "the tuner 'SMAC' is not carried over from NNI; use 'TPE' or 'Random'"),
-        ("PPOTuner", "the tuner 'PPOTuner' is not carried over from NNI; use 'TPE' or 'Random'"),
-        (None, "is not set; use 'TPE' or 'Random'"),
+        ("Grid", f"there is no tuner 'Grid'; {ALL}"),
+        ("BOHB", "the tuner 'BOHB' is not carried over from NNI; use 'ASHA' for budgets, 'Auto' for its model"),
+        ("smac", "the tuner 'SMAC' is not carried over from NNI; use 'Auto'"),
+        ("Metis", "the tuner 'Metis' is not carried over from NNI; use 'Auto'"),
+        ("DNGOTuner", "the tuner 'DNGOTuner' is not carried over from NNI; use 'Auto'"),
+        (
+            "PPOTuner",
+            "the tuner 'PPOTuner' is not carried over from NNI; use 'Evolution' over a search space of architectures",
+        ),
+        (
+            "NetworkMorphism",
+            "the tuner 'NetworkMorphism' is not carried over from NNI; use 'Auto' over a search space of architectures",
+        ),
+        (None, f"is not set; {ALL}"),
     ],
 )
 def test_names_that_are_no_tuner(name: str | None, sentence: str) -> None:
@@ -51,7 +75,11 @@ def test_names_that_are_no_tuner(name: str | None, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "path", "sentence"),
     [
-        ({"optimise_mode": "x"}, "optimise_mode", "is not an argument of TPE; there are optimize_mode, seed, tpe_args"),
+        (
+            {"optimise_mode": "x"},
+            "optimise_mode",
+            "is not an argument of TPE; there are optimize_mode, seed, tpe_args, optimize",
+        ),
         ({"optimize_mode": "max"}, "optimize_mode", "must be 'minimize' or 'maximize', not 'max'"),
         ({"optimize_mode": None}, "optimize_mode", "must be 'minimize' or 'maximize', not None"),
         ({"seed": -1}, "seed", "must be an integer from 0 to 4294967295 or null, not -1"),
@@ -106,14 +134,75 @@ def test_all_mistakes_come_together() -> None:
     ]
 
 
-def test_a_tuner_of_ones_own() -> None:
-    own = spec.AlgorithmSpec(class_name="mine.Tuner", code_directory="/code")
-    assert [tuple(one) for one in registry.problems(own, "tuner")] == [
+@pytest.mark.parametrize(
+    ("name", "arguments", "path", "sentence"),
+    [
+        ("PBT", {}, "all_checkpoint_dir", "is not set; it must be a text"),
+        ("PBT", {"all_checkpoint_dir": "/x", "fraction": 2}, "fraction", "must be a number from 0 to 1, not 2"),
+        ("NSGA-II", {"optimize": {"a": "up"}}, "optimize.a", "must be 'minimize' or 'maximize', not 'up'"),
         (
-            "tuner.class_name",
-            "tuners of one's own are not in this release; use a built-in one: 'TPE' or 'Random'",
-        )
-    ]
+            "Hyperband",
+            {"exec_mode": "serial"},
+            "exec_mode",
+            "'serial' has no counterpart in this tuner; leave it out; brackets overlap, so that no node waits",
+        ),
+    ],
+)
+def test_wrong_arguments_of_other_tuners(*, name: str, arguments: Mapping[str, Any], path: str, sentence: str) -> None:
+    assert mistakes(name, **arguments) == [(f"tuner.class_args.{path}", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "values", "refused"),
+    [
+        ("CMA-ES", "uniform", [0, 1], None),
+        ("CMA-ES", "choice", [1, 2], "has the choice 'x', and CMA-ES takes numbers alone; use 'Auto', or take the "),
+        ("Batch", "choice", [{"a": 1}, {"a": 2}], None),
+        ("Batch", "choice", [{"a": 1}, 2], "has an option that is not a mapping; with Batch each option is the whole"),
+        ("Batch", "uniform", [0, 1], "is not one choice; with Batch it is a single choice whose options are the "),
+    ],
+)
+def test_what_a_tuner_cannot_do_is_said_before(name: str, kind: str, values: list[Any], refused: str | None) -> None:
+    described = space.parse({"x": {"_type": kind, "_value": values}})
+    found = registry.space_problems(spec.AlgorithmSpec(name=name), described)
+    if refused is None:
+        assert found == []
+    else:
+        assert [(one.path, one.message[: len(refused)]) for one in found] == [("search_space", refused)]
+
+
+def test_a_tuner_of_ones_own_is_not_looked_at_before_it_runs() -> None:
+    own = spec.AlgorithmSpec(class_name="mine.Tuner", code_directory="/code", class_args={"any": 1})
+    assert registry.problems(own, "tuner") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "found"),
+    [
+        ("Medianstop", {"optimize_mode": "maximize", "start_step": 3}, []),
+        ("curvefitting", {"epoch_num": 20, "start_step": 6, "threshold": 0.95, "gap": 1}, []),
+        ("Percentile", {"percentile": 25}, []),
+        ("ASHA", {}, []),
+        (
+            "Median",
+            {},
+            [
+                (
+                    "assessor.name",
+                    "there is no assessor 'Median'; did you mean 'Medianstop'?",
+                )
+            ],
+        ),
+        (
+            "Medianstop",
+            {"start": 3},
+            [("assessor.class_args.start", "is not an argument of Medianstop; there are optimize_mode, start_step")],
+        ),
+    ],
+)
+def test_assessors(name: str, arguments: Mapping[str, Any], found: list[tuple[str, str]]) -> None:
+    chosen = spec.AlgorithmSpec(name=name, class_args=arguments)
+    assert [(one.path, one.message) for one in registry.assessor_problems(chosen, "assessor")] == found
 
 
 def test_defaults_are_filled_in() -> None:
@@ -124,6 +213,7 @@ def test_defaults_are_filled_in() -> None:
         "optimize_mode": "minimize",
         "seed": 7,
         "tpe_args": {"n_startup_jobs": 3, "n_ei_candidates": 24, "constant_liar_type": "worst"},
+        "optimize": None,
     }
     with pytest.raises(errors.ConfigError, match=r"tuner\.class_args\.seed: must be"):
         registry.arguments_of(spec.AlgorithmSpec(name="tpe", class_args={"seed": -1}))

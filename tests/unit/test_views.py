@@ -158,6 +158,7 @@ def test_limits_that_can_be_asked_for(
     update_type: str, params: dict[str, Any], expected: tuple[int, int | None, int | None]
 ) -> None:
     change = limits.parse(update_type, {"params": params}, CURRENT)
+    assert isinstance(change, event.LimitsChanged)
     assert (change.trial_concurrency, change.max_trial_number, change.max_experiment_seconds) == expected
 
 
@@ -179,10 +180,27 @@ def test_limits_that_can_be_asked_for(
             {"params": {"maxExperimentDuration": "0s"}},
             "Duration: '0s' is not a duration above zero",
         ),
-        ("SEARCH_SPACE", {"params": {}}, "SEARCH_SPACE cannot be changed"),
-        (None, {"params": {}}, "TRIAL_CONCURRENCY, MAX_TRIAL_NUM and MAX_EXEC_DURATION can"),
+        ("SEARCH_SPACE", {"params": {}}, "params.searchSpace: None is not a mapping"),
+        ("CONCURRENCY", {"params": {}}, "CONCURRENCY cannot be changed"),
+        (None, {"params": {}}, "MAX_TRIAL_NUM, MAX_EXEC_DURATION and SEARCH_SPACE can"),
     ],
 )
 def test_limits_that_cannot(update_type: str | None, profile: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         limits.parse(update_type, profile, CURRENT)
+
+
+def test_results_to_import_are_read_as_they_are_exported_too() -> None:
+    found = limits.parse_import(
+        [{"parameter": {"x": 1}, "value": 0.5}, {"parameter": {"x": 2}, "value": '{"default": 1}', "trialJobId": "a"}]
+    )
+    assert [(one.parameters, one.metric) for one in found.results] == [({"x": 1}, "0.5"), ({"x": 2}, '{"default": 1}')]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [({}, "is not a list"), ([{"parameter": 3, "value": 1}], "at place 0"), ([{"parameter": {}}], "at place 0")],
+)
+def test_results_that_cannot_be_imported(data: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        limits.parse_import(data)

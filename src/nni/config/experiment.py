@@ -31,6 +31,8 @@ class ExperimentConfig(base.Config):
     """JSON or YAML; not read when ``search_space`` is set."""
     search_space: Any = None
     """``{name: {"_type": ..., "_value": [...]}}``; see ``nni.core.space``."""
+    initial_parameters: list[Any] | None = None
+    """Parameters known to be good: tried first, each as a trial gets it."""
     trial_command: str | None = None
     """What a trial runs, by ``sh -c``, exactly as written."""
     trial_code_directory: base.AnyPath = "."
@@ -59,7 +61,7 @@ class ExperimentConfig(base.Config):
     tuner: algorithm.AlgorithmConfig = dataclasses.field(default_factory=algorithm.placeholder, metadata=_ALGORITHM)
     assessor: algorithm.AlgorithmConfig = dataclasses.field(default_factory=algorithm.placeholder, metadata=_ALGORITHM)
     advisor: algorithm.AlgorithmConfig = dataclasses.field(default_factory=algorithm.placeholder, metadata=_ALGORITHM)
-    """Deprecated in NNI; read as ``tuner``."""
+    """Deprecated in NNI; read as ``tuner``. Where neither is set the tuner is Auto."""
     # Any, so that a type checker lets users set the fields of the platform that they have chosen by its name.
     training_service: Any = dataclasses.field(default=None, metadata={"make": service.make})
     """``KubeflowConfig`` or ``LocalConfig``."""
@@ -122,6 +124,8 @@ class ExperimentConfig(base.Config):
         self.log_level = self.log_level or ("debug" if self.debug else "info")
         if self.advisor.is_set and not self.tuner.is_set:
             self.tuner, self.advisor = self.advisor, algorithm.placeholder()
+        if not self.tuner.is_set:
+            self.tuner = algorithm.AlgorithmConfig(name=freezing.DEFAULT_TUNER, class_args={})
         if isinstance(self.training_service, service.TrainingServiceConfig):
             self._complete(self.training_service)
 

@@ -10,10 +10,13 @@ from typing import Any
 from nni import errors
 from nni.config import algorithm, base, files, platform
 from nni.config.view import View, join
-from nni.core import nearest, plain, space, spec, units
+from nni.core import dimension, nearest, plain, space, spec, units
 
 if typing.TYPE_CHECKING:
     from nni.config.experiment import ExperimentConfig
+
+DEFAULT_TUNER = "Auto"
+"""Takes every search space, so that nobody needs to know the others' names."""
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 _CLASS_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -44,6 +47,10 @@ class Examined:
     tuner: Chosen | None
     """None when there are problems in it, or it is not set; the same holds for the assessor."""
     assessor: Chosen | None
+    search_space: "dimension.Space | None" = None
+    """None when there are mistakes in it, or a tuner of the user's own reads it."""
+    has_initial: bool = False
+    """Whether there are initial parameters."""
 
 
 def freeze(config: "ExperimentConfig") -> spec.ExperimentSpec:
@@ -73,10 +80,14 @@ def examine(config: "ExperimentConfig") -> Examined:
     advisor = _algorithm(top, "advisor")
     if tuner is not None and advisor is not None:
         top.wrong("advisor", "an advisor takes the tuner's place; keep one of the two")
+    if advisor is not None and advisor.spec.class_name is not None:
+        sentence = "an advisor of one's own cannot be run; derive a tuner from nni.tuner.Tuner and name it in tuner"
+        top.wrong("advisor", sentence)
     tuner = tuner or advisor
     if tuner is None and not any(_is_set(top, name) for name in ("tuner", "advisor")):
-        top.wrong("tuner", "is not set; write the name of one, such as 'TPE', in tuner.name")
-    _check_search_space(top, is_custom=tuner is not None and tuner.spec.class_name is not None)
+        tuner = Chosen(spec.AlgorithmSpec(name=DEFAULT_TUNER), lambda field: join("tuner", field))
+    parsed = _check_search_space(top, is_custom=tuner is not None and tuner.spec.class_name is not None)
+    has_initial = _check_initial(top, parsed)
     where = platform.freeze(top)
     address = platform.manager_address(top)
     keeping = platform.keeping(top)
@@ -85,13 +96,21 @@ def examine(config: "ExperimentConfig") -> Examined:
     }
     if problems or tuner is None or where is None:
         found = tuple(dict.fromkeys(problems))
-        return Examined(problems=found, experiment=None, tuner=tuner, assessor=assessor)
+        return Examined(
+            problems=found,
+            experiment=None,
+            tuner=tuner,
+            assessor=assessor,
+            search_space=parsed,
+            has_initial=has_initial,
+        )
     canonical = config.completed()
     frozen = spec.ExperimentSpec(
         name=canonical.experiment_name,
         search_space=plain.of(canonical.search_space),
         tuner=tuner.spec,
         assessor=None if assessor is None else assessor.spec,
+        initial_parameters=tuple(plain.of(canonical.initial_parameters or [])),
         platform=where,
         trial_concurrency=canonical.trial_concurrency,
         max_trial_number=canonical.max_trial_number,
@@ -104,7 +123,14 @@ def examine(config: "ExperimentConfig") -> Examined:
         log_level=canonical.log_level or "info",
         canonical=base.to_json(canonical),
     )
-    return Examined(problems=(), experiment=frozen, tuner=tuner, assessor=assessor)
+    return Examined(
+        problems=(),
+        experiment=frozen,
+        tuner=tuner,
+        assessor=assessor,
+        search_space=parsed,
+        has_initial=has_initial,
+    )
 
 
 def _check_limits(top: View) -> None:
@@ -156,8 +182,8 @@ def _is_set(top: View, name: str) -> bool:
     return value.is_set if isinstance(value, algorithm.AlgorithmConfig) else True
 
 
-def _check_search_space(top: View, *, is_custom: bool) -> None:
-    """Report mistakes in the search space; a tuner of the user's own may have its own kind of it."""
+def _check_search_space(top: View, *, is_custom: bool) -> "dimension.Space | None":
+    """Report mistakes in the search space, and return it; a tuner of the user's own may have its own kind of it."""
     value = top.get("search_space")
     if value is None and top.get("search_space_file") is not None:
         file = Path(top.config.resolved(top.get("search_space_file")))
@@ -165,7 +191,7 @@ def _check_search_space(top: View, *, is_custom: bool) -> None:
             value = files.read_search_space(file)
         except errors.ConfigError as error:
             top.wrong("search_space_file", f"{file} {error.problems[0].message}")
-            return
+            return None
     path = top.at("search_space")
     if value is None:
         top.wrong(
@@ -175,9 +201,28 @@ def _check_search_space(top: View, *, is_custom: bool) -> None:
         _check_plain(top, path, value)
     else:
         try:
-            space.parse(value, path)
+            return space.parse(value, path)
         except errors.ConfigError as error:
             top.problems.extend(error.problems)
+    return None
+
+
+def _check_initial(top: View, parsed: "dimension.Space | None") -> bool:
+    """Report initial parameters that are not of the search space; return whether there are any."""
+    given = top.get("initial_parameters") or []
+    for index, parameters in enumerate(given):
+        path = f"{top.at('initial_parameters')}[{index}]"
+        before = len(top.problems)
+        if not isinstance(parameters, Mapping):
+            top.report(path, f"{plain.shown(parameters)} is not a mapping of names to values")
+        else:
+            _check_plain(top, path, parameters)
+        if parsed is not None and len(top.problems) == before:
+            try:
+                space.flatten(parsed, parameters)
+            except ValueError as error:
+                top.report(path, f"is not of the search space: {error}")
+    return bool(given)
 
 
 def _check_plain(top: View, path: str, value: Any) -> None:

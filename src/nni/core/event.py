@@ -111,6 +111,15 @@ class TunerTold:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """The assessor sees no promise in an attempt."""
+
+    attempt: model.AttemptKey
+    results: int
+    """After how many intermediate results."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """Somebody asked for the experiment to stop."""
 
@@ -131,6 +140,29 @@ class LimitsChanged:
     trial_concurrency: int
     max_trial_number: int | None
     max_experiment_seconds: int | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ResultImported:
+    """A result of another experiment, for the tuner to learn from."""
+
+    parameters: model.Parameters
+    metric: str
+    """As JSON text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsImported:
+    """Somebody brought results of other experiments."""
+
+    results: tuple[ResultImported, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSpaceChanged:
+    """Somebody changed the search space of the running experiment."""
+
+    search_space: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +194,24 @@ class Tell:
     """Tell the tuner how trials ended."""
 
     outcomes: Mapping[model.TrialId, model.Outcome]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Assess:
+    """Ask the assessor whether an attempt may go on; not recorded, since a restart puts all curves to it anew."""
+
+    attempt: model.AttemptKey
+    start: int
+    """How many intermediate results came before."""
+    values: tuple[str, ...]
+    """The new ones, as JSON text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Give the tuner another search space."""
+
+    search_space: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +256,7 @@ class CleanUp:
     """The attempts whose ended jobs stay."""
 
 
-Action = Ask | Tell | Submit | Remove | Discard | Harvest | CleanUp
+Action = Ask | Assess | Tell | Submit | Remove | Discard | Harvest | CleanUp | Update
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +279,9 @@ Event = (
     | KillRequested
     | LimitsChanged
     | Proposed
+    | Rejected
+    | ResultsImported
+    | SearchSpaceChanged
     | ReplicaReported
     | Started
     | StopRequested

@@ -45,7 +45,10 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     if state.started_at is None:
         state.started_at = at
     state.asked = state.telling = 0
-    state.cleaning = state.cleaned_up = state.stop_requested = False
+    state.cleaning = state.cleaned_up = state.stop_requested = state.broken = False
+    # The tuner is another process now, which knows nothing.
+    over = (trial_id for trial_id, trial in state.trials.items() if trial.is_over)
+    state.untold = dict.fromkeys((*state.imported, *over))
     for trial_id in state.live:
         state.todo[trial_id] = None
     for attempt in state.ended_jobs:
@@ -102,6 +105,14 @@ def _began_tell(action: event.Tell, state: State, at: float) -> None:
         state.untold.pop(trial_id, None)
 
 
+def _began_assess(action: event.Assess, state: State, at: float) -> None:
+    state.unassessed.pop(action.attempt.trial, None)
+
+
+def _began_update(action: event.Update, state: State, at: float) -> None:
+    state.is_space_new = False
+
+
 def _began_submit(action: event.Submit, state: State, at: float) -> None:
     order = action.order
     state.next_slot = max(state.next_slot, order.slot + 1)
@@ -131,8 +142,10 @@ def _began_clean_up(action: event.CleanUp, state: State, at: float) -> None:
 
 _BEGAN: Mapping[type, Callable[..., None]] = {
     event.Ask: _began_ask,
+    event.Assess: _began_assess,
     event.Tell: _began_tell,
     event.Submit: _began_submit,
+    event.Update: _began_update,
     event.Remove: _began_remove,
     event.Discard: _began_discard,
     event.Harvest: _began_harvest,
@@ -258,12 +271,30 @@ def _replica_reported(happened: event.ReplicaReported, state: State, at: float) 
     if new:
         trial = dataclasses.replace(trial, metric_path="volume" if happened.by_volume else "intake")
     if happened.replica == state.chief and not trial.is_over:
-        trial = trials.take_metrics(trial, new)
+        _note_for_assessor(state, trial, new)
+        trial = trials.take_metrics(trial, new, state.spec.primary)
         if trial.status is model.TrialStatus.WAITING and trial.step is Step.LIVE:
             trial = _run(state, trial, at, at)
     state.put(trial)
     if trial.step is Step.HARVESTING and happened.replica == state.chief and known.is_complete:
         state.finish(trial, at)
+
+
+def _note_for_assessor(state: State, trial: Trial, metrics: tuple[model.Metric, ...]) -> None:
+    values = [metric.value for metric in metrics if metric.type is model.MetricType.PERIODICAL]
+    if values and state.spec.assessor is not None and trial.ending is None:
+        state.unassessed.setdefault(trial.id, (trial.intermediate_count, []))[1].extend(values)
+
+
+@_fold.register
+def _rejected(happened: event.Rejected, state: State, at: float) -> None:
+    trial = state.current(happened.attempt)
+    if trial is not None:
+        chosen = state.spec.assessor
+        name = "the assessor" if chosen is None else f"the assessor {chosen.name or chosen.class_name}"
+        sentence = f"It was stopped by {name} after {happened.results} intermediate results."
+        reason = model.Reason(kind=model.ReasonClass.CONFIG, sentence=sentence, since=at)
+        state.stop(trial, model.TrialStatus.EARLY_STOPPED, reason, at)
 
 
 @_fold.register
@@ -308,6 +339,31 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
     state.time_is_up = False
     if happened.max_experiment_seconds is not None and state.started_at is not None:
         state.set_timer(state.started_at + happened.max_experiment_seconds, "experiment")
+
+
+@_fold.register
+def _results_imported(happened: event.ResultsImported, state: State, at: float) -> None:
+    for result in happened.results:
+        number = len(state.imported) + 1
+        value = trials.scalar(result.metric, state.spec.primary)
+        name = model.TrialId(f"import-{number}")
+        state.imported[name] = model.Outcome(
+            parameter_id=-number,
+            parameters=result.parameters,
+            value=value,
+            metric=result.metric,
+            succeeded=value is not None,
+            trial=name,
+        )
+        state.untold[name] = None
+
+
+@_fold.register
+def _search_space_changed(happened: event.SearchSpaceChanged, state: State, at: float) -> None:
+    canonical = {**state.spec.canonical, "searchSpace": happened.search_space}
+    state.spec = dataclasses.replace(state.spec, search_space=happened.search_space, canonical=canonical)
+    state.is_space_new = True
+    state.exhausted = False
 
 
 @_fold.register

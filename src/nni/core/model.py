@@ -230,3 +230,7 @@ class Outcome:
     metric: str | None
     """The final metric as JSON text."""
     succeeded: bool
+    """Whether it has a value to learn from; one that was stopped early has the last that it reported."""
+    trial: TrialId = TrialId("")
+    is_whole: bool = True
+    """Whether it was not stopped early."""

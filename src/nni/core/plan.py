@@ -15,7 +15,7 @@ def plan(state: State) -> tuple[event.Action, ...]:
         return ()
     actions: list[event.Action] = []
     if state.untold and not state.broken:
-        actions.append(event.Tell(outcomes={key: _outcome(state.trials[key]) for key in state.untold}))
+        actions.append(event.Tell(outcomes={key: _outcome(state, key) for key in state.untold}))
     slot = state.next_slot
     for trial_id in state.todo:
         action = _due(state.trials[trial_id], slot)
@@ -25,6 +25,12 @@ def plan(state: State) -> tuple[event.Action, ...]:
             actions.append(action)
     actions.extend(event.Harvest(attempt=state.trials[key].key, final=False) for key in state.peek)
     actions.extend(event.Discard(attempt=key) for key in state.discard)
+    actions.extend(
+        event.Assess(attempt=state.trials[key].key, start=start, values=tuple(values))
+        for key, (start, values) in state.unassessed.items()
+    )
+    if state.is_space_new and not state.broken:
+        actions.append(event.Update(search_space=state.spec.search_space))
     actions.extend(_ask_or_end(state))
     return tuple(actions)
 
@@ -56,11 +62,19 @@ def _ask_or_end(state: State) -> tuple[event.Action, ...]:
     return (event.Ask(parameter_ids=tuple(range(first, first + count))),)
 
 
-def _outcome(trial: Trial) -> model.Outcome:
+def _outcome(state: State, key: model.TrialId) -> model.Outcome:
+    if key in state.imported:
+        return state.imported[key]
+    trial = state.trials[key]
+    is_early = trial.status is model.TrialStatus.EARLY_STOPPED and trial.final is None
+    value, metric = (trial.last_value, trial.last) if is_early else (trial.final_value, trial.final)
+    has_worked = trial.status in (model.TrialStatus.SUCCEEDED, model.TrialStatus.EARLY_STOPPED)
     return model.Outcome(
         parameter_id=trial.parameter_id,
         parameters=trial.parameters,
-        value=trial.final_value,
-        metric=trial.final,
-        succeeded=trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None,
+        value=value,
+        metric=metric,
+        succeeded=has_worked and value is not None,
+        trial=trial.id,
+        is_whole=trial.status is model.TrialStatus.SUCCEEDED,
     )

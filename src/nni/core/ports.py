@@ -5,8 +5,8 @@ Every call may be repeated: the same call twice has the effect of one. Each port
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from nni.core import event, model
 
@@ -163,6 +163,43 @@ class Records(Protocol):
         ...
 
 
+class AssessorPort(Protocol):
+    """The assessor, in a process of its own, so that a tuner that thinks delays no early stop."""
+
+    async def open(self) -> None:
+        """Start the assessor.
+
+        Raises:
+            TunerError: It cannot start with its arguments.
+        """
+        ...
+
+    async def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
+        """Return whether a trial may go on.
+
+        Args:
+            trial: The trial.
+            start: How many intermediate results of the current attempt came before these; 0 begins a new curve.
+            values: The intermediate results that are new, as JSON text.
+
+        Raises:
+            TunerError: The assessor failed; it will not answer any more.
+        """
+        ...
+
+    async def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
+        """Tell that a trial has ended, and whether well.
+
+        Raises:
+            TunerError: The assessor failed; it will not answer any more.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End the assessor's process."""
+        ...
+
+
 class TunerPort(Protocol):
     """The tuner, in a process of its own."""
 
@@ -186,6 +223,14 @@ class TunerPort(Protocol):
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """Tell how trials ended; an outcome told before is passed over.
+
+        Raises:
+            TunerError: The tuner failed; it will not answer any more.
+        """
+        ...
+
+    async def update(self, search_space: Mapping[str, Any]) -> None:
+        """Give it another search space; ids that were answered keep their answers, and what was told stays known.
 
         Raises:
             TunerError: The tuner failed; it will not answer any more.

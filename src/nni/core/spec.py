@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,8 @@ class ExperimentSpec:
     working_directory: str
     """Absolute; the experiment's own directory is made in it."""
     assessor: AlgorithmSpec | None = None
+    initial_parameters: tuple[Mapping[str, Any], ...] = ()
+    """Tried before the tuner is asked."""
     max_trial_number: int | None = None
     max_experiment_seconds: int | None = None
     max_trial_seconds: int | None = None
@@ -131,8 +133,19 @@ class ExperimentSpec:
 
     @property
     def maximize(self) -> bool:
-        """Whether a larger default metric is better: the tuner's ``optimize_mode``, NNI's default being minimize."""
-        return bool(self.tuner.class_args.get("optimize_mode", "minimize") == "maximize")
+        """Whether a larger primary objective is better: as the tuner has it, NNI's default being minimize."""
+        mode = self.optimize.get(self.primary) or self.tuner.class_args.get("optimize_mode", "minimize")
+        return bool(mode == "maximize")
+
+    @property
+    def optimize(self) -> Mapping[str, Literal["minimize", "maximize"]]:
+        """``minimize`` or ``maximize`` for each objective, where the tuner has several; else empty."""
+        return self.tuner.class_args.get("optimize") or {}
+
+    @property
+    def primary(self) -> str:
+        """The objective that trials are compared by: ``default``, or the first where that is not among them."""
+        return "default" if "default" in self.optimize else next(iter(self.optimize), "default")
 
     @property
     def chief(self) -> tuple[str, int]:

@@ -55,6 +55,10 @@ class State:
     """Live trials for which an action may be due."""
     untold: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
     """Ended trials of which the tuner does not know."""
+    imported: dict[model.TrialId, model.Outcome] = dataclasses.field(default_factory=dict)
+    """Results of other experiments, each under a name of its own, for the tuner to learn from."""
+    unassessed: dict[model.TrialId, tuple[int, list[str]]] = dataclasses.field(default_factory=dict)
+    """Intermediate results that the assessor does not know, and how many came before them."""
     peek: dict[model.TrialId, None] = dataclasses.field(default_factory=dict)
     """Silent trials whose journal is due to be read from the volume."""
     counts: dict[model.TrialStatus, int] = dataclasses.field(
@@ -73,6 +77,8 @@ class State:
     """Outcomes on their way to the tuner, in messages."""
     next_parameter_id: int = 0
     next_slot: int = 0
+    is_space_new: bool = False
+    """Whether the tuner does not have the search space yet."""
     exhausted: bool = False
     """The tuner has no more to suggest."""
     time_is_up: bool = False
@@ -149,6 +155,7 @@ class State:
             self.live.pop(trial.id, None)
             self.todo.pop(trial.id, None)
             self.peek.pop(trial.id, None)
+            self.unassessed.pop(trial.id, None)
         else:
             self.live[trial.id] = None
 
@@ -178,6 +185,7 @@ class State:
             )
         )
         if cause is not None:
+            self.unassessed.pop(trial.id, None)
             self.put(attempts.renewed(trial, cause))
             self.set_timer(at + attempts.pause_before_next(trial, cause), "submit", attempts.renewed(trial, cause).key)
             return

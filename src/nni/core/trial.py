@@ -5,6 +5,7 @@ import enum
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nni.core import model
 
@@ -89,6 +90,8 @@ class Trial:
     last_lines: tuple[str, ...] = ()
     replicas: Mapping[model.Replica, ReplicaRecord] = dataclasses.field(default_factory=dict)
     intermediate_count: int = 0
+    last: str | None = None
+    """The last intermediate metric that has a number, as JSON text."""
     last_value: float | None = None
     final: str | None = None
     """The final metric as JSON text."""
@@ -113,24 +116,30 @@ class Trial:
         return min(bad, key=lambda item: item[1].stopped, default=None)
 
 
-def scalar(value: str) -> float | None:
+def scalar(value: str, key: str = "default") -> float | None:
     """Return the number that a metric stands for: itself, or its ``default`` where it is a dictionary.
 
     Args:
         value: The metric as JSON text.
+        key: What stands for ``default``.
 
     Returns:
         A finite number, or None where there is none (NaN, infinity, text, no ``default``).
     """
-    try:
-        decoded = json.loads(value)
-    except ValueError:
-        return None
-    if isinstance(decoded, dict):
-        decoded = decoded.get("default")
-    if isinstance(decoded, (int, float)) and math.isfinite(decoded):
-        return float(decoded)
+    number = decoded(value)
+    if isinstance(number, dict):
+        number = number.get(key)
+    if isinstance(number, (int, float)) and math.isfinite(number):
+        return float(number)
     return None
+
+
+def decoded(value: str) -> Any:
+    """Return what a metric's JSON text stands for; the text itself where it is not JSON."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def next_metrics(metrics: Sequence[model.Metric], received: int) -> tuple[model.Metric, ...]:
@@ -142,16 +151,23 @@ def next_metrics(metrics: Sequence[model.Metric], received: int) -> tuple[model.
     return tuple(new)
 
 
-def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...]) -> Trial:
-    """Return the trial with metrics of its chief replica counted; the numbers are known to be new."""
+def take_metrics(trial: Trial, metrics: tuple[model.Metric, ...], key: str = "default") -> Trial:
+    """Return the trial with metrics of its chief replica counted.
+
+    Args:
+        trial: The trial.
+        metrics: Known to be new.
+        key: The objective that trials are compared by.
+    """
     for metric in metrics:
-        number = scalar(metric.value)
+        number = scalar(metric.value, key)
         if metric.type is model.MetricType.FINAL:
             trial = dataclasses.replace(trial, final=metric.value, final_value=number)
         else:
             trial = dataclasses.replace(
                 trial,
                 intermediate_count=trial.intermediate_count + 1,
+                last=trial.last if number is None else metric.value,
                 last_value=trial.last_value if number is None else number,
             )
     return trial

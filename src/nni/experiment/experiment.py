@@ -240,6 +240,10 @@ class Experiment:
         """Change how long trials may be added: seconds, or a text like ``2h``."""
         self._update("MAX_EXEC_DURATION", "maxExperimentDuration", value)
 
+    def update_search_space(self, value: Mapping[str, Any]) -> None:
+        """Change the search space: trials that are there stay, and the tuner learns from those that fit."""
+        self._update("SEARCH_SPACE", "searchSpace", value)
+
     def _update(self, kind: str, name: str, value: object) -> None:
         profile = self.get_experiment_profile()
         profile["params"][name] = value

@@ -21,7 +21,7 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import doctor, ground, ids, loop, performer, secrets
+from nni.manager import doctor, ground, ids, loop, performer, recall, secrets
 from nni.records import registry, sqlite
 from nni.server import auth, events, intake, listen, portal, rest, views
 from nni.tuners import process
@@ -133,9 +133,7 @@ async def _join(
     files = await stand.files(request.experiment_id)
     intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
-    tuner = process.TunerProcess(
-        tuner=spec.tuner, search_space=spec.search_space, log=request.directory / "log" / "dispatcher.log"
-    )
+    tuner, assessor = _algorithms(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
 
     async def perform(action: event.Action) -> None:
@@ -152,18 +150,21 @@ async def _join(
     doing = performer.Performer(
         platform=platform,
         tuner=tuner,
+        assessor=assessor,
         files=files,
         chief=state.chief,
         emit=running.emit,
         new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
     )
-    stack.push_async_callback(platform.close)
-    stack.push_async_callback(tuner.close)
+    others = [tuner] if assessor is None else [tuner, assessor]
+    for port in (platform, *others):
+        stack.push_async_callback(port.close)
     say("Connecting, uploading code, starting the tuner")
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(files.upload())
-        tasks.create_task(platform.open(running.emit))
-        tasks.create_task(tuner.open())
+        for opening in (files.upload(), platform.open(running.emit), *(one.open() for one in others)):
+            tasks.create_task(opening)
+    if assessor is not None:
+        await recall.recall(assessor, state, await records.metrics(kind=model.MetricType.PERIODICAL))
     parts = _Parts(
         request=request,
         spec=spec,
@@ -186,6 +187,21 @@ async def _stand(
     stand = await ground.find(spec, environment=environment, directory=request.directory, say=say)
     doctor.insist(await stand.examine(), say)
     return stand
+
+
+def _algorithms(state: State, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
+    """Return the tuner and, where one was chosen, the assessor; neither is open."""
+    spec = state.spec
+    tuner = process.TunerProcess(
+        tuner=spec.tuner,
+        search_space=spec.search_space,
+        log=log,
+        first=spec.initial_parameters,
+        running={state.trials[key].parameter_id: state.trials[key].parameters for key in state.live},
+    )
+    if spec.assessor is None:
+        return tuner, None
+    return tuner, process.AssessorProcess(assessor=spec.assessor, maximize=spec.maximize, log=log)
 
 
 def _portal(parts: _Parts) -> web.Application:

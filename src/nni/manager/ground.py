@@ -161,7 +161,7 @@ async def _kubeflow(
     connection = await asyncio.to_thread(client.connect, environment, spec.namespace, spec.context)
     kind = kinds.KINDS[spec.operator]
     try:
-        version = await connection.run(lambda: _version(connection, kind, spec.api_version))
+        version = await connection.insist(lambda: _version(connection, kind, spec.api_version))
     except api.Refusal as refusal:
         raise errors.PlatformError(f"The API server does not say what it serves: {refusal.message}") from refusal
     if spec.api_version and version != spec.api_version:

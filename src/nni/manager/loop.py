@@ -98,7 +98,8 @@ class Loop:
         for action in actions:
             began = event.Began(action=action)
             fold.fold(self.state, began, at)
-            entries.append(ports.Entry(at=at, event=began))
+            if not isinstance(action, event.Assess):
+                entries.append(ports.Entry(at=at, event=began))
         await self._record(entries)
         for _, done in batch:
             if done is not None and not done.done():

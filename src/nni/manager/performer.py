@@ -28,6 +28,7 @@ class Performer:
         *,
         platform: ports.Platform,
         tuner: ports.TunerPort,
+        assessor: ports.AssessorPort | None,
         files: Files,
         chief: model.Replica,
         emit: ports.Emit,
@@ -38,6 +39,7 @@ class Performer:
         Args:
             platform: Where jobs run; open.
             tuner: Where parameters come from; open.
+            assessor: Who stops trials early, if anybody does; open.
             files: What attempts need on the volume, and what they leave there.
             chief: The replica whose metrics count.
             emit: Takes results into the loop.
@@ -45,6 +47,7 @@ class Performer:
         """
         self._platform = platform
         self._tuner = tuner
+        self._assessor = assessor
         self._files = files
         self._chief = chief
         self._emit = emit
@@ -64,10 +67,8 @@ class Performer:
 
     def _do(self, action: event.Action) -> Awaitable[None]:
         match action:
-            case event.Ask():
-                return self._ask(action)
-            case event.Tell():
-                return self._tell(action)
+            case event.Ask() | event.Tell() | event.Assess() | event.Update():
+                return self._with_tuner(action)
             case event.Submit():
                 return self._submit(action)
             case event.Remove():
@@ -79,6 +80,17 @@ class Performer:
             case event.CleanUp():
                 return self._clean_up(action)
 
+    def _with_tuner(self, action: event.Ask | event.Tell | event.Assess | event.Update) -> Awaitable[None]:
+        match action:
+            case event.Ask():
+                return self._ask(action)
+            case event.Tell():
+                return self._tell(action)
+            case event.Assess():
+                return self._assess(action)
+            case event.Update():
+                return self._update(action)
+
     async def _ask(self, action: event.Ask) -> None:
         async with self._tuner_turn:
             answers = await self._tuner.ask(action.parameter_ids)
@@ -88,10 +100,24 @@ class Performer:
         )
         self._emit(event.Proposed(asked=len(action.parameter_ids), proposals=proposals))
 
+    async def _update(self, action: event.Update) -> None:
+        async with self._tuner_turn:
+            await self._tuner.update(action.search_space)
+
     async def _tell(self, action: event.Tell) -> None:
         async with self._tuner_turn:
             await self._tuner.tell(tuple(action.outcomes.values()))
+        if self._assessor is not None:
+            for trial, outcome in action.outcomes.items():
+                await self._assessor.end(trial, succeeded=outcome.succeeded and outcome.is_whole)
         self._emit(event.TunerTold(trials=tuple(action.outcomes)))
+
+    async def _assess(self, action: event.Assess) -> None:
+        if self._assessor is None:
+            return
+        if not await self._assessor.assess(action.attempt.trial, action.start, action.values):
+            results = action.start + len(action.values)
+            self._emit(event.Rejected(attempt=action.attempt, results=results))
 
     async def _submit(self, action: event.Submit) -> None:
         order = action.order

@@ -50,7 +50,7 @@ OPERATORS = (
 """Those that can be down."""
 _FIRST_VERSION = 1000
 """Older versions are compacted, as they are in a cluster that has run for a while."""
-_RESTRICTED = ("default", "nni-user")
+_RESTRICTED = ("default", kubeconfig.RESTRICTED)
 """Namespace and name of the service account of the second kubeconfig."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -109,7 +109,7 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     """
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nni-sandbox-"))
     config = options.kubeconfig or (options.state or folder) / "kubeconfig"
-    restricted = config.with_name(f"{config.name}.{_RESTRICTED[1]}")
+    restricted = kubeconfig.restricted(config)
     kept, served = store.Store(version=_FIRST_VERSION), kinds.Kinds()
     try:
         with persistence.kept(options.state, kept, times.utc_now) if options.state else contextlib.nullcontext():

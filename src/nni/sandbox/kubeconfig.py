@@ -1,8 +1,16 @@
-"""The kubeconfig that lets clients in: address, authority and token in one file that its owner alone may read."""
+"""The kubeconfigs that let clients in: address, authority and token in one file that its owner alone may read."""
 
 import base64
 import json
 import pathlib
+
+RESTRICTED = "nni-user"
+"""The user of the second kubeconfig."""
+
+
+def restricted(path: pathlib.Path) -> pathlib.Path:
+    """Say where the second kubeconfig goes: beside the first."""
+    return path.with_name(f"{path.name}.{RESTRICTED}")
 
 
 def write(path: pathlib.Path, url: str, authority: bytes, user: str, token: str) -> None:

@@ -1,16 +1,19 @@
 """What a request to change a running experiment's limits asks for."""
 
+import json
 from typing import Any
 
-from nni.core import event, units
+from nni.core import event, plain, space, units
 from nni.core import state as states
 
 
-def parse(update_type: str | None, profile: object, current: states.Limits) -> event.LimitsChanged:
+def parse(
+    update_type: str | None, profile: object, current: states.Limits
+) -> event.LimitsChanged | event.SearchSpaceChanged:
     """Return the change that ``PUT experiment?update_type=...`` asks for.
 
     Args:
-        update_type: ``TRIAL_CONCURRENCY``, ``MAX_TRIAL_NUM`` or ``MAX_EXEC_DURATION``.
+        update_type: ``TRIAL_CONCURRENCY``, ``MAX_TRIAL_NUM``, ``MAX_EXEC_DURATION`` or ``SEARCH_SPACE``.
         profile: The experiment's profile as ``GET experiment`` gives it; only the field that is to change is read.
         current: The limits now.
 
@@ -30,12 +33,36 @@ def parse(update_type: str | None, profile: object, current: states.Limits) -> e
             wanted["max_trial_number"] = _optional_count("maxTrialNumber", params.get("maxTrialNumber"))
         case "MAX_EXEC_DURATION":
             wanted["max_experiment_seconds"] = _seconds("maxExperimentDuration", params.get("maxExperimentDuration"))
+        case "SEARCH_SPACE":
+            return event.SearchSpaceChanged(search_space=_space(params.get("searchSpace")))
         case _:
             raise ValueError(
                 f"update_type={update_type} cannot be changed while the experiment runs; "
-                "TRIAL_CONCURRENCY, MAX_TRIAL_NUM and MAX_EXEC_DURATION can."
+                "TRIAL_CONCURRENCY, MAX_TRIAL_NUM, MAX_EXEC_DURATION and SEARCH_SPACE can."
             )
     return event.LimitsChanged(**wanted)
+
+
+def parse_import(data: object) -> event.ResultsImported:
+    """Return the results that ``POST experiment/import-data`` brings.
+
+    Args:
+        data: ``[{"parameter": {...}, "value": ...}, ...]``; the value is a metric, or JSON text as in ``export-data``.
+
+    Raises:
+        ValueError: They make no sense; the message is one sentence for the user.
+    """
+    if not isinstance(data, list):
+        raise ValueError('The body is not a list; send [{"parameter": {...}, "value": 0.5}, ...].')  # noqa: TRY004 said so to the user
+    results = []
+    for place, one in enumerate(data):
+        if not isinstance(one, dict) or not isinstance(one.get("parameter"), dict) or "value" not in one:
+            raise ValueError(f'The result at place {place} is not {{"parameter": {{...}}, "value": ...}}.')
+        value = one["value"]
+        # export-data has the metric as JSON text already.
+        metric = value if isinstance(value, str) else json.dumps(value)
+        results.append(event.ResultImported(parameters=one["parameter"], metric=metric))
+    return event.ResultsImported(results=tuple(results))
 
 
 def _params(profile: object) -> dict[str, Any]:
@@ -43,6 +70,12 @@ def _params(profile: object) -> dict[str, Any]:
     if isinstance(params, dict):
         return params
     raise ValueError('The body has no "params"; send the profile that GET experiment gives, with the change in it.')
+
+
+def _space(value: object) -> dict[str, Any]:
+    space.parse(value, "params.searchSpace")
+    plain_space: dict[str, Any] = plain.of(value)
+    return plain_space
 
 
 def _count(name: str, value: object) -> int:

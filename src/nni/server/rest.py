@@ -18,7 +18,9 @@ from nni.server import answers, events, limits, views
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
-Command = event.StopRequested | event.KillRequested | event.LimitsChanged
+Command = (
+    event.StopRequested | event.KillRequested | event.LimitsChanged | event.SearchSpaceChanged | event.ResultsImported
+)
 
 
 class MetricSource(Protocol):
@@ -69,11 +71,13 @@ class Rest:
             "metric-data-latest/": self._metrics_latest,
             r"metric-data-range/{first:\d+}/{last:\d+}": self._metrics_range,
             "export-data": self._export,
+            "pareto-front": self._pareto_front,
             "events": self._events,
         }
         return [
             *(web.get(f"{base}/{path}", handler) for path, handler in gets.items()),
             web.put(f"{base}/experiment", self._change),
+            web.post(f"{base}/experiment/import-data", self._import),
             web.delete(f"{base}/experiment", self._stop),
             web.delete(f"{base}/trial-jobs/{{trial}}", self._kill),
         ]
@@ -101,6 +105,9 @@ class Rest:
     async def _trial(self, request: web.Request) -> web.StreamResponse:
         trial = self._named(request)
         return answers.json(views.trial(trial, self._state.chief) | views.history(trial))
+
+    async def _pareto_front(self, request: web.Request) -> web.StreamResponse:
+        return await answers.array(request, (views.export(its) for its in views.pareto_front(self._state)))
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         wanted = [
@@ -144,6 +151,14 @@ class Rest:
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
         await self._sources.request(change)
+        return web.Response()
+
+    async def _import(self, request: web.Request) -> web.StreamResponse:
+        try:
+            imported = limits.parse_import(await _body(request))
+        except ValueError as error:
+            raise answers.refuse(web.HTTPBadRequest, str(error)) from None
+        await self._sources.request(imported)
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:

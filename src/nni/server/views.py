@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nni.core import model, ports
+from nni.core import model, objectives, ports
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.wire import layout
@@ -273,6 +273,19 @@ def metric(row: ports.MetricRow, parameter_id: int, *, with_replica: bool = Fals
     if with_replica:
         answer |= {"role": row.replica.role, "index": row.replica.index, "attempt": row.attempt.number}
     return answer
+
+
+def pareto_front(state: states.State) -> list[trials.Trial]:
+    """Return the trials that no other is better than in all objectives; without several objectives the best one."""
+    spec = state.spec
+    optimize = spec.optimize or {"default": "maximize" if spec.maximize else "minimize"}
+    points = {}
+    for its in state.trials.values():
+        if its.status is model.TrialStatus.SUCCEEDED and its.final is not None:
+            numbers = objectives.numbers(its.final, optimize)
+            if numbers is not None:
+                points[its.id] = numbers
+    return [state.trials[trial_id] for trial_id in objectives.front(points, optimize)]
 
 
 def export(trial: trials.Trial) -> Json:

@@ -10,8 +10,9 @@ A test class inherits ``TunerContract`` and says how its tuner is made:
 import abc
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nni import errors
 from nni.core import model, ports
@@ -41,6 +42,7 @@ class ScriptedTuner:
         self.told: dict[int, model.Outcome] = {}
         """Outcomes by parameter id, in the order in which they came."""
         self.is_open = False
+        self.search_space: Mapping[str, Any] = SEARCH_SPACE
 
     async def open(self) -> None:
         """See the port."""
@@ -61,6 +63,11 @@ class ScriptedTuner:
         self._check()
         for outcome in outcomes:
             self.told.setdefault(outcome.parameter_id, outcome)
+
+    async def update(self, search_space: Mapping[str, Any]) -> None:
+        """See the port; the script goes on as it was written."""
+        self._check()
+        self.search_space = search_space
 
     async def close(self) -> None:
         """See the port."""
@@ -156,6 +163,18 @@ class TunerContract(abc.ABC):
             asked = [tasks.create_task(tuner.ask([number])) for number in range(8)]
         answers = [task.result()[0] for task in asked]
         assert list(await tuner.ask(range(8))) == answers
+        await tuner.close()
+
+    async def test_another_search_space_changes_no_answer_that_was_given(self, tmp_path: Path) -> None:
+        """And the tuner goes on, with what it was told before."""
+        tuner = self.make(tmp_path)
+        await tuner.open()
+        first, second = await tuner.ask([0, 1])
+        await tuner.tell([outcome(0, first, 0.5)])
+        await tuner.update({**SEARCH_SPACE, "layers": {"_type": "randint", "_value": [1, 30]}})
+        assert list(await tuner.ask([1, 0])) == [second, first]
+        await tuner.tell([outcome(0, first, 7.0), outcome(1, second, 0.1)])
+        assert len(await tuner.ask([2])) == 1
         await tuner.close()
 
     async def test_closing_twice(self, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What the tuner process asks of a tuner, whoever wrote it."""
+"""What the tuner process asks of tuners and assessors, whoever wrote them."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from nni.core import model
 
@@ -18,4 +19,31 @@ class Algorithm(Protocol):
 
     def learn(self, outcome: model.Outcome) -> None:
         """Take in how a trial ended; the parameters may be another tuner's, from before a restart."""
+        ...
+
+
+@runtime_checkable
+class Reminded(Protocol):
+    """A tuner that takes running trials into account, and can be told of those from before a restart."""
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """Take in that a trial runs which another tuner proposed; called before anything else."""
+        ...
+
+
+class Assessor(Protocol):
+    """Says which trials are worth going on with. Called by one thread."""
+
+    def assess(self, trial: model.TrialId, history: Sequence[Any]) -> bool:
+        """Return whether a trial may go on.
+
+        Args:
+            trial: The trial.
+            history: All intermediate results of its current attempt, the first one first: the numbers that they are
+                judged by (one that is none is as bad as can be); for users' own assessors what was reported.
+        """
+        ...
+
+    def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
+        """Take in that a trial has ended, and whether well."""
         ...

@@ -1,23 +1,48 @@
-"""The tuner process from inside: takes calls, keeps the promises of the port, answers."""
+"""The tuner process from inside: takes calls, keeps the promises of the ports, answers."""
 
+import functools
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from nni import errors
 from nni.core import model, space, spec
-from nni.tuners import algorithm, messages, registry
+from nni.core import trial as trials
+from nni.tuners import algorithm, messages, own, prepared, registry
+
+_WORST = float("inf")
+MakeTuner = Callable[[Mapping[str, Any]], algorithm.Algorithm]
+"""Makes a tuner for a search space."""
 
 
 class Desk:
     """Stands before a tuner: the same id gets the same answer, and nothing is told twice."""
 
-    def __init__(self, tuner: algorithm.Algorithm) -> None:
-        """Take a tuner that nothing else calls."""
-        self._tuner = tuner
+    def __init__(
+        self, make: Callable[[Mapping[str, Any]], algorithm.Algorithm], search_space: Mapping[str, Any]
+    ) -> None:
+        """Take what makes a tuner for a search space, and the first of these."""
+        self._make = make
+        self.algorithm = make(search_space)
         self._answers: dict[int, model.Parameters] = {}
-        self._told: set[int] = set()
+        self._told: dict[int, model.Outcome] = {}
+
+    def remind(self, running: Iterable[tuple[int, model.Parameters]]) -> None:
+        """Take in which trials run from before a restart."""
+        for parameter_id, parameters in running:
+            self._answers[parameter_id] = parameters
+            if isinstance(self.algorithm, algorithm.Reminded):
+                self.algorithm.remind(parameter_id, parameters)
+
+    def do(self, call: Mapping[str, Any]) -> Any:
+        """Answer a call."""
+        if call["do"] == "ask":
+            return self.ask(call["parameter_ids"])
+        if call["do"] == "update":
+            return self.update(call["search_space"])
+        return self.tell(model.Outcome(**outcome) for outcome in call["outcomes"])
 
     def ask(self, parameter_ids: Iterable[int]) -> list[model.Parameters]:
         """Return parameters for each id, in order; fewer when there are no more."""
@@ -25,7 +50,7 @@ class Desk:
         for parameter_id in parameter_ids:
             if parameter_id not in self._answers:
                 try:
-                    self._answers[parameter_id] = self._tuner.suggest(parameter_id)
+                    self._answers[parameter_id] = self.algorithm.suggest(parameter_id)
                 except errors.NoMoreTrialError:
                     break
             answers.append(self._answers[parameter_id])
@@ -35,40 +60,144 @@ class Desk:
         """Take in how trials ended."""
         for outcome in outcomes:
             if outcome.parameter_id not in self._told:
-                self._told.add(outcome.parameter_id)
-                self._tuner.learn(outcome)
+                self._told[outcome.parameter_id] = outcome
+                self.algorithm.learn(outcome)
+
+    def update(self, search_space: Mapping[str, Any]) -> None:
+        """Take another search space: a user's own tuner is told of it, a built-in one is made anew and told all."""
+        if isinstance(self.algorithm, own.OwnTuner):
+            self.algorithm.update(search_space)
+            return
+        self.algorithm = self._make(search_space)
+        for outcome in self._told.values():
+            self.algorithm.learn(outcome)
+
+
+class AssessorDesk:
+    """Stands before an assessor: keeps the histories of the trials that run."""
+
+    def __init__(self, assessor: algorithm.Assessor, *, is_own: bool, maximize: bool) -> None:
+        """Take an assessor that nothing else calls.
+
+        Args:
+            assessor: The assessor.
+            is_own: Whether it is the user's, and wants values as they were reported.
+            maximize: Whether larger values are better.
+        """
+        self.algorithm, self._is_own = assessor, is_own
+        self._worst = -_WORST if maximize else _WORST
+        self._histories: dict[model.TrialId, list[Any]] = {}
+
+    def do(self, call: Mapping[str, Any]) -> Any:
+        """Answer a call."""
+        if call["do"] == "assess":
+            return self.assess(call["trial"], call["start"], call["values"])
+        return self.end(call["trial"], succeeded=call["succeeded"])
+
+    def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
+        """Return whether a trial may go on; each value is put to the assessor, as if they had come one by one.
+
+        Args:
+            trial: The trial.
+            start: How many values of the attempt came before these.
+            values: As JSON text.
+        """
+        history = self._histories.setdefault(trial, [])
+        del history[start:]
+        for value in values:
+            history.append(self._read(value))
+            if not self.algorithm.assess(trial, history):
+                return False
+        return True
+
+    def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
+        """Take in that a trial has ended."""
+        if self._histories.pop(trial, None) is not None:
+            self.algorithm.end(trial, succeeded=succeeded)
+
+    def _read(self, value: str) -> Any:
+        if self._is_own:
+            return trials.decoded(value)
+        number = trials.scalar(value)
+        return self._worst if number is None else number
 
 
 def serve(calls: BinaryIO, answers: BinaryIO) -> int:
-    """Answer calls until there are no more of them or the tuner fails.
+    """Answer calls until there are no more of them or the algorithm fails.
 
     Returns:
         The exit code of the process.
     """
-    desk: Desk | None = None
+    desk: Desk | AssessorDesk | None = None
     for line in calls:
         call = messages.decode(line)
+        answer: dict[str, Any] = {"call": call["call"]}
         try:
-            desk, result = _do(call, desk)
+            if desk is None:
+                desk, answer["result"] = _opened(call), None
+            else:
+                answer["result"] = desk.do(call)
         except errors.NniError as error:
-            answer = {"call": call["call"], "error": str(error)}
+            answer["error"] = str(error)
         except Exception as error:  # noqa: BLE001 whatever a tuner raises ends it; its traceback is for the log
             traceback.print_exc(file=sys.stderr)
-            answer = {"call": call["call"], "error": "".join(traceback.format_exception_only(error)).strip()}
-        else:
-            answer = {"call": call["call"], "result": result}
+            answer["error"] = _sentence(error)
         answers.write(messages.encode(answer))
         answers.flush()
         if "error" in answer:
+            _leave(desk, failed=True)
             return 1
+    _leave(desk, failed=False)
     return 0
 
 
-def _do(call: Mapping[str, Any], desk: Desk | None) -> tuple[Desk, Any]:
-    if desk is None:
-        tuner, arguments = registry.arguments_of(spec.AlgorithmSpec(**call["tuner"]))
-        return Desk(tuner.make(space.parse(call["search_space"]), arguments)), None
-    if call["do"] == "ask":
-        return desk, desk.ask(call["parameter_ids"])
-    desk.tell(model.Outcome(**outcome) for outcome in call["outcomes"])
-    return desk, None
+def _leave(desk: Desk | AssessorDesk | None, *, failed: bool) -> None:
+    """Let a user's own algorithm close what it has open; the built-in ones have nothing."""
+    inner = desk.algorithm if desk is not None else None
+    if isinstance(inner, own.OwnTuner | own.OwnAssessor):
+        try:
+            inner.leave(failed=failed)
+        except Exception:  # noqa: BLE001 it ends all the same
+            traceback.print_exc(file=sys.stderr)
+
+
+def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
+    chosen = spec.AlgorithmSpec(**call["algorithm"])
+    is_own = chosen.class_name is not None
+    if call["do"] == "open_assessor":
+        if is_own:
+            return AssessorDesk(own.make_assessor(chosen), is_own=True, maximize=call["maximize"])
+        entry, arguments = registry.arguments_of(chosen, registry.ASSESSORS)
+        # An assessor that says nothing of it follows the tuner.
+        mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
+        assessor = entry.make({**arguments, "optimize_mode": mode})
+        return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
+    desk = Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"])
+    desk.remind(call["running"])
+    return desk
+
+
+def _tuner(
+    chosen: spec.AlgorithmSpec, first: Sequence[model.Parameters], search_space: Mapping[str, Any]
+) -> algorithm.Algorithm:
+    tuner: algorithm.Algorithm
+    if chosen.class_name is not None:
+        tuner = own.make_tuner(chosen, search_space)
+    else:
+        entry, arguments = registry.arguments_of(chosen)
+        tuner = entry.make(space.parse(search_space), arguments)
+    return prepared.Prepared(tuner, first) if first else tuner
+
+
+def _sentence(error: Exception) -> str:
+    """Return an exception in one line, with the place in the user's code where it came up."""
+    what = "".join(traceback.format_exception_only(error)).strip()
+    package = str(Path(errors.__file__).parent)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((package, "<")) and "site-packages" not in frame.filename
+    ]
+    if not frames:
+        return what
+    return f"{what} in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}"

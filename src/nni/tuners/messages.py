@@ -1,4 +1,4 @@
-"""What the manager and the tuner process say to each other: JSON objects, one a line, one answer to each call.
+"""What the manager says to the processes of tuner and assessor: JSON objects, one a line, one answer to each call.
 
 A call is ``{"call": 7, "do": "ask", ...}``; its answer carries the same number and either ``result`` or ``error``, a
 sentence. After an error the tuner process ends. An answer to an earlier call is passed over: whoever made it has gone.
@@ -12,9 +12,47 @@ from typing import Any
 from nni.core import model, spec
 
 
-def open_call(tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the first call: make the tuner."""
-    return {"do": "open", "tuner": dataclasses.asdict(tuner), "search_space": search_space}
+def open_call(
+    tuner: spec.AlgorithmSpec,
+    search_space: Mapping[str, Any],
+    first: Sequence[model.Parameters] = (),
+    running: Mapping[int, model.Parameters] | None = None,
+) -> Mapping[str, Any]:
+    """Return the first call: make the tuner.
+
+    Args:
+        tuner: The choice and its arguments.
+        search_space: As the user wrote it.
+        first: Tried before the tuner is asked.
+        running: The trials that run from before a restart, by parameter id.
+    """
+    return {
+        "do": "open_tuner",
+        "algorithm": dataclasses.asdict(tuner),
+        "search_space": search_space,
+        "first": list(first),
+        "running": list((running or {}).items()),
+    }
+
+
+def update_call(search_space: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the call that gives the tuner another search space; its result is null."""
+    return {"do": "update", "search_space": search_space}
+
+
+def open_assessor_call(assessor: spec.AlgorithmSpec, *, maximize: bool) -> Mapping[str, Any]:
+    """Return the first call: make the assessor; ``maximize`` is the tuner's."""
+    return {"do": "open_assessor", "algorithm": dataclasses.asdict(assessor), "maximize": maximize}
+
+
+def assess_call(trial: model.TrialId, start: int, values: Sequence[str]) -> Mapping[str, Any]:
+    """Return the call that asks whether a trial may go on; its result is true or false."""
+    return {"do": "assess", "trial": trial, "start": start, "values": list(values)}
+
+
+def end_call(trial: model.TrialId, *, succeeded: bool) -> Mapping[str, Any]:
+    """Return the call that tells an assessor that a trial has ended; its result is null."""
+    return {"do": "end", "trial": trial, "succeeded": succeeded}
 
 
 def ask_call(parameter_ids: Sequence[int]) -> Mapping[str, Any]:

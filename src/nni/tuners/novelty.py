@@ -31,7 +31,7 @@ class Novelty:
     def take(self, parameters: model.Parameters) -> bool:
         """Note parameters and return whether they are new."""
         before = len(self._seen)
-        self._seen.add(json.dumps(parameters, sort_keys=True))
+        self._seen.add(name(parameters))
         return len(self._seen) > before
 
     def left(self) -> model.Parameters | None:
@@ -51,6 +51,11 @@ class Novelty:
             if self.take(parameters):
                 return parameters
         raise errors.NoMoreTrialError("All points of the search space have been proposed.")
+
+
+def name(parameters: model.Parameters) -> str:
+    """Return a text that equal parameters have in common."""
+    return json.dumps(parameters, sort_keys=True)
 
 
 def _coprime(count: int, chance: random.Random) -> int:

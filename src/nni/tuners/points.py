@@ -53,16 +53,29 @@ Take = Callable[[str, Domain], Any]
 
 def draw(space: Space, take: Take) -> dict[str, Any]:
     """Return parameters, taking a number for each dimension that counts."""
-    return spaces.assemble(space, lambda one: _value(one, take(one.key, _domain(one))))
+    return spaces.assemble(space, lambda one: _value(one, take(one.key, domain(one))))
 
 
 def locate(space: Space, parameters: Mapping[str, Any]) -> dict[str, tuple[Domain, Number]] | None:
     """Return the numbers that would give these parameters, by key; None when they are not of this space."""
     try:
         flat = spaces.flatten(space, parameters)
-        return {one.key: (_domain(one), _number(one, flat[one.key])) for one in spaces.walk(space) if one.key in flat}
+        return {one.key: (domain(one), _number(one, flat[one.key])) for one in spaces.walk(space) if one.key in flat}
     except (TypeError, ValueError):
         return None
+
+
+def at_share(domain: Domain, share: float) -> Number:
+    """Return the number at a share, from 0 to 1, of a domain: of its logarithm where that is uniform."""
+    match domain:
+        case Categories(size):
+            return min(max(math.floor(share * size), 0), size - 1)
+        case Integers(low, high):
+            return min(max(low + math.floor(share * (high - low + 1)), low), high)
+        case Reals(low, high, is_log=True):
+            return min(max(low * math.exp(share * math.log(high / low)), low), high)
+        case Reals(low, high):
+            return min(max(low + share * (high - low), low), high)
 
 
 def size(space: Space) -> int | None:
@@ -97,7 +110,8 @@ def at(space: Space, index: int) -> dict[str, Any]:
     return spaces.assemble(space, digit)
 
 
-def _domain(one: dimensions.AnyDimension) -> Domain:
+def domain(one: dimensions.AnyDimension) -> Domain:
+    """Return what numbers a dimension takes."""
     match one:
         case dimensions.Choice():
             return Categories(len(one.options))
@@ -136,8 +150,8 @@ def _number(one: dimensions.AnyDimension, value: Any) -> Number:
     if isinstance(one, dimensions.Normal):
         plain = math.log(value) if one.is_log else value
         number = min(max(_NORMAL.cdf((plain - one.mu) / one.sigma), _TAIL), 1 - _TAIL)
-    domain = _domain(one)
-    if not isinstance(domain, Categories) and not domain.low <= number <= domain.high:
+    own = domain(one)
+    if not isinstance(own, Categories) and not own.low <= number <= own.high:
         raise ValueError(value)
     return number
 

@@ -1,4 +1,4 @@
-"""The tuner process from outside: ``TunerPort`` over the pipes of a process."""
+"""The tuner process and the assessor's from outside: their ports over the pipes of a process."""
 
 import asyncio
 import contextlib
@@ -19,25 +19,18 @@ _LINE_LIMIT = 1 << 28
 _TAIL_BYTES = 8192
 
 
-class TunerProcess:
+class _Process:
     """Starts ``python -m nni.tuners`` and speaks with it, one call at a time."""
 
-    def __init__(self, *, tuner: spec.AlgorithmSpec, search_space: Mapping[str, Any], log: Path) -> None:
-        """Say which tuner; nothing is started before ``open``.
-
-        Args:
-            tuner: The choice and its arguments.
-            search_space: As the user wrote it.
-            log: What the tuner prints is added to this file; its directory is made.
-        """
-        self._tuner = tuner
-        self._search_space = search_space
+    def __init__(self, what: str, name: str, first_call: Mapping[str, Any], log: Path) -> None:
+        self._what, self._name = what, name
+        self._first_call = first_call
         self._log = log
         self._log_start = 0
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._calls = 0
-        self._failure = "The tuner was not started."
+        self._failure = f"The {what} was not started."
 
     @property
     def pid(self) -> int | None:
@@ -49,7 +42,7 @@ class TunerProcess:
         try:
             stderr = await asyncio.to_thread(self._open_log)
         except OSError as error:
-            raise errors.TunerError(f"The tuner's log cannot be written: {error}.") from error
+            raise errors.TunerError(f"The {self._what}'s log cannot be written: {error}.") from error
         try:
             # -P: the current directory is the user's, whose files are not to be taken for modules.
             self._process = await asyncio.create_subprocess_exec(
@@ -64,29 +57,20 @@ class TunerProcess:
                 limit=_LINE_LIMIT,
             )
         except OSError as error:
-            raise errors.TunerError(f"The tuner process cannot be started: {error}.") from error
+            raise errors.TunerError(f"The {self._what} process cannot be started: {error}.") from error
         finally:
             os.close(stderr)
         self._failure = ""
         try:
-            await self._call(messages.open_call(self._tuner, self._search_space))
+            await self._call(self._first_call)
         except BaseException:
             await self.close()
             raise
 
-    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
-        """See the port."""
-        answers: Sequence[model.Parameters] = await self._call(messages.ask_call(parameter_ids))
-        return answers
-
-    async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
-        """See the port."""
-        await self._call(messages.tell_call(outcomes))
-
     async def close(self) -> None:
         """See the port. A tuner that does not end by itself is killed."""
         process, self._process = self._process, None
-        self._failure = self._failure or "The tuner was closed."
+        self._failure = self._failure or f"The {self._what} was closed."
         if process is None:
             return
         assert process.stdin is not None  # noqa: S101 a pipe was asked for
@@ -108,7 +92,7 @@ class TunerProcess:
             if answer is None:
                 self._failure = await self._last_words(self._process)
             elif "error" in answer:
-                self._failure = f"The tuner {self._name} failed: {answer['error']} (see {self._log})"
+                self._failure = f"The {self._what} {self._name} failed: {answer['error']} (see {self._log})"
             else:
                 return answer["result"]
             raise errors.TunerError(self._failure)
@@ -132,11 +116,7 @@ class TunerProcess:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         line = await asyncio.to_thread(self._last_line)
         said = f": {line}" if line else ""
-        return f"The tuner {self._name} ended by itself ({how}){said} (see {self._log})"
-
-    @property
-    def _name(self) -> str:
-        return self._tuner.name or self._tuner.class_name or ""
+        return f"The {self._what} {self._name} ended by itself ({how}){said} (see {self._log})"
 
     def _open_log(self) -> int:
         self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -151,3 +131,67 @@ class TunerProcess:
             file.seek(max(self._log_start, size - _TAIL_BYTES))
             lines = file.read().decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class TunerProcess(_Process):
+    """See ``ports.TunerPort``."""
+
+    def __init__(
+        self,
+        *,
+        tuner: spec.AlgorithmSpec,
+        search_space: Mapping[str, Any],
+        log: Path,
+        first: Sequence[model.Parameters] = (),
+        running: Mapping[int, model.Parameters] | None = None,
+    ) -> None:
+        """Say which tuner; nothing is started before ``open``.
+
+        Args:
+            tuner: The choice and its arguments.
+            search_space: As the user wrote it.
+            log: What the tuner prints is added to this file; its directory is made.
+            first: Parameters to try before the tuner is asked.
+            running: The trials that run from before a restart, by parameter id.
+        """
+        super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space, first, running), log)
+
+    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
+        """See the port."""
+        answers: Sequence[model.Parameters] = await self._call(messages.ask_call(parameter_ids))
+        return answers
+
+    async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
+        """See the port."""
+        await self._call(messages.tell_call(outcomes))
+
+    async def update(self, search_space: Mapping[str, Any]) -> None:
+        """See the port."""
+        await self._call(messages.update_call(search_space))
+
+
+class AssessorProcess(_Process):
+    """See ``ports.AssessorPort``."""
+
+    def __init__(self, *, assessor: spec.AlgorithmSpec, maximize: bool, log: Path) -> None:
+        """Say which assessor; nothing is started before ``open``.
+
+        Args:
+            assessor: The choice and its arguments.
+            maximize: Whether the tuner looks for larger values.
+            log: What the assessor prints is added to this file; its directory is made.
+        """
+        super().__init__("assessor", _name(assessor), messages.open_assessor_call(assessor, maximize=maximize), log)
+
+    async def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
+        """See the port."""
+        is_good: bool = await self._call(messages.assess_call(trial, start, values))
+        return is_good
+
+    async def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
+        """See the port."""
+        await self._call(messages.end_call(trial, succeeded=succeeded))
+
+
+def _name(chosen: spec.AlgorithmSpec) -> str:
+    return chosen.name or chosen.class_name or ""

@@ -25,6 +25,10 @@ class RandomSearch:
         """See ``algorithm.Algorithm``."""
         return self._new() or self._novelty.left() or self._draw()
 
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._novelty.take(parameters)
+
     def learn(self, outcome: model.Outcome) -> None:
         """Note what has been tried; how it did changes nothing."""
         self._novelty.take(outcome.parameters)

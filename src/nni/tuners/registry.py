@@ -1,4 +1,4 @@
-"""The tuners by name, with the arguments that they take: known without importing any of them."""
+"""The tuners and assessors by name, with the arguments that they take: known without importing any of them."""
 
 import dataclasses
 import importlib
@@ -8,50 +8,43 @@ from typing import Any
 from nni import errors
 from nni.core import nearest, spec
 from nni.core.dimension import Space
+from nni.tuners import arguments, spaces
+from nni.tuners.arguments import Argument
 
 _MAX_SEED = 2**32 - 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Argument:
-    """What an argument may be."""
-
-    kind: type
-    default: Any = None
-    """An argument whose default is None may be None."""
-    values: tuple[Any, ...] = ()
-    """The only ones allowed; any of its kind when empty."""
-    minimum: int | None = None
-    maximum: int | None = None
-    members: Mapping[str, "Argument"] = dataclasses.field(default_factory=dict)
-    """The arguments in an argument that is a mapping."""
-    gone: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Members and values that NNI has and this tuner has not, with what to do instead."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Tuner:
-    """A tuner that is built in."""
+class Entry:
+    """A tuner or an assessor that is built in."""
 
     name: str
     arguments: Mapping[str, Argument]
     factory: str
-    """``module:function``; takes the search space and the arguments, and returns an ``algorithm.Algorithm``."""
+    """``module:function``; a tuner's takes the search space and the arguments, an assessor's the arguments."""
+    aliases: tuple[str, ...] = ()
+    is_staged: bool = False
+    """Whether its trials get parameters beside those of the search space: a budget, or checkpoints."""
+    refuses: Callable[[Space], str | None] | None = None
+    """Returns why a tuner cannot have a search space, None when it can."""
 
-    def make(self, space: Space, arguments: Mapping[str, Any]) -> Any:
-        """Import the tuner and make one.
+    def make(self, *given: Any) -> Any:
+        """Import it and make one.
 
         Args:
-            space: The search space.
-            arguments: All of them; see ``arguments_of``.
+            given: What the factory takes; arguments complete, see ``arguments_of``.
         """
         module, _, function = self.factory.partition(":")
         factory: Callable[..., Any] = getattr(importlib.import_module(module), function)
-        return factory(space, arguments)
+        return factory(*given)
 
 
-_OPTIMIZE_MODE = Argument(kind=str, default="minimize", values=("minimize", "maximize"))
+_MODE = Argument(kind=str, default="minimize", values=("minimize", "maximize"))
+_TUNERS_MODE = Argument(kind=str, values=("minimize", "maximize", None))
+"""An assessor's; the tuner's when None."""
 _SEED = Argument(kind=int, minimum=0, maximum=_MAX_SEED)
+_USUAL = {"optimize_mode": _MODE, "seed": _SEED}
+_OPTIMIZE = Argument(kind=dict, each=Argument(kind=str, default="minimize", values=("minimize", "maximize")))
 _TPE_ARGS = Argument(
     kind=dict,
     members={
@@ -66,28 +59,128 @@ _TPE_ARGS = Argument(
     },
     gone=dict.fromkeys(("linear_forgetting", "prior_weight", "gamma"), "leave it out, it is fixed in this tuner"),
 )
+_SERIAL = {"serial": "leave it out; brackets overlap, so that no node waits"}
 
-TUNERS: Mapping[str, Tuner] = {
-    tuner.name: tuner
-    for tuner in (
-        Tuner(
-            name="TPE",
-            arguments={"optimize_mode": _OPTIMIZE_MODE, "seed": _SEED, "tpe_args": _TPE_ARGS},
-            factory="nni.tuners.tpe:make",
-        ),
-        Tuner(
-            name="Random",
-            arguments={"optimize_mode": _OPTIMIZE_MODE, "seed": _SEED},
-            factory="nni.tuners.random_search:make",
-        ),
-    )
+
+def _count(default: int, minimum: int = 1) -> Argument:
+    return Argument(kind=int, default=default, minimum=minimum)
+
+
+def _share(default: float) -> Argument:
+    return Argument(kind=float, default=default, minimum=0, maximum=1)
+
+
+_TUNERS = (
+    Entry(name="Auto", arguments=_USUAL, factory="nni.tuners.auto:make"),
+    Entry(
+        name="TPE",
+        arguments={**_USUAL, "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
+        factory="nni.tuners.tpe:make",
+    ),
+    Entry(name="Random", arguments=_USUAL, factory="nni.tuners.random_search:make"),
+    Entry(name="GridSearch", arguments={"optimize_mode": _MODE}, factory="nni.tuners.grid:make"),
+    Entry(name="Anneal", arguments=_USUAL, factory="nni.tuners.anneal:make"),
+    Entry(
+        name="Evolution",
+        arguments={**_USUAL, "population_size": _count(32, 2)},
+        factory="nni.tuners.evolution:make",
+    ),
+    Entry(
+        name="Batch",
+        arguments={"optimize_mode": _MODE},
+        factory="nni.tuners.batch:make",
+        aliases=("BatchTuner",),
+        refuses=spaces.one_choice,
+    ),
+    Entry(name="GP", arguments=_USUAL, factory="nni.tuners.auto:make_gp", aliases=("GPTuner",)),
+    Entry(name="CMA-ES", arguments=_USUAL, factory="nni.tuners.cmaes:make", refuses=spaces.numbers_alone),
+    Entry(name="QMC", arguments=_USUAL, factory="nni.tuners.qmc:make"),
+    Entry(
+        name="NSGA-II",
+        arguments={**_USUAL, "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
+        factory="nni.tuners.nsga2:make",
+    ),
+    Entry(
+        name="Hyperband",
+        arguments={
+            **_USUAL,
+            "R": _count(60),
+            "eta": _count(3, 2),
+            "exec_mode": Argument(kind=str, default="parallelism", values=("parallelism",), gone=_SERIAL),
+        },
+        factory="nni.tuners.hyperband:make",
+        is_staged=True,
+    ),
+    Entry(
+        name="ASHA",
+        arguments={**_USUAL, "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
+        factory="nni.tuners.asha:make",
+        is_staged=True,
+    ),
+    Entry(
+        name="PBT",
+        arguments={
+            **_USUAL,
+            "all_checkpoint_dir": Argument(kind=str, is_needed=True),
+            "population_size": _count(10, 2),
+            "factor": _share(0.2),
+            "resample_probability": _share(0.25),
+            "fraction": _share(0.2),
+        },
+        factory="nni.tuners.pbt:make",
+        is_staged=True,
+        aliases=("PBTTuner",),
+    ),
+)
+TUNERS: Mapping[str, Entry] = {entry.name: entry for entry in _TUNERS}
+
+_ASSESSORS = (
+    Entry(
+        name="Medianstop",
+        arguments={"optimize_mode": _TUNERS_MODE, "start_step": _count(0, 0)},
+        factory="nni.tuners.quantile:make_median",
+    ),
+    Entry(
+        name="Percentile",
+        arguments={
+            "optimize_mode": _TUNERS_MODE,
+            "start_step": _count(0, 0),
+            "percentile": Argument(kind=float, default=50.0, minimum=0, maximum=100),
+        },
+        factory="nni.tuners.quantile:make",
+    ),
+    Entry(
+        name="Curvefitting",
+        arguments={
+            "optimize_mode": _TUNERS_MODE,
+            "epoch_num": _count(20),
+            "start_step": _count(6, 1),
+            "threshold": _share(0.95),
+            "gap": _count(1),
+        },
+        factory="nni.tuners.curve_fitting:make",
+    ),
+    Entry(
+        name="ASHA",
+        arguments={"optimize_mode": _TUNERS_MODE, "min_step": _count(1), "eta": _count(3, 2)},
+        factory="nni.tuners.halving:make",
+    ),
+)
+ASSESSORS: Mapping[str, Entry] = {entry.name: entry for entry in _ASSESSORS}
+
+_GONE = {
+    "BOHB": "'ASHA' for budgets, 'Auto' for its model",
+    "DNGO": "'Auto'",
+    "DNGOTuner": "'Auto'",
+    "Metis": "'Auto'",
+    "MetisTuner": "'Auto'",
+    "NetworkMorphism": "'Auto' over a search space of architectures",
+    "PPO": "'Evolution' over a search space of architectures",
+    "PPOTuner": "'Evolution' over a search space of architectures",
+    "RegularizedEvolutionTuner": "'Evolution'",
+    "SMAC": "'Auto'",
+    "TPE_legacy": "'TPE'",
 }
-
-_NOT_YET = ("Anneal", "Batch", "BatchTuner", "Evolution", "GP", "GPTuner", "GridSearch", "Hyperband", "PBT", "PBTTuner")
-_NEVER = (
-    "BOHB", "DNGO", "DNGOTuner", "Metis", "MetisTuner", "NetworkMorphism", "PPO", "PPOTuner",
-    "RegularizedEvolutionTuner", "SMAC", "TPE_legacy",
-)  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
@@ -95,116 +188,73 @@ def names() -> tuple[str, ...]:
     return tuple(TUNERS)
 
 
-def find(name: str) -> Tuner | None:
-    """Return the tuner of a name, in any case."""
-    return next((tuner for tuner in TUNERS.values() if tuner.name.lower() == name.lower()), None)
+def find(name: str, among: Mapping[str, Entry] = TUNERS) -> Entry | None:
+    """Return what has a name, in any case."""
+    wanted = name.lower()
+    return next((one for one in among.values() if wanted in map(str.lower, (one.name, *one.aliases))), None)
 
 
-def problems(algorithm: spec.AlgorithmSpec, path: str) -> list[errors.Problem]:
+def problems(chosen: spec.AlgorithmSpec, path: str) -> list[errors.Problem]:
     """Return every mistake in the choice of a tuner and in its arguments.
 
     Args:
-        algorithm: What the user chose.
+        chosen: What the user chose.
         path: Where the user chose it: ``tuner``.
     """
-    if algorithm.class_name is not None:
-        sentence = f"tuners of one's own are not in this release; use a built-in one: {nearest.either(names())}"
-        return [errors.Problem(f"{path}.class_name", sentence)]
-    if algorithm.name is None:
-        return [errors.Problem(f"{path}.name", f"is not set; use {nearest.either(names())}")]
-    tuner = find(algorithm.name)
-    if tuner is None:
-        return [errors.Problem(f"{path}.name", _unknown(algorithm.name))]
-    return _members(tuner.arguments, {}, algorithm.class_args, f"{path}.class_args", f"an argument of {tuner.name}")
+    return _problems(chosen, path, TUNERS, "tuner")
 
 
-def arguments_of(algorithm: spec.AlgorithmSpec) -> tuple[Tuner, Mapping[str, Any]]:
-    """Return the tuner that was chosen and all of its arguments, defaults filled in.
+def space_problems(chosen: spec.AlgorithmSpec, space: Space | None) -> list[errors.Problem]:
+    """Return why a tuner cannot have a search space; None stands for one that nobody here can read."""
+    entry = find(chosen.name or "")
+    refused = entry.refuses(space) if entry is not None and entry.refuses is not None and space is not None else None
+    return [errors.Problem("search_space", refused)] if refused else []
+
+
+def initial_problems(chosen: spec.AlgorithmSpec) -> list[errors.Problem]:
+    """Return what is wrong with having initial parameters beside a tuner."""
+    entry = find(chosen.name or "")
+    if entry is None or not entry.is_staged:
+        return []
+    sentence = f"is not for {entry.name}, whose trials get more than parameters; leave it out, or use 'Auto'"
+    return [errors.Problem("initial_parameters", sentence)]
+
+
+def assessor_problems(chosen: spec.AlgorithmSpec, path: str) -> list[errors.Problem]:
+    """Return every mistake in the choice of an assessor and in its arguments."""
+    return _problems(chosen, path, ASSESSORS, "assessor")
+
+
+def arguments_of(chosen: spec.AlgorithmSpec, among: Mapping[str, Entry] = TUNERS) -> tuple[Entry, Mapping[str, Any]]:
+    """Return the built-in tuner (or assessor) that was chosen and all of its arguments, defaults filled in.
 
     Raises:
         ConfigError: The choice has problems.
     """
-    found = problems(algorithm, "tuner")
-    tuner = find(algorithm.name or "")
-    if found or tuner is None:
+    found = _problems(chosen, "tuner" if among is TUNERS else "assessor", among, "tuner")
+    entry = find(chosen.name or "", among)
+    if found or entry is None:
         raise errors.ConfigError(found)
-    return tuner, _filled(tuner.arguments, algorithm.class_args)
+    return entry, arguments.filled(entry.arguments, chosen.class_args)
 
 
-def assessor_problems(algorithm: spec.AlgorithmSpec, path: str) -> list[errors.Problem]:
-    """Return every mistake in the choice of an assessor; there is none to choose in this release."""
-    chosen = algorithm.name or algorithm.class_name
-    return [errors.Problem(path, f"assessors are not in this release; leave {chosen!r} out")]
-
-
-def _unknown(name: str) -> str:
-    """Return what to say of a name that is not one of a tuner."""
-    for listed, is_coming in (*((one, True) for one in _NOT_YET), *((one, False) for one in _NEVER)):
-        if listed.lower() == name.lower():
-            what = "is not in this release" if is_coming else "is not carried over from NNI"
-            return f"the tuner {listed!r} {what}; use {nearest.either(names())}"
-    near = nearest.nearest(name, names())
-    hint = f"did you mean {near!r}?" if near else f"use {nearest.either(names())}"
-    return f"there is no tuner {name!r}; {hint}"
-
-
-def _members(
-    valid: Mapping[str, Argument], gone: Mapping[str, str], given: Mapping[str, Any], path: str, what: str
-) -> list[errors.Problem]:
-    found = []
-    for name, value in given.items():
-        where = f"{path}.{name}"
-        if name in gone:
-            found.append(errors.Problem(where, f"has no counterpart in this tuner; {gone[name]}"))
-        elif name not in valid:
-            found.append(errors.Problem(where, f"is not {what}; there are {_listed(valid)}"))
-        else:
-            found += _value(valid[name], value, where)
-    return found
-
-
-def _value(argument: Argument, value: Any, where: str) -> list[errors.Problem]:
-    if isinstance(value, str) and value in argument.gone:
-        return [errors.Problem(where, f"{value!r} has no counterpart in this tuner; {argument.gone[value]}")]
-    if value is None and argument.default is None and not argument.values:
+def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry], what: str) -> list[errors.Problem]:
+    if chosen.class_name is not None:
         return []
-    if isinstance(value, Mapping) and argument.kind is dict:
-        return _members(argument.members, argument.gone, value, where, f"one of {where.rpartition('.')[2]}")
-    is_right = value in argument.values if argument.values else _is_a(argument, value)
-    return [] if is_right else [errors.Problem(where, f"must be {_allowed(argument)}, not {value!r}")]
+    if chosen.name is None:
+        return [errors.Problem(f"{path}.name", f"is not set; use {nearest.either(tuple(among))}")]
+    entry = find(chosen.name, among)
+    if entry is None:
+        return [errors.Problem(f"{path}.name", _unknown(chosen.name, among, what))]
+    where = f"{path}.class_args"
+    return arguments.problems(entry.arguments, {}, chosen.class_args, where, f"an argument of {entry.name}")
 
 
-def _is_a(argument: Argument, value: Any) -> bool:
-    if not isinstance(value, argument.kind) or isinstance(value, bool) is not (argument.kind is bool):
-        return False
-    if not isinstance(value, int):
-        return True
-    return (argument.minimum is None or value >= argument.minimum) and (
-        argument.maximum is None or value <= argument.maximum
-    )
-
-
-def _allowed(argument: Argument) -> str:
-    """Return what an argument may be, in words."""
-    if argument.values:
-        return " or ".join("null" if value is None else repr(value) for value in argument.values)
-    if argument.kind is dict:
-        return f"a mapping with any of {_listed(argument.members)}"
-    words = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}[argument.kind]
-    if argument.minimum is not None and argument.maximum is not None:
-        words += f" from {argument.minimum} to {argument.maximum}"
-    elif argument.minimum is not None:
-        words += f" of at least {argument.minimum}"
-    return words + (" or null" if argument.default is None else "")
-
-
-def _listed(valid: Mapping[str, Any]) -> str:
-    return ", ".join(valid)
-
-
-def _filled(valid: Mapping[str, Argument], given: Mapping[str, Any]) -> Mapping[str, Any]:
-    filled = {}
-    for name, argument in valid.items():
-        value = given.get(name, argument.default)
-        filled[name] = _filled(argument.members, value or {}) if argument.kind is dict else value
-    return filled
+def _unknown(name: str, among: Mapping[str, Entry], what: str) -> str:
+    """Return what to say of a name that is not one of a tuner, or not one of an assessor."""
+    for gone, instead in _GONE.items():
+        if gone.lower() == name.lower() and what == "tuner":
+            return f"the tuner {gone!r} is not carried over from NNI; use {instead}"
+    near = nearest.nearest(name, tuple(among))
+    hint = f"did you mean {near!r}?" if near else f"use {nearest.either(tuple(among))}"
+    return f"there is no {what} {name!r}; {hint}"

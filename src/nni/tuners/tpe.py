@@ -1,104 +1,21 @@
-"""The tree-structured Parzen estimator, by Optuna: multivariate, with running trials counted as bad ones by default."""
+"""The tree-structured Parzen estimator, by Optuna: multivariate, with running trials counted as bad ones by default.
 
-import math
+J. Bergstra and others, Algorithms for Hyper-Parameter Optimization, 2011; S. Falkner, A. Klein, F. Hutter, BOHB, 2018,
+for several parameters at once.
+"""
+
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
 
-from nni.core import model
+from nni.core import objectives
 from nni.core.dimension import Space
-from nni.tuners import novelty, points
-
-_TRIES = 5
+from nni.tuners import study
 
 
-class Tpe:
-    """Asks and tells an Optuna study in memory."""
-
-    def __init__(self, space: Space, sampler: optuna.samplers.BaseSampler, *, maximize: bool, seed: int | None):
-        """Take the space and the sampler that looks for the optimum.
-
-        Args:
-            space: The search space.
-            sampler: Used by this tuner alone.
-            maximize: Whether larger values are better.
-            seed: Fixes what the sampler does not: which points are taken when only a few are left.
-        """
-        self._space = space
-        self._study = optuna.create_study(direction="maximize" if maximize else "minimize", sampler=sampler)
-        self._running: dict[int, optuna.Trial] = {}
-        self._novelty = novelty.Novelty(space, seed)
-
-    def suggest(self, parameter_id: int) -> model.Parameters:
-        """See ``algorithm.Algorithm``."""
-        self._running[parameter_id], parameters = self._new() or self._left() or self._ask()
-        return parameters
-
-    def learn(self, outcome: model.Outcome) -> None:
-        """See ``algorithm.Algorithm``."""
-        is_good = outcome.succeeded and outcome.value is not None and math.isfinite(outcome.value)
-        state = optuna.trial.TrialState.COMPLETE if is_good else optuna.trial.TrialState.FAIL
-        value = outcome.value if is_good else None
-        trial = self._running.pop(outcome.parameter_id, None)
-        if trial is not None:
-            self._study.tell(trial, value, state)
-            return
-        self._novelty.take(outcome.parameters)
-        numbers = points.locate(self._space, outcome.parameters)
-        if numbers is not None:
-            distributions = {key: _distribution(domain) for key, (domain, _) in numbers.items()}
-            values = {key: number for key, (_, number) in numbers.items()}
-            self._study.add_trial(
-                optuna.trial.create_trial(state=state, value=value, params=values, distributions=distributions)
-            )
-
-    def _new(self) -> tuple[optuna.Trial, model.Parameters] | None:
-        """Return what was never proposed, None when the sampler insists on what was."""
-        for _ in range(_TRIES):
-            trial, parameters = self._ask()
-            if self._novelty.take(parameters):
-                return trial, parameters
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        return None
-
-    def _left(self) -> tuple[optuna.Trial, model.Parameters] | None:
-        """Return one of the last points of a finite space, None in another space."""
-        parameters = self._novelty.left()
-        if parameters is None:
-            return None
-        numbers = points.locate(self._space, parameters) or {}
-        self._study.enqueue_trial({key: number for key, (_, number) in numbers.items()})
-        return self._ask()
-
-    def _ask(self) -> tuple[optuna.Trial, model.Parameters]:
-        trial = self._study.ask()
-
-        def take(key: str, domain: points.Domain) -> points.Number:
-            match domain:
-                case points.Categories(size):
-                    return trial.suggest_categorical(key, range(size))
-                case points.Integers(low, high):
-                    return trial.suggest_int(key, low, high)
-                case points.Reals(low, high, is_log):
-                    return trial.suggest_float(key, low, high, log=is_log)
-
-        return trial, points.draw(self._space, take)
-
-
-def _distribution(domain: points.Domain) -> optuna.distributions.BaseDistribution:
-    match domain:
-        case points.Categories(size):
-            return optuna.distributions.CategoricalDistribution(range(size))
-        case points.Integers(low, high):
-            return optuna.distributions.IntDistribution(low, high)
-        case points.Reals(low, high, is_log):
-            return optuna.distributions.FloatDistribution(low, high, log=is_log)
-
-
-def make(space: Space, arguments: Mapping[str, Any]) -> Tpe:
+def make(space: Space, arguments: Mapping[str, Any]) -> study.Study:
     """Make the tuner that is called TPE."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     tpe_args = arguments["tpe_args"]
     sampler = optuna.samplers.TPESampler(
         n_startup_trials=tpe_args["n_startup_jobs"],
@@ -106,5 +23,4 @@ def make(space: Space, arguments: Mapping[str, Any]) -> Tpe:
         constant_liar=tpe_args["constant_liar_type"] is not None,
         seed=arguments["seed"],
     )
-    maximize = arguments["optimize_mode"] == "maximize"
-    return Tpe(space, sampler, maximize=maximize, seed=arguments["seed"])
+    return study.Study(space, sampler, optimize=objectives.of(arguments), seed=arguments["seed"])

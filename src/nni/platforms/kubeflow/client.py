@@ -32,6 +32,8 @@ WATCHES = 4
 """Watches that hold a connection each."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+BUSY_SECONDS = 15.0
+"""How long a server that is busy is asked again when an experiment starts or ends."""
 PAGE = 500
 WATCH_SECONDS = 290
 """After so long the server ends a watch; proxies cut connections that live longer."""
@@ -78,6 +80,22 @@ class Client:
     async def run(self, call: Callable[[], _Result]) -> _Result:
         """Make a call of this client in one of its threads."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def insist(self, call: Callable[[], _Result]) -> _Result:
+        """Make a call of this client, again and again for a while when the server is busy.
+
+        For calls that may be repeated, and that nobody else repeats.
+        """
+        pause = 0.2
+        while True:
+            try:
+                return await self.run(call)
+            except errors.PlatformBusyError as error:
+                if pause > BUSY_SECONDS / 2:
+                    raise
+                _log.info("asked again: %s", error)
+            await asyncio.sleep(pause)
+            pause *= 2
 
     def close(self) -> None:
         """Close the connections; calls that are under way may finish."""
@@ -277,6 +295,9 @@ class Client:
             return call(apis, how)
         except client.ApiException as error:
             raise self._mapped(error) from error
+        except urllib3.exceptions.ProtocolError as error:
+            # It was there, and broke off.
+            raise errors.PlatformBusyError(self._unreachable(error)) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise errors.PlatformUnavailableError(self._unreachable(error)) from error
 
@@ -296,7 +317,7 @@ class Client:
         except (ValueError, TypeError, AttributeError):
             reason, message = "", f"{code} {error.reason}"
         if code == 429 or code >= 500:
-            return errors.PlatformUnavailableError(f"The API server at {self.server} asks to wait: {message}")
+            return errors.PlatformBusyError(f"The API server at {self.server} asks to wait: {message}")
         return api.Refusal(code, reason, message)
 
     def _untrusted(self, reason: str) -> Exception:

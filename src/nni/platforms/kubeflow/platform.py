@@ -95,7 +95,7 @@ class KubeflowPlatform:
             return
         body = self._kind.stands_on()
         try:
-            await self._connection.run(functools.partial(self._connection.create, self._foundation, body))
+            await self._connection.insist(functools.partial(self._connection.create, self._foundation, body))
         except api.Refusal as refusal:
             if refusal.reason != "AlreadyExists":
                 raise

@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import functools
 from collections.abc import Callable, Sequence
 
 from nni import errors
@@ -75,12 +74,12 @@ async def examine(
         ("GPUs", lambda: _gpus(connection, wanted.roles)),
         ("queue", lambda: _queue(connection, wanted.queue)),
     ]
-    return [await connection.run(functools.partial(_guarded, what, check)) for what, check in checks]
+    return [await _guarded(connection, what, check) for what, check in checks]
 
 
-def _guarded(what: str, check: Callable[[], Finding]) -> Finding:
+async def _guarded(connection: client.Client, what: str, check: Callable[[], Finding]) -> Finding:
     try:
-        return check()
+        return await connection.insist(check)
     except api.Refusal as refusal:
         return warning(what, f"It cannot be known: {refusal.message}")
     except (errors.PlatformUnavailableError, errors.PlatformError) as error:

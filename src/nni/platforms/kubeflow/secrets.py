@@ -67,7 +67,7 @@ class TokenSecret:
             self._is_there = True
             return
         data |= dict.fromkeys((key(slot) for slot in _slots(block - BLOCKS_KEPT)), None)
-        await self._connection.run(functools.partial(self._connection.patch_secret, self._name, {"data": data}))
+        await self._connection.insist(functools.partial(self._connection.patch_secret, self._name, {"data": data}))
         self._is_there = True
 
     async def delete(self) -> None:
@@ -112,7 +112,7 @@ class RegistrySecrets:
             data: dict[str, str | None] = {".dockerconfigjson": _encoded(content)}
             kind = "kubernetes.io/dockerconfigjson"
             if not await _created(self._connection, name, self._labels, kind, data):
-                await self._connection.run(functools.partial(self._connection.patch_secret, name, {"data": data}))
+                await self._connection.insist(functools.partial(self._connection.patch_secret, name, {"data": data}))
 
     async def delete(self) -> None:
         """Delete the Secrets.
@@ -137,7 +137,7 @@ async def _created(
         "data": dict(data),
     }
     try:
-        await connection.run(functools.partial(connection.create_secret, body))
+        await connection.insist(functools.partial(connection.create_secret, body))
     except api.Refusal as refusal:
         if refusal.reason != "AlreadyExists":
             raise
@@ -147,7 +147,7 @@ async def _created(
 
 async def _delete(connection: client.Client, name: str) -> None:
     try:
-        await connection.run(functools.partial(connection.delete_secret, name))
+        await connection.insist(functools.partial(connection.delete_secret, name))
     except api.Refusal as refusal:
         if refusal.code != 404:
             raise errors.PlatformError(f"The Secret {name} cannot be deleted: {refusal.message}") from refusal

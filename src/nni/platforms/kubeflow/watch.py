@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 FORBIDDEN_PAUSE_SECONDS = 10.0
+STOP_SECONDS = 0.8
 SHORTEST_ROUND_SECONDS = 1.0
 """A server that ends each watch at once is not asked more often than that."""
 
@@ -90,12 +91,13 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following, and wait for the thread: the open watch is cut."""
+        """Stop following, and wait a little for the thread: the open watch is cut."""
         self._stopping.set()
         with self._guard:
             if self._stream is not None:
                 self._stream.shut_down()
-        self._thread.join(timeout=client.CONNECT_SECONDS)
+        # A call that hangs on a dead connection ends by its own time-out, and its thread with it.
+        self._thread.join(timeout=STOP_SECONDS)
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS

@@ -1,0 +1,1 @@
+"""How many trials a tuner needs, measured beside its peers: ``make bench-search``."""

@@ -1,0 +1,113 @@
+"""Grid search: every point of a finite space, and of an endless one ever finer grids, the coarse ones first.
+
+Categories and integers are gone through one by one. A real number begins at the middle of its range (for a normal one,
+of its distribution), and each further grid halves the gaps, as NNI's GridSearch does.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nni import errors
+from nni.core import dimension as dimensions
+from nni.core import model
+from nni.core import space as spaces
+from nni.core.dimension import Space
+from nni.tuners import novelty, points
+
+
+class GridSearch:
+    """See ``algorithm.Algorithm``."""
+
+    def __init__(self, space: Space) -> None:
+        """Take the space."""
+        self._space = space
+        self._seen = novelty.Novelty(space, 0)
+        self._points = self._all()
+
+    def suggest(self, parameter_id: int) -> model.Parameters:
+        """See ``algorithm.Algorithm``."""
+        for parameters in self._points:
+            if self._seen.take(parameters):
+                return parameters
+        raise errors.NoMoreTrialError("All points of the grid have been proposed.")
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._seen.take(parameters)
+
+    def learn(self, outcome: model.Outcome) -> None:
+        """Note what has been tried; how it did changes nothing."""
+        self._seen.take(outcome.parameters)
+
+    def _all(self) -> Iterator[model.Parameters]:
+        """Yield the points of grid after grid; of a finite space what is left at the end."""
+        size = points.size(self._space)
+        finest = _finest(self._space) if size is not None else math.inf
+        level = 0
+        while 2 ** (level + 1) - 1 <= finest:
+            yield from _Grid(self._space, level).walk()
+            level += 1
+        yield from (points.at(self._space, index) for index in range(size or 0))
+
+
+def _finest(space: Space) -> int:
+    """Return how many steps the finest dimension of a finite space has; 1 where none is quantised."""
+    steps = [
+        round((one.high - one.low) / one.q)
+        for one in spaces.walk(space)
+        if isinstance(one, dimensions.Uniform) and one.q is not None
+    ]
+    return max(steps, default=1)
+
+
+class _Grid:
+    """The points of one grid: what is drawn is gone through as an odometer's wheels are."""
+
+    def __init__(self, space: Space, level: int) -> None:
+        self._space, self._level = space, level
+
+    def walk(self) -> Iterator[dict[str, Any]]:
+        # In the order in which the space asks for them: place and size of each.
+        wheels: list[list[int]] = []
+        while True:
+            yield points.draw(self._space, self._reader(wheels))
+            # The last wheel turns fastest. One behind it starts anew: after a choice it may be another dimension's.
+            while wheels and wheels[-1][0] + 1 == wheels[-1][1]:
+                wheels.pop()
+            if not wheels:
+                return
+            wheels[-1][0] += 1
+
+    def _reader(self, wheels: list[list[int]]) -> points.Take:
+        """Return what reads one wheel after the other, adding those that are missing."""
+        places = itertools.count()
+
+        def take(_: str, domain: points.Domain) -> points.Number:
+            place, size = next(places), self._size(domain)
+            if place == len(wheels):
+                wheels.append([0, size])
+            share = (
+                (wheels[place][0] + 1) / (size + 1)
+                if isinstance(domain, points.Reals)
+                else (wheels[place][0] + 0.5) / size
+            )
+            return points.at_share(domain, share)
+
+        return take
+
+    def _size(self, domain: points.Domain) -> int:
+        match domain:
+            case points.Categories(size):
+                return size
+            case points.Integers(low, high):
+                return high - low + 1
+            case points.Reals():
+                finer: int = 2 ** (self._level + 1) - 1
+                return finer
+
+
+def make(space: Space, arguments: Mapping[str, Any]) -> GridSearch:
+    """Make the tuner that is called GridSearch."""
+    return GridSearch(space)

@@ -1,0 +1,111 @@
+"""Optuna's samplers as tuners: asks and tells a study in memory."""
+
+from collections.abc import Mapping
+
+import optuna
+
+from nni.core import model, objectives
+from nni.core.dimension import Space
+from nni.tuners import novelty, points
+
+_TRIES = 5
+
+
+class Study:
+    """See ``algorithm.Algorithm``."""
+
+    def __init__(
+        self,
+        space: Space,
+        sampler: optuna.samplers.BaseSampler,
+        *,
+        optimize: objectives.Objectives,
+        seed: int | None,
+    ) -> None:
+        """Take the space and the sampler that looks for the optimum.
+
+        Args:
+            space: The search space.
+            sampler: Used by this tuner alone.
+            optimize: What is better.
+            seed: Fixes what the sampler does not: which points are taken when only a few are left.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space, self._optimize = space, optimize
+        self._study = optuna.create_study(directions=list(optimize.values()), sampler=sampler)
+        self._running: dict[int, optuna.Trial] = {}
+        self._novelty = novelty.Novelty(space, seed)
+
+    def suggest(self, parameter_id: int) -> model.Parameters:
+        """See ``algorithm.Algorithm``."""
+        self._running[parameter_id], parameters = self._new() or self._left() or self._ask()
+        return parameters
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        self._novelty.take(parameters)
+        if (numbers := points.locate(self._space, parameters)) is not None:
+            self._running[parameter_id], _ = self._ask_for(numbers)
+
+    def learn(self, outcome: model.Outcome) -> None:
+        """See ``algorithm.Algorithm``."""
+        values = objectives.values(outcome, self._optimize)
+        state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
+        trial = self._running.pop(outcome.parameter_id, None)
+        if trial is not None:
+            self._study.tell(trial, values, state)
+            return
+        self._novelty.take(outcome.parameters)
+        numbers = points.locate(self._space, outcome.parameters)
+        if numbers is not None:
+            distributions = {key: _distribution(domain) for key, (domain, _) in numbers.items()}
+            params = {key: number for key, (_, number) in numbers.items()}
+            self._study.add_trial(
+                optuna.trial.create_trial(state=state, values=values, params=params, distributions=distributions)
+            )
+
+    def _new(self) -> tuple[optuna.Trial, model.Parameters] | None:
+        """Return what was never proposed, None when the sampler insists on what was."""
+        for _ in range(_TRIES):
+            trial, parameters = self._ask()
+            if self._novelty.take(parameters):
+                return trial, parameters
+            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return None
+
+    def _left(self) -> tuple[optuna.Trial, model.Parameters] | None:
+        """Return one of the last points of a finite space, None in another space."""
+        parameters = self._novelty.left()
+        if parameters is None:
+            return None
+        return self._ask_for(points.locate(self._space, parameters) or {})
+
+    def _ask_for(
+        self, numbers: Mapping[str, tuple[points.Domain, points.Number]]
+    ) -> tuple[optuna.Trial, model.Parameters]:
+        self._study.enqueue_trial({key: number for key, (_, number) in numbers.items()})
+        return self._ask()
+
+    def _ask(self) -> tuple[optuna.Trial, model.Parameters]:
+        trial = self._study.ask()
+
+        def take(key: str, domain: points.Domain) -> points.Number:
+            match domain:
+                case points.Categories(size):
+                    return trial.suggest_categorical(key, range(size))
+                case points.Integers(low, high):
+                    return trial.suggest_int(key, low, high)
+                case points.Reals(low, high, is_log):
+                    return trial.suggest_float(key, low, high, log=is_log)
+
+        return trial, points.draw(self._space, take)
+
+
+def _distribution(domain: points.Domain) -> optuna.distributions.BaseDistribution:
+    match domain:
+        case points.Categories(size):
+            return optuna.distributions.CategoricalDistribution(range(size))
+        case points.Integers(low, high):
+            return optuna.distributions.IntDistribution(low, high)
+        case points.Reals(low, high, is_log):
+            return optuna.distributions.FloatDistribution(low, high, log=is_log)

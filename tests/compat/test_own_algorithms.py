@@ -1,0 +1,242 @@
+"""Tuners and assessors of users' own, as they are written for NNI, run unchanged in the tuner process."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nni import errors
+from nni.core import model, spec
+from nni.testing import tuner as contract
+from nni.tuners import process
+
+SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}, "act": {"_type": "choice", "_value": ["relu", "tanh"]}}
+
+COUNTING = """
+import json
+import logging
+import os
+
+from nni.tuner import Tuner
+from nni.utils import extract_scalar_reward
+
+logger = logging.getLogger('counting')
+here = os.path.dirname(__file__)
+results = open(os.path.join(here, 'results.txt'), 'w')
+
+
+class CountingTuner(Tuner):
+    def __init__(self, optimize_mode='maximize', most=3):
+        super(CountingTuner, self).__init__()
+        self.number = 0
+        self.most = most
+        print('printing is harmless')
+
+    def update_search_space(self, search_space):
+        with open(os.path.join(here, 'space.json'), 'w') as f:
+            json.dump(search_space, f)
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        import nni
+        if self.number == self.most:
+            raise nni.NoMoreTrialError('that is all')
+        self.number += 1
+        return {'x': self.number}
+
+    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
+        results.write('%d %s %s\\n' % (parameters['x'], extract_scalar_reward(value), kwargs['trial_job_id']))
+        results.flush()
+
+    def trial_end(self, parameter_id, success, **kwargs):
+        results.write('end %d %s\\n' % (parameter_id, success))
+        results.flush()
+
+    def _on_exit(self):
+        results.write('exit\\n')
+        results.close()
+"""
+
+CLIMBING = '''
+from enum import Enum, unique
+
+import numpy as np
+from nni.tuner import Tuner
+from nni.utils import OptimizeMode, extract_scalar_reward
+
+
+class HillClimbing(Tuner):
+    """Keeps its best point as an array and steps from it."""
+
+    def __init__(self, optimize_mode, step=0.1, seed=0):
+        self.mode = OptimizeMode(optimize_mode)
+        self.step = step
+        self.random = np.random.RandomState(seed)
+        self.best, self.best_reward = None, -np.inf
+        self.running = dict()
+
+    def update_search_space(self, search_space):
+        self.names = sorted(name for name in search_space if search_space[name]['_type'] == 'uniform')
+        self.low = np.array([search_space[name]['_value'][0] for name in self.names], dtype=float)
+        self.high = np.array([search_space[name]['_value'][1] for name in self.names], dtype=float)
+        self.acts = search_space['act']['_value']
+
+    def generate_multiple_parameters(self, parameter_id_list, **kwargs):
+        return [self.generate_parameters(one, **kwargs) for one in parameter_id_list]
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        if self.best is None:
+            point = self.random.uniform(self.low, self.high)
+        else:
+            point = self.best + self.random.normal(size=len(self.low)) * self.step
+        self.running[parameter_id] = np.clip(point, self.low, self.high)
+        parameters = dict(zip(self.names, self.running[parameter_id]))
+        parameters['act'] = self.acts[self.random.randint(len(self.acts))]
+        parameters['layers'] = np.int64(3)
+        return parameters
+
+    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
+        reward = extract_scalar_reward(value)
+        if self.mode is OptimizeMode.Minimize:
+            reward = -reward
+        if reward > self.best_reward:
+            self.best, self.best_reward = self.running.pop(parameter_id), reward
+
+    def import_data(self, data):
+        for one in data:
+            point = np.array([one['parameter'][name] for name in self.names])
+            reward = extract_scalar_reward(one['value'])
+            reward = -reward if self.mode is OptimizeMode.Minimize else reward
+            if reward > self.best_reward:
+                self.best, self.best_reward = point, reward
+'''
+
+PATIENT = '''
+import logging
+from collections import defaultdict
+
+from nni.assessor import Assessor, AssessResult
+from nni.utils import extract_scalar_history
+
+logger = logging.getLogger('patient')
+
+
+class PatientAssessor(Assessor):
+    """Stops a trial that has not become better for some results."""
+
+    def __init__(self, patience=2, higher_is_better=True):
+        super(PatientAssessor, self).__init__()
+        self.patience = patience
+        self.sign = 1 if higher_is_better else -1
+        self.judged = defaultdict(int)
+
+    def assess_trial(self, trial_job_id, trial_history):
+        history = [self.sign * one for one in extract_scalar_history(trial_history)]
+        self.judged[trial_job_id] += 1
+        best = history.index(max(history))
+        return AssessResult.Good if len(history) - 1 - best < self.patience else AssessResult.Bad
+
+    def trial_end(self, trial_job_id, success):
+        del self.judged[trial_job_id]
+'''
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    directory = tmp_path / "code"
+    directory.mkdir()
+    for name, text in {"counting": COUNTING, "climbing": CLIMBING, "patient": PATIENT}.items():
+        (directory / f"{name}.py").write_text(text)
+    return directory
+
+
+def tuner(code: Path, class_name: str, **class_args: Any) -> process.TunerProcess:
+    chosen = spec.AlgorithmSpec(class_name=class_name, code_directory=str(code), class_args=class_args)
+    return process.TunerProcess(tuner=chosen, search_space=SPACE, log=code / "log")
+
+
+async def test_a_tuner_that_writes_files_and_has_an_end(code: Path) -> None:
+    counting = tuner(code, "counting.CountingTuner", most=2)
+    await counting.open()
+    assert list(await counting.ask([0, 1, 2])) == [{"x": 1}, {"x": 2}]
+    told = model.Outcome(
+        parameter_id=0,
+        parameters={"x": 1},
+        value=0.5,
+        metric='{"default": 0.5, "loss": 2}',
+        succeeded=True,
+        trial=model.TrialId("abcde"),
+    )
+    await counting.tell([told, contract.outcome(1, {"x": 2}, None)])
+    await counting.close()
+    assert (code / "results.txt").read_text() == "1 0.5 abcde\nend 0 True\nend 1 False\nexit\n"
+    assert json.loads((code / "space.json").read_text()) == SPACE
+    assert "printing is harmless" in (code / "log").read_text()
+
+
+async def test_a_tuner_with_numpy_state_climbs_and_takes_what_was_before_a_restart(code: Path) -> None:
+    def loss(parameters: Mapping[str, Any]) -> float:
+        return float((parameters["x"] - 0.8) ** 2)
+
+    climbing = tuner(code, "climbing.HillClimbing", optimize_mode="minimize", step=0.05)
+    await climbing.open()
+    await climbing.tell([contract.outcome(100, {"x": 0.7, "act": "relu"}, 0.01)])
+    losses = []
+    for number in range(40):
+        (parameters,) = await climbing.ask([number])
+        assert set(parameters) == {"x", "act", "layers"}
+        losses.append(loss(parameters))
+        await climbing.tell([contract.outcome(number, parameters, losses[-1])])
+    await climbing.close()
+    assert losses[0] < 0.1
+    assert min(losses) < 0.001
+
+
+async def test_an_assessor(code: Path) -> None:
+    chosen = spec.AlgorithmSpec(
+        class_name="patient.PatientAssessor", code_directory=str(code), class_args={"patience": 2}
+    )
+    patient = process.AssessorProcess(assessor=chosen, maximize=True, log=code / "log")
+    await patient.open()
+    trial = model.TrialId("abcde")
+    assert await patient.assess(trial, 0, ["0.1", '{"default": 0.3, "loss": 1}', "0.2"])
+    assert not await patient.assess(trial, 3, ["0.2"])
+    await patient.end(trial, succeeded=False)
+    assert await patient.assess(model.TrialId("other"), 0, ["0.1"])
+    await patient.close()
+
+
+@pytest.mark.parametrize(
+    ("class_name", "class_args", "says"),
+    [
+        ("absent.Tuner", {}, r"ModuleNotFoundError: No module named 'absent'"),
+        ("counting.Missing", {}, r"There is no class Missing in .*counting\.py; set class_name to 'module\.Class'\."),
+        ("patient.PatientAssessor", {}, r"patient\.PatientAssessor is not a tuner; derive it from nni\.tuner\.Tuner\."),
+        ("climbing.HillClimbing", {"optimize_mode": "up"}, r"'up' is not a valid OptimizeMode"),
+        ("climbing.HillClimbing", {}, r"missing 1 required positional argument: 'optimize_mode'"),
+    ],
+)
+async def test_what_cannot_be_made_is_one_sentence(
+    code: Path, class_name: str, class_args: Mapping[str, Any], says: str
+) -> None:
+    with pytest.raises(errors.TunerError, match=f"^The tuner {re.escape(class_name)} failed: .*{says}"):
+        await tuner(code, class_name, **class_args).open()
+
+
+async def test_a_crash_names_the_line_of_the_users_code_and_its_traceback_is_in_the_log(code: Path) -> None:
+    (code / "broken.py").write_text(
+        "from nni.tuner import Tuner\n\n"
+        "class Broken(Tuner):\n    def update_search_space(self, space):\n        pass\n\n"
+        "    def generate_parameters(self, parameter_id, **kwargs):\n        return 1 / 0\n"
+    )
+    broken = tuner(code, "broken.Broken")
+    await broken.open()
+    with pytest.raises(
+        errors.TunerError,
+        match=r"failed: ZeroDivisionError: division by zero in generate_parameters, .*/broken\.py:8 \(see .*/log\)$",
+    ):
+        await broken.ask([0])
+    await broken.close()
+    assert "return 1 / 0" in (code / "log").read_text()

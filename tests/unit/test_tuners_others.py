@@ -1,0 +1,246 @@
+"""Tuners with a plan of their own: grids, batches, budgets, populations, several objectives."""
+
+import itertools
+import json
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from nni import errors
+from nni.core import model, objectives, space, spec
+from nni.testing import tuner as scripted
+from nni.tuners import algorithm, budgets, registry
+
+UNIT = {"x": {"_type": "uniform", "_value": [0, 1]}}
+
+
+def make(name: str, search_space: Mapping[str, Any], **arguments: Any) -> algorithm.Algorithm:
+    entry, complete = registry.arguments_of(spec.AlgorithmSpec(name=name, class_args=arguments))
+    made: algorithm.Algorithm = entry.make(space.parse(search_space), complete)
+    return made
+
+
+def all_of(tuner: algorithm.Algorithm, most: int = 1000) -> list[model.Parameters]:
+    found: list[model.Parameters] = []
+    try:
+        while len(found) < most:
+            found.append(tuner.suggest(len(found)))
+    except errors.NoMoreTrialError:
+        pass
+    return found
+
+
+def plays(
+    tuner: algorithm.Algorithm, loss: Callable[[Mapping[str, Any]], float | None], count: int, pending: int = 1
+) -> list[model.Parameters]:
+    """Run so many trials, some of them at once, and return them in the order of their suggestions."""
+    said: list[model.Parameters] = []
+    for number in range(count):
+        said.append(tuner.suggest(number))
+        if number >= pending - 1:
+            ended = number - pending + 1
+            tuner.learn(scripted.outcome(ended, said[ended], loss(said[ended])))
+    return said
+
+
+def test_a_grid_goes_through_a_finite_space_once() -> None:
+    search_space = {
+        "a": {"_type": "choice", "_value": ["p", "q"]},
+        "b": {"_type": "randint", "_value": [1, 4]},
+        "c": {"_type": "quniform", "_value": [0.5, 3.6, 1.0]},
+    }
+    found = all_of(make("GridSearch", search_space))
+    expected = itertools.product("pq", (1, 2, 3), (0.5, 1.0, 2.0, 3.0, 3.6))
+    assert Counter((one["a"], one["b"], one["c"]) for one in found) == Counter(expected)
+
+
+def test_a_grid_varies_the_last_parameter_fastest() -> None:
+    search_space = {
+        "a": {"_type": "choice", "_value": ["p", "q"]},
+        "b": {"_type": "choice", "_value": [1, 2, 3]},
+    }
+    found = all_of(make("GridSearch", search_space))
+    assert [(one["a"], one["b"]) for one in found] == [*(("p", n) for n in (1, 2, 3)), *(("q", n) for n in (1, 2, 3))]
+
+
+def test_a_grid_of_real_numbers_becomes_finer_and_finer() -> None:
+    found = [one["x"] for one in all_of(make("GridSearch", UNIT), 15)]
+    assert found[:3] == [0.5, 0.25, 0.75]
+    assert found[3:7] == [0.125, 0.375, 0.625, 0.875]
+    assert len(set(found)) == 15
+
+
+def test_a_grid_of_a_normal_number_halves_its_distribution() -> None:
+    found = [one["x"] for one in all_of(make("GridSearch", {"x": {"_type": "normal", "_value": [5, 2]}}), 3)]
+    assert found == pytest.approx([5, *(statistics.NormalDist(5, 2).inv_cdf(share) for share in (0.25, 0.75))])
+
+
+def test_a_grid_of_a_nested_space() -> None:
+    nested = {
+        "net": {
+            "_type": "choice",
+            "_value": [
+                {"_name": "none"},
+                {
+                    "_name": "dense",
+                    "units": {"_type": "choice", "_value": [16, 32]},
+                    "deep": {"_type": "randint", "_value": [0, 3]},
+                },
+            ],
+        },
+        "flag": {"_type": "choice", "_value": [True, False]},
+    }
+    found = all_of(make("GridSearch", nested))
+    assert len({json.dumps(one) for one in found}) == len(found) == (1 + 6) * 2
+
+
+def test_a_grid_leaves_out_what_was_tried_before() -> None:
+    tuner = make("GridSearch", {"x": {"_type": "choice", "_value": [1, 2, 3]}})
+    tuner.learn(scripted.outcome(99, {"x": 2}, 0.1))
+    assert all_of(tuner) == [{"x": 1}, {"x": 3}]
+
+
+def test_a_batch_is_gone_through_in_its_order() -> None:
+    sets: list[Any] = [{"lr": 0.1, "opt": "sgd"}, {"lr": 0.2}, {"lr": 0.3}]
+    tuner = make("Batch", {"combinations": {"_type": "choice", "_value": sets}})
+    tuner.learn(scripted.outcome(99, sets[1], 0.1))
+    assert all_of(tuner) == [sets[0], sets[2]]
+
+
+def test_evolution_has_its_population_and_changes_one_parameter_of_good_ones() -> None:
+    search_space = {name: {"_type": "uniform", "_value": [0, 1]} for name in "abcd"}
+    said = plays(make("Evolution", search_space, population_size=8, seed=1), lambda at: sum(at.values()), 60)
+    for child in said[8:]:
+        shared = [sum(child[name] == parent[name] for name in "abcd") for parent in said if parent is not child]
+        assert max(shared) == 3
+    assert statistics.mean(sum(one.values()) for one in said[-15:]) < statistics.mean(
+        sum(one.values()) for one in said[:15]
+    )
+
+
+def test_cma_es_finds_a_minimum_among_numbers() -> None:
+    search_space = {name: {"_type": "uniform", "_value": [-5, 5]} for name in "abc"}
+    said = plays(make("CMA-ES", search_space, seed=1), lambda at: sum((v - 2) ** 2 for v in at.values()), 200)
+    assert min(sum((v - 2) ** 2 for v in at.values()) for at in said) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "eta", "levels"),
+    [(1, 81, 3, (1, 3, 9, 27, 81)), (1, 60, 3, (1, 3, 9, 27, 60)), (4, 4, 2, (4,)), (5, 3, 2, (5,))],
+)
+def test_budgets(least: int, most: int, eta: int, levels: tuple[int, ...]) -> None:
+    assert budgets.geometric(least, most, eta) == levels
+
+
+def test_asha_promotes_the_best_third_and_never_waits() -> None:
+    tuner = make("ASHA", UNIT, min_budget=1, max_budget=9, eta=3, seed=1)
+    said = plays(tuner, lambda at: at["x"], 120, pending=4)
+    by_budget = {budget: [one["x"] for one in said if one["TRIAL_BUDGET"] == budget] for budget in (1, 3, 9)}
+    assert 60 < len(by_budget[1]) < 100
+    assert 20 < len(by_budget[3]) < 40
+    assert 5 < len(by_budget[9]) < 15
+    for smaller, larger in ((1, 3), (3, 9)):
+        assert set(by_budget[larger]) <= set(by_budget[smaller])
+        assert len(set(by_budget[larger])) == len(by_budget[larger])
+        assert statistics.median(by_budget[larger]) < statistics.median(by_budget[smaller])
+
+
+def test_asha_never_promotes_what_failed_and_knows_what_was_promoted_before_a_restart() -> None:
+    tuner = make("ASHA", UNIT, min_budget=1, max_budget=3, eta=3, seed=1)
+    for number in range(6):
+        value = None if number < 2 else number / 10
+        tuner.learn(scripted.outcome(100 + number, {"x": number / 10, "TRIAL_BUDGET": 1}, value))
+    tuner.learn(scripted.outcome(200, {"x": 0.2, "TRIAL_BUDGET": 3}, 0.2))
+    assert tuner.suggest(0) == {"x": 0.3, "TRIAL_BUDGET": 3}
+    assert tuner.suggest(1)["TRIAL_BUDGET"] == 1
+
+
+def test_hyperband_has_the_brackets_of_the_paper() -> None:
+    tuner = make("Hyperband", UNIT, R=9, eta=3, seed=1)
+    said = plays(tuner, lambda at: at["x"], 22)
+    # s = 2: 9 trials with 1, 3 with 3, 1 with 9; s = 1: 5 with 3, 1 with 9; s = 0: 3 with 9.
+    assert [one["TRIAL_BUDGET"] for one in said] == [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] + [9] * 3
+    first = sorted(one["x"] for one in said[:9])
+    assert sorted(one["x"] for one in said[9:12]) == first[:3]
+    assert said[12]["x"] == first[0]
+
+
+def test_hyperband_begins_the_next_bracket_rather_than_wait() -> None:
+    tuner = make("Hyperband", UNIT, R=9, eta=3, seed=1)
+    assert Counter(tuner.suggest(number)["TRIAL_BUDGET"] for number in range(17)) == {1: 9, 3: 5, 9: 3}
+
+
+def test_hyperband_goes_on_when_all_of_a_rung_failed() -> None:
+    tuner = make("Hyperband", UNIT, R=9, eta=3, seed=1)
+    said = plays(tuner, lambda at: None if at["TRIAL_BUDGET"] == 1 else at["x"], 12)
+    assert [one["TRIAL_BUDGET"] for one in said] == [1] * 9 + [3] * 3
+
+
+def test_pbt_members_go_on_from_their_checkpoints_and_the_weak_from_a_strong_ones() -> None:
+    tuner = make("PBT", UNIT, all_checkpoint_dir="/shared/pbt", population_size=5, seed=1)
+    said = plays(tuner, lambda at: at["x"], 40)
+    assert [one["load_checkpoint_dir"] for one in said[:5]] == [f"/shared/pbt/{place}/none" for place in range(5)]
+    saved = [one["save_checkpoint_dir"] for one in said]
+    assert len(set(saved)) == 40
+    for place, one in enumerate(said[5:], 5):
+        # What is loaded has been saved before.
+        assert one["load_checkpoint_dir"] in saved[:place]
+    assert statistics.mean(one["x"] for one in said[-10:]) < statistics.mean(one["x"] for one in said[:5])
+
+
+def test_pbt_takes_more_members_when_more_trials_run_at_once() -> None:
+    tuner = make("PBT", UNIT, all_checkpoint_dir="/p", population_size=2, seed=1)
+    assert len({tuner.suggest(number)["save_checkpoint_dir"] for number in range(6)}) == 6
+
+
+@pytest.mark.parametrize("name", ["NSGA-II", "TPE"])
+def test_several_objectives_are_traded_off(name: str) -> None:
+    search_space = {name: {"_type": "uniform", "_value": [0, 1]} for name in "ab"}
+    optimize = {"gain": "maximize", "cost": "minimize"}
+    extra = {"population_size": 10} if name == "NSGA-II" else {}
+    tuner = make(name, search_space, optimize=optimize, seed=1, **extra)
+    waste = []
+    for number in range(250):
+        at = tuner.suggest(number)
+        metric = {"gain": at["a"] - at["b"], "cost": at["a"] ** 2 + at["b"]}
+        waste.append(at["b"])
+        tuner.learn(
+            model.Outcome(
+                parameter_id=number, parameters=at, value=None, metric=json.dumps(metric), succeeded=number % 10 > 0
+            )
+        )
+    # b is bad for both.
+    assert statistics.mean(waste[-100:]) < 0.7 * 0.5
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [
+        ('{"a": 1, "b": 2.5, "c": "x"}', [2.5, 1.0]),
+        ('{"b": 1}', None),
+        ('{"a": NaN, "b": 1}', None),
+        ('{"a": "1", "b": 1}', None),
+        ("3", None),
+        ("null", None),
+    ],
+)
+def test_the_numbers_of_several_objectives(metric: str, values: list[float] | None) -> None:
+    outcome = model.Outcome(parameter_id=0, parameters={}, value=None, metric=metric, succeeded=True)
+    assert objectives.values(outcome, {"b": "minimize", "a": "maximize"}) == values
+
+
+def test_the_pareto_front() -> None:
+    points = {"cheap": [1.0, 0.1], "good": [5.0, 0.9], "both": [2.0, 0.8], "worse": [3.0, 0.7], "same": [2.0, 0.8]}
+    assert objectives.front(points, {"cost": "minimize", "gain": "maximize"}) == ["cheap", "both", "same", "good"]
+    assert objectives.front({}, {"cost": "minimize"}) == []
+
+
+def test_a_rung_counts_failures_but_does_not_promote_them() -> None:
+    rung = budgets.Rung()
+    for number in range(4):
+        rung.add({"x": number}, math.inf if number < 2 else float(number))
+    assert [rung.promote(2), rung.promote(2), rung.promote(2)] == [{"x": 2}, {"x": 3}, None]
