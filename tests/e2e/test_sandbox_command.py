@@ -292,7 +292,7 @@ def test_the_file_of_another_is_not_taken_for_the_second_kubeconfig(tmp_path: pa
     found = run("--kubeconfig", str(tmp_path / "config"), "--", "true")
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr == (
-        f"nnictl sandbox: --kubeconfig {tmp_path}/config: {theirs} exists already, where the kubeconfig of the sandbox's "
+        f"nnictl sandbox: --kubeconfig {tmp_path}/config: {theirs} exists already, where the kubeconfig of the "
         "second user would go; remove it or give another --kubeconfig.\n"
     )
     assert theirs.read_text() == "theirs"

@@ -178,7 +178,7 @@ def _config_path(text: str | None) -> pathlib.Path | None:
     second = kubeconfig.restricted(path)
     if second.exists():
         raise errors.SandboxError(
-            f"--kubeconfig {text}: {second} exists already, where the kubeconfig of the sandbox's second user would go; "
+            f"--kubeconfig {text}: {second} exists already, where the kubeconfig of the second user would go; "
             "remove it or give another --kubeconfig."
         )
     if not path.parent.is_dir():
