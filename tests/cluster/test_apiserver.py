@@ -1012,6 +1012,13 @@ def test_the_operators_webhook_refuses(api: Api, jobs: str, name: str, replica: 
     assert words in refused.body["message"]
 
 
+@pytest.mark.parametrize("spec", [None, {"pytorchReplicaSpecs": None}, {"pytorchReplicaSpecs": {"Master": None}}])
+def test_a_job_without_its_parts_is_refused(api: Api, jobs: str, name: str, spec: Object | None) -> None:
+    refused = api.call("POST", jobs, {**make_job(name), "spec": spec})
+    assert refused.code in (403, 422)
+    assert "spec" in refused.body["message"]
+
+
 def test_the_operators_webhook_knows_the_types_of_replicas(api: Api, jobs: str, name: str) -> None:
     job = make_job(name)
     job["spec"]["pytorchReplicaSpecs"]["Chief"] = job["spec"]["pytorchReplicaSpecs"]["Master"]

@@ -298,8 +298,9 @@ def test_nodes_and_events_read_as_on_a_cluster(kubectl: Kubectl) -> None:
     assert heads == [
         "LAST SEEN", "TYPE", "REASON", "OBJECT", "SUBOBJECT", "SOURCE", "MESSAGE", "FIRST SEEN", "COUNT", "NAME",
     ]  # fmt: skip
-    kubectl.run("delete", "pod", "stuck")
     kubectl.run("uncordon", "sandbox-0")
+    kubectl.run("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/stuck", "--timeout=20s")
+    kubectl.run("delete", "pod", "stuck")
 
 
 def test_a_drained_node_says_why_its_pods_go(kubectl: Kubectl, running: sandbox.Sandbox) -> None:
@@ -319,6 +320,18 @@ def test_a_drained_node_says_why_its_pods_go(kubectl: Kubectl, running: sandbox.
     }
     assert conditions["DisruptionTarget"] == "EvictionByEvictionAPI"
     kubectl.run("uncordon", "sandbox-0")
+
+
+def test_a_job_of_kubernetes_own_is_made_by_one_command(kubectl: Kubectl) -> None:
+    assert kubectl.run("create", "job", "once", "--image=x", "--", "echo", "done") == "job.batch/once created"
+    kubectl.run("wait", "--for=condition=Complete", "job/once", "--timeout=20s")
+    assert kubectl.run("logs", "job/once") == "done"
+    kubectl.run("delete", "job", "once")
+
+
+def test_faults_are_the_administrators_alone(kubectl: Kubectl, restricted: Kubectl) -> None:
+    assert json.loads(kubectl.run("get", "--raw", "/sandbox/faults")) == {"faults": []}
+    assert 'cannot get path "/sandbox/faults"' in restricted.run("get", "--raw", "/sandbox/faults", code=1)
 
 
 def test_kubeconfigs_are_for_their_owner_alone(running: sandbox.Sandbox) -> None:
