@@ -190,15 +190,18 @@ async def _serving(objects: registry.Registry, shown: _Shown) -> AsyncIterator[s
     pki = certificates.make(objects.now())
     tokens = authentication.Tokens(objects)
 
-    def issue(path: pathlib.Path, name: str, user: rbac.User) -> str:
-        token = tokens.issue(user)
-        _write_config(path, url, pki.authority, name, token)
-        return token
+    uid = objects.get(kinds.SERVICE_ACCOUNT, *_RESTRICTED)["metadata"]["uid"]
+    users = {"admin": authentication.ADMIN, _RESTRICTED[1]: rbac.service_account(*_RESTRICTED, uid)}
 
-    config, restricted = shown.configs
+    def issue() -> list[str]:
+        issued = {name: tokens.issue(user) for name, user in users.items()}
+        for path, (name, token) in zip(shown.configs, issued.items(), strict=True):
+            _write_config(path, url, pki.authority, name, token)
+        return list(issued.values())
+
     objects.admissions.append(requests.quota(faults, objects))
     control = endpoint.Endpoint(faults, OPERATORS)
-    expiry = credentials.Expiry(faults, lambda: issue(config, "admin", authentication.ADMIN))
+    expiry = credentials.Expiry(faults, issue)
     interference = requests.Interference(faults, objects, shown.served, expiry)
     api = server.Server(
         objects, shown.served, tokens, shown.log_files, interference=interference, control=control
@@ -206,9 +209,7 @@ async def _serving(objects: registry.Registry, shown: _Shown) -> AsyncIterator[s
     taken = await api.start(shown.port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
-        account = objects.get(kinds.SERVICE_ACCOUNT, *_RESTRICTED)
-        issue(config, "admin", authentication.ADMIN)
-        issue(restricted, _RESTRICTED[1], rbac.service_account(*_RESTRICTED, account["metadata"]["uid"]))
+        issue()
         yield url
     finally:
         objects.store.close()
