@@ -1,5 +1,6 @@
 # make demo    the quickstart on the embedded cluster      make test     everything that takes minutes at most
 # make check   lint, format, types, import layers           make lock     rewrite the locked requirements
+# make test-cluster KUBECONFIG=FILE    hold a real cluster against what the sandbox is held against
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 PYTHON ?= python3
@@ -9,7 +10,7 @@ STAMP := .stamp
 # Pods of the sandbox are processes here: one thread each keeps two cores fair.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow check bench bench-search clean lock install web
+.PHONY: help demo test test-slow test-cluster check bench bench-search clean lock install web
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -50,6 +51,11 @@ test: install check
 
 test-slow: install
 	$(BIN)/pytest --slow
+
+# The user of KUBECONFIG must be an administrator; everything happens in a namespace of its own.
+test-cluster: $(STAMP)/install
+	@test -f "$(KUBECONFIG)" || { echo "make test-cluster needs KUBECONFIG=FILE, the kubeconfig of a cluster's administrator" >&2; exit 2; }
+	NNI_TEST_KUBECONFIG="$(KUBECONFIG)" $(BIN)/pytest tests/cluster
 
 bench: install
 	$(BIN)/python -m benchmarks

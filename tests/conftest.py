@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    order = {"unit": 0, "contract": 1, "compat": 2, "typing": 3, "e2e": 4, "browser": 5}
+    order = {"unit": 0, "contract": 1, "compat": 2, "typing": 3, "cluster": 4, "e2e": 5, "browser": 6}
     items.sort(key=lambda item: order.get(item.nodeid.split("/")[1], 9))
     if not config.getoption("--slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import IO, Any
@@ -286,6 +287,18 @@ def test_a_wrong_option_is_told_in_one_sentence(arguments: list[str], sentence: 
     assert (found.returncode, found.stdout, found.stderr) == (2, "", f"nnictl sandbox: {sentence}\n")
 
 
+def test_the_file_of_another_is_not_taken_for_the_second_kubeconfig(tmp_path: pathlib.Path) -> None:
+    theirs = tmp_path / "config.nni-user"
+    theirs.write_text("theirs")
+    found = run("--kubeconfig", str(tmp_path / "config"), "--", "true")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == (
+        f"nnictl sandbox: --kubeconfig {tmp_path}/config: {theirs} exists already, where the kubeconfig of the "
+        "second user would go; remove it or give another --kubeconfig.\n"
+    )
+    assert theirs.read_text() == "theirs"
+
+
 def test_each_mistake_in_a_file_is_a_sentence(tmp_path: pathlib.Path) -> None:
     (tmp_path / "faults.yaml").write_text(
         "- {kind: ApiLatency, latncy: 2}\n"
@@ -366,6 +379,34 @@ def test_state_outlives_a_run_and_what_ran_is_told_as_lost(start: Start, tmp_pat
     assert "DisruptionTarget" in [each["type"] for each in pod["status"]["conditions"]]
     job = until(config, f"{JOBS}/job", lambda found: "Failed" in str(found["status"].get("conditions")))
     assert job["metadata"]["uid"] == before["metadata"]["ownerReferences"][0]["uid"]
+
+
+def test_definitions_and_rights_outlive_a_run(start: Start, tmp_path: pathlib.Path) -> None:
+    definitions, foos = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "/apis/example.org/v1/foos"
+    roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    path = f"{definitions}/foos.example.org"
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    names = {"plural": "foos", "kind": "Foo"}
+    first = start("--json", "--state", str(tmp_path))
+    config = described(first)["kubeconfig"]
+    spec = {"group": "example.org", "scope": "Cluster", "names": names, "versions": [version]}
+    call(config, definitions, {"metadata": {"name": "foos.example.org"}, "spec": spec})
+    before = until(config, path, lambda found: bool(found.get("status", {}).get("conditions")))
+    made = call(config, foos, {"apiVersion": "example.org/v1", "kind": "Foo", "metadata": {"name": "kept"}})
+    granted = call(config, roles)["items"]
+    first.kill()
+    first.communicate(timeout=20)
+
+    found = described(start("--json", "--state", str(tmp_path)))
+    config = found["kubeconfig"]
+    assert call(config, f"{foos}/kept") == made
+    assert call(config, path) == before
+    assert call(config, roles)["items"] == granted
+    assert pathlib.Path(found["restricted_kubeconfig"]).stat().st_mode & 0o777 == 0o600
+    call(config, path, method="DELETE")
+    until(config, definitions, lambda found: found["items"] == [])
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        call(config, foos)
 
 
 def test_state_that_was_cut_off_is_read_up_to_there_and_state_of_others_is_refused(

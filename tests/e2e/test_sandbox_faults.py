@@ -274,6 +274,10 @@ def test_credentials_are_rotated(running: sandbox.Sandbox, core: client.CoreV1Ap
             core.list_node()
         with config.new_client_from_config(str(running.kubeconfig)) as renewed:
             assert len(client.CoreV1Api(renewed).list_node().items) == 2
+        with config.new_client_from_config(str(running.restricted_kubeconfig)) as renewed:
+            with pytest.raises(ApiException) as refused:
+                client.CoreV1Api(renewed).list_node()
+            assert refused.value.status == 403  # known, and without rights
     with config.new_client_from_config(str(running.kubeconfig)) as renewed:
         client.CoreV1Api(renewed).list_node()
 

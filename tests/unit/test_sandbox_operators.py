@@ -12,6 +12,7 @@ from nni.sandbox import kinds, patches, registry, schema, status, store, times
 from nni.sandbox.operators import dependents, fleet
 
 START = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+NAMESPACE = "team"
 STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
 
 
@@ -24,7 +25,7 @@ class World:
         stored = store.Store()
         webhooks = fleet.webhooks(stored) | {kinds.POD.resource: self._quota}
         self.objects = registry.Registry(stored, schema.load(), lambda: self.now, webhooks)
-        self.objects.create(kinds.NAMESPACE, "", {"metadata": {"name": "default"}})
+        self.objects.create(kinds.NAMESPACE, "", {"metadata": {"name": NAMESPACE}})
 
     def _quota(self, new: schema.Object, old: schema.Object | None) -> None:
         if self.is_full and old is None:
@@ -47,15 +48,15 @@ class World:
             quiet = quiet + 1 if self.objects.store.version == before else 0
 
     async def create(self, kind: kinds.Kind, body: schema.Object) -> None:
-        self.objects.create(kind, "default" if kind.is_namespaced else "", body)
+        self.objects.create(kind, NAMESPACE if kind.is_namespaced else "", body)
         await self.settle()
 
     async def patch(self, kind: kinds.Kind, name: str, patch: schema.Object) -> None:
-        self.objects.patch(kind, "default", name, patch, patches.MERGE)
+        self.objects.patch(kind, NAMESPACE, name, patch, patches.MERGE)
         await self.settle()
 
     async def delete(self, kind: kinds.Kind, name: str, policy: str = "Background") -> None:
-        self.objects.delete(kind, "default", name, registry.Deletion(policy=policy))
+        self.objects.delete(kind, NAMESPACE, name, registry.Deletion(policy=policy))
         await self.settle()
 
     async def play(self, pod: str, phase: str, code: int = 0, restarts: int = 0) -> None:
@@ -68,17 +69,17 @@ class World:
         ready = {"type": "Ready", "status": "True" if phase == "Running" else "False"}
         bound = {**found, "spec": {**found["spec"], "nodeName": "n"}}
         state = {**found["status"], "phase": phase, "containerStatuses": [container], "conditions": [ready]}
-        self.objects.store.put("pods", ("default", found["metadata"]["name"]), {**bound, "status": state})
+        self.objects.store.put("pods", (NAMESPACE, found["metadata"]["name"]), {**bound, "status": state})
         await self.settle()
 
     def pods(self) -> list[schema.Object]:
-        return self.objects.all(kinds.POD, "default")
+        return self.objects.all(kinds.POD, NAMESPACE)
 
     def names(self, kind: kinds.Kind = kinds.POD) -> list[str]:
-        return [each["metadata"]["name"] for each in self.objects.all(kind, "default")]
+        return [each["metadata"]["name"] for each in self.objects.all(kind, NAMESPACE)]
 
     def state(self, kind: kinds.Kind, name: str) -> schema.Object:
-        return dict(self.objects.get(kind, "default", name).get("status", {}))
+        return dict(self.objects.get(kind, NAMESPACE, name).get("status", {}))
 
     def conditions(self, kind: kinds.Kind, name: str) -> list[tuple[str, str, str]]:
         found = self.state(kind, name).get("conditions", [])
@@ -193,14 +194,14 @@ async def test_all_workers_of_a_tfjob_may_have_to_succeed(world: World) -> None:
     assert "completionTime" not in world.state(kinds.TF_JOB, "j")
     await world.play("j-worker-1", "Succeeded")
     last = world.state(kinds.TF_JOB, "j")["conditions"][-1]
-    assert (last["type"], last["message"]) == ("Succeeded", "TFJob default/j successfully completed.")
+    assert (last["type"], last["message"]) == ("Succeeded", f"TFJob {NAMESPACE}/j successfully completed.")
 
 
 async def test_a_failed_worker_fails_its_tfjob(world: World) -> None:
     await world.create(kinds.TF_JOB, training(kinds.TF_JOB, Chief=1, Worker=1))
     await world.play("j-worker-0", "Failed", 1)
     last = world.state(kinds.TF_JOB, "j")["conditions"][-1]
-    assert last["message"] == "TFJob default/j has failed because 1 Worker replica(s) failed."
+    assert last["message"] == f"TFJob {NAMESPACE}/j has failed because 1 Worker replica(s) failed."
 
 
 @pytest.mark.parametrize("kind", [kinds.PYTORCH_JOB, kinds.TF_JOB])
@@ -309,15 +310,15 @@ async def test_a_quota_is_an_event_and_the_pod_comes_when_there_is_room(
 
 def test_what_an_operator_has_made_is_known_to_it_at_once() -> None:
     world = World()
-    owner = world.objects.create(kinds.JOB, "default", job())
+    owner = world.objects.create(kinds.JOB, NAMESPACE, job())
     known = dependents.Dependents(world.objects, kinds.JOB, (kinds.POD,))
     pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "main", "image": "x"}]}}
     made = known.create(owner, kinds.POD, pod)
     assert known.of(owner, kinds.POD) == [made]
-    world.objects.delete(kinds.JOB, "default", "j")
-    assert known.strays(("default", "j"), kinds.POD) == [made]
-    again = world.objects.create(kinds.JOB, "default", job())
-    assert (known.of(again, kinds.POD), known.strays(("default", "j"), kinds.POD)) == ([], [made])
+    world.objects.delete(kinds.JOB, NAMESPACE, "j")
+    assert known.strays((NAMESPACE, "j"), kinds.POD) == [made]
+    again = world.objects.create(kinds.JOB, NAMESPACE, job())
+    assert (known.of(again, kinds.POD), known.strays((NAMESPACE, "j"), kinds.POD)) == ([], [made])
 
 
 async def test_an_operator_that_was_down_catches_up() -> None:
@@ -399,7 +400,7 @@ async def test_a_failing_job_waits_for_its_last_pod(world: World) -> None:
     await world.play(second, "Failed", 1)
     assert [name for name, _, _ in world.conditions(kinds.JOB, "j")] == ["FailureTarget"]
     assert world.state(kinds.JOB, "j")["terminating"] == 1
-    left = world.objects.get(kinds.POD, "default", first)
+    left = world.objects.get(kinds.POD, NAMESPACE, first)
     world.objects.finish(kinds.POD, left)
     await world.settle()
     assert [name for name, _, _ in world.conditions(kinds.JOB, "j")] == ["FailureTarget", "Failed"]
@@ -719,6 +720,6 @@ async def test_a_namespace_takes_jobs_of_all_kinds_along(world: World) -> None:
     await world.create(kinds.TRAIN_JOB, train())
     await world.create(kinds.JOB, job())
     await world.create(kinds.PYTORCH_JOB, training(kinds.PYTORCH_JOB, Master=1))
-    world.objects.delete(kinds.NAMESPACE, "", "default")
+    world.objects.delete(kinds.NAMESPACE, "", NAMESPACE)
     await world.settle()
-    assert world.objects.find(kinds.NAMESPACE, "", "default") is None
+    assert world.objects.find(kinds.NAMESPACE, "", NAMESPACE) is None

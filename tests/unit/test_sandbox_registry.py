@@ -115,6 +115,9 @@ def test_a_deletion_with_a_precondition(
         (kinds.CONFIG_MAP, {"metadata": {"name": "x", "resourceVersion": "4"}}, (400, "BadRequest")),
         (kinds.CONFIG_MAP, {"metadata": {"name": "x", "namespace": "elsewhere"}}, (400, "BadRequest")),
         (kinds.CONFIG_MAP, {"metadata": {"name": "x", "labels": {"a": "not valid"}}}, (422, "Invalid")),
+        (kinds.CONFIG_MAP, {"metadata": {"name": "x", "labels": {"not valid": "a"}}}, (422, "Invalid")),
+        (kinds.CONFIG_MAP, {"metadata": {"name": "x", "labels": {"a" * 64: "a"}}}, (422, "Invalid")),
+        (kinds.CONFIG_MAP, {"metadata": {"name": "x", "annotations": {"a/b/c": "a"}}}, (422, "Invalid")),
         (kinds.POD, {"metadata": {"name": "x"}, "spec": {"containers": []}}, (422, "Invalid")),
         (kinds.POD, {"metadata": {"name": "x"}, "spec": {"containers": "no"}}, (400, "BadRequest")),
         (kinds.POD, pod(restartPolicy="Sometimes"), (422, "Invalid")),
@@ -195,6 +198,81 @@ def test_a_running_pod_is_deleted_gracefully(
     objects.delete(kinds.POD, "default", "one", registry.Deletion(grace=grace))
     left = objects.find(kinds.POD, "default", "one")
     assert (left and left["metadata"]["deletionGracePeriodSeconds"]) == expected
+
+
+def main(**more: Any) -> schema.Object:
+    return {"name": "main", "image": "x", **more}
+
+
+_MOUNT = {"name": "v", "mountPath": "/x"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "message"),
+    [
+        ({"containers": [main(name="Main")]}, "spec.containers[0].name", 'Invalid value: "Main": a lowercase RFC 1123'),
+        ({"containers": [main(), main()]}, "spec.containers[1].name", 'Duplicate value: "main"'),
+        ({"initContainers": [main()], "containers": [main()]}, "spec.containers[0].name", 'Duplicate value: "main"'),
+        ({"containers": [{"name": "main"}]}, "spec.containers[0].image", "Required value"),
+        ({"containers": [main(volumeMounts=[_MOUNT])]}, "spec.containers[0].volumeMounts[0].name", 'Not found: "v"'),
+        (
+            {"containers": [main(volumeMounts=[_MOUNT, _MOUNT])], "volumes": [{"name": "v"}]},
+            "spec.containers[0].volumeMounts[1].mountPath",
+            'Invalid value: "/x": must be unique',
+        ),
+        ({"volumes": [{"name": "v"}, {"name": "v"}]}, "spec.volumes[1].name", 'Duplicate value: "v"'),
+        (
+            {"volumes": [{"name": "v", "emptyDir": {}, "hostPath": {"path": "/"}}]},
+            "spec.volumes[0].hostPath",
+            "Forbidden: may not specify more than 1 volume type",
+        ),
+        (
+            {"volumes": [{"name": "v", "nfs": {"server": "s", "path": "data"}}]},
+            "spec.volumes[0].nfs.path",
+            'Invalid value: "data": must be an absolute path',
+        ),
+        (
+            {"containers": [main(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})]},
+            "spec.containers[0].resources.requests",
+            'Invalid value: "2": must be less than or equal to cpu limit of 1',
+        ),
+        (
+            {"containers": [main(resources={"requests": {"nvidia.com/gpu": "1"}})]},
+            "spec.containers[0].resources.limits",
+            "Required value: Limit must be set for non overcommitable resources",
+        ),
+        (
+            {"containers": [main(env=[{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}])]},
+            "spec.containers[0].env[0].valueFrom",
+            'Invalid value: "": may not be specified when `value` is not empty',
+        ),
+        ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds", "Invalid value: 0: must be between 1 and"),
+    ],
+)
+def test_a_pod_that_a_cluster_would_not_take(
+    objects: registry.Registry, spec: schema.Object, path: str, message: str
+) -> None:
+    with pytest.raises(status.Refusal) as caught:
+        objects.create(kinds.POD, "default", pod(**spec))
+    causes = {cause["field"]: cause["message"] for cause in caught.value.details["causes"]}
+    assert causes[path].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [("python", "Always"), ("python:latest", "Always"), ("python:3.12", "IfNotPresent"),
+     ("registry:5000/team/x", "Always"), ("x@sha256:0", "IfNotPresent")],
+)  # fmt: skip
+def test_a_moving_image_is_always_pulled(objects: registry.Registry, image: str, expected: str) -> None:
+    made = objects.create(kinds.POD, "default", pod(containers=[main(image=image)]))
+    assert made["spec"]["containers"][0]["imagePullPolicy"] == expected
+
+
+def test_a_limit_is_a_request_too(objects: registry.Registry) -> None:
+    resources = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}}
+    made = objects.create(kinds.POD, "default", pod(containers=[main(resources=resources)]))
+    assert made["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "500m", "memory": "1Gi"}
+    assert made["status"]["qosClass"] == "Burstable"
 
 
 def test_a_patch_may_not_name_another_uid(objects: registry.Registry) -> None:

@@ -168,10 +168,18 @@ def _quantity(text: str, option: str) -> str:
 def _config_path(text: str | None) -> pathlib.Path | None:
     if text is None:
         return None
+    from nni.sandbox import kubeconfig  # noqa: PLC0415
+
     path = pathlib.Path(text).absolute()
     if path.exists():
         raise errors.SandboxError(
             f"--kubeconfig {text} exists already; the sandbox writes a new file and removes it at its end."
+        )
+    second = kubeconfig.restricted(path)
+    if second.exists():
+        raise errors.SandboxError(
+            f"--kubeconfig {text}: {second} exists already, where the kubeconfig of the second user would go; "
+            "remove it or give another --kubeconfig."
         )
     if not path.parent.is_dir():
         raise errors.SandboxError(f"--kubeconfig {text}: {path.parent} is not a directory; make it first.")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-import secrets
 import shutil
 import ssl
 import tempfile
@@ -19,13 +18,15 @@ from nni.sandbox import (
     kubeconfig,
     nodes,
     persistence,
+    rbac,
     registry,
+    roles,
     scheduler,
     schema,
     store,
     times,
 )
-from nni.sandbox.api import logs, server
+from nni.sandbox.api import authentication, logs, server
 from nni.sandbox.faults import (
     afflictions,
     anteroom,
@@ -39,7 +40,7 @@ from nni.sandbox.faults import (
     withholding,
 )
 from nni.sandbox.node import kubelet, launching, network, pod, volumes
-from nni.sandbox.operators import fleet
+from nni.sandbox.operators import definitions, fleet
 from nni.sandbox.simulation import player, script
 
 OPERATORS = (
@@ -47,6 +48,10 @@ OPERATORS = (
     "training-operator",
 )  # fmt: skip
 """Those that can be down."""
+_FIRST_VERSION = 1000
+"""Older versions are compacted, as they are in a cluster that has run for a while."""
+_RESTRICTED = ("default", kubeconfig.RESTRICTED)
+"""Namespace and name of the service account of the second kubeconfig."""
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -81,6 +86,9 @@ class Cluster:
 
     url: str
     kubeconfig: pathlib.Path
+    """Lets in who may do everything."""
+    restricted_kubeconfig: pathlib.Path
+    """Lets in the service account ``nni-user``, who may do what roles in the API grant: nothing at first."""
     exports: Mapping[str, pathlib.Path]
     isolation: str
     """``namespaces`` or ``rewrite``: how pods get their mount paths; ``simulation`` when they are only played."""
@@ -101,7 +109,8 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
     """
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nni-sandbox-"))
     config = options.kubeconfig or (options.state or folder) / "kubeconfig"
-    kept = store.Store()
+    restricted = kubeconfig.restricted(config)
+    kept, served = store.Store(version=_FIRST_VERSION), kinds.Kinds()
     try:
         with persistence.kept(options.state, kept, times.utc_now) if options.state else contextlib.nullcontext():
             async with launching.Launcher(folder, options.isolation) as launcher:
@@ -110,13 +119,15 @@ async def running(options: Options) -> AsyncIterator[Cluster]:
                 shares = _folders(options.shares, place / "shares")
                 storage = volumes.Storage(exports, shares, place / "claims")
                 ground = _ground(options, kept, launcher, storage, folder)
-                async with _working(ground, options, config) as url:
+                _furnish(ground.objects, served, options)
+                async with _working(ground, served, options, (config, restricted)) as url:
                     isolation = "simulation" if options.simulation else launcher.isolation
-                    yield Cluster(url, config, exports, isolation, launcher.memory)
+                    yield Cluster(url, config, restricted, exports, isolation, launcher.memory)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            config.unlink(missing_ok=True)
+        for path in (config, restricted):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _ground(
@@ -127,7 +138,6 @@ def _ground(
     folder: pathlib.Path,
 ) -> pod.Ground:
     objects = registry.Registry(kept, schema.load(), times.utc_now, fleet.webhooks(kept))
-    _furnish(objects, options)
     return pod.Ground(
         objects, launcher, network.SharedNetwork(), storage, kubelet.folder_for(folder),
         options.environment, events.Recorder(objects, "kubelet"),
@@ -135,17 +145,20 @@ def _ground(
 
 
 @contextlib.asynccontextmanager
-async def _working(ground: pod.Ground, options: Options, config: pathlib.Path) -> AsyncIterator[str]:
+async def _working(
+    ground: pod.Ground, served: kinds.Kinds, options: Options, configs: tuple[pathlib.Path, pathlib.Path]
+) -> AsyncIterator[str]:
     """Serve and let every part work; the value is the API server's address."""
-    served, objects, faults = kinds.Kinds(), ground.objects, board.Board()
+    objects, faults = ground.objects, board.Board()
     troubles = afflictions.Afflictions(faults)
     room = anteroom.Anteroom(objects, troubles, ground.recorder)
     agent: kubelet.Kubelet | player.Player = kubelet.Kubelet(ground, room)
     if options.simulation:
         agent = player.Player(objects, ground.recorder, options.simulation, room)
     await ground.launcher.ready()
-    shown = _Shown(served, faults, agent, options.port, config)
+    shown = _Shown(served, faults, agent, options.port, configs)
     async with _serving(objects, shown) as url, asyncio.TaskGroup() as group:
+        group.create_task(definitions.Definitions(objects, served).run())
         group.create_task(agent.run(objects.store.watch(kinds.POD.resource, 0)))
         group.create_task(_guard(ground.launcher, objects.store))
         group.create_task(strikes.Strikes(faults, objects, agent).run())
@@ -167,24 +180,28 @@ class _Shown:
     faults: board.Board
     log_files: logs.Source
     port: int
-    config: pathlib.Path
+    configs: tuple[pathlib.Path, pathlib.Path]
 
 
 @contextlib.asynccontextmanager
 async def _serving(objects: registry.Registry, shown: _Shown) -> AsyncIterator[str]:
-    """Serve the API, and write the kubeconfig for it."""
-    config, faults = shown.config, shown.faults
+    """Serve the API, and write the kubeconfigs for it."""
+    faults = shown.faults
     pki = certificates.make(objects.now())
-    tokens: list[str] = []
+    tokens = authentication.Tokens(objects)
 
-    def renew() -> str:
-        tokens.append(secrets.token_urlsafe(32))
-        _write_config(config, url, pki.authority, tokens[-1])
-        return tokens[-1]
+    uid = objects.get(kinds.SERVICE_ACCOUNT, *_RESTRICTED)["metadata"]["uid"]
+    users = {"admin": authentication.ADMIN, _RESTRICTED[1]: rbac.service_account(*_RESTRICTED, uid)}
+
+    def issue() -> list[str]:
+        issued = {name: tokens.issue(user) for name, user in users.items()}
+        for path, (name, token) in zip(shown.configs, issued.items(), strict=True):
+            _write_config(path, url, pki.authority, name, token)
+        return list(issued.values())
 
     objects.admissions.append(requests.quota(faults, objects))
     control = endpoint.Endpoint(faults, OPERATORS)
-    expiry = credentials.Expiry(faults, renew)
+    expiry = credentials.Expiry(faults, issue)
     interference = requests.Interference(faults, objects, shown.served, expiry)
     api = server.Server(
         objects, shown.served, tokens, shown.log_files, interference=interference, control=control
@@ -192,7 +209,7 @@ async def _serving(objects: registry.Registry, shown: _Shown) -> AsyncIterator[s
     taken = await api.start(shown.port, _tls(pki))
     url = f"https://127.0.0.1:{taken}"
     try:
-        renew()
+        issue()
         yield url
     finally:
         objects.store.close()
@@ -234,11 +251,14 @@ async def _until_closed(objects: store.Store) -> None:
         pass
 
 
-def _furnish(objects: registry.Registry, options: Options) -> None:
+def _furnish(objects: registry.Registry, served: kinds.Kinds, options: Options) -> None:
     for name in _NAMESPACES:
         if objects.find(kinds.NAMESPACE, "", name) is None:
             objects.create(kinds.NAMESPACE, "", {"metadata": {"name": name}})
             objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
+    if objects.find(kinds.SERVICE_ACCOUNT, *_RESTRICTED) is None:
+        objects.create(kinds.SERVICE_ACCOUNT, _RESTRICTED[0], {"metadata": {"name": _RESTRICTED[1]}})
+    roles.furnish(objects, served)
     nodes.register(objects, options.node_count, options.capacity)
 
 
@@ -261,9 +281,9 @@ def _tls(pki: certificates.Certificates) -> ssl.SSLContext:
     return context
 
 
-def _write_config(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
+def _write_config(path: pathlib.Path, url: str, authority: bytes, user: str, token: str) -> None:
     try:
-        kubeconfig.write(path, url, authority, token)
+        kubeconfig.write(path, url, authority, user, token)
     except OSError as error:
         raise errors.SandboxError(
             f"The kubeconfig {path} cannot be written: {error.strerror}; give another --kubeconfig."

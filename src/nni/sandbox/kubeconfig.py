@@ -1,11 +1,19 @@
-"""The kubeconfig that lets clients in: address, authority and token in one file that its owner alone may read."""
+"""The kubeconfigs that let clients in: address, authority and token in one file that its owner alone may read."""
 
 import base64
 import json
 import pathlib
 
+RESTRICTED = "nni-user"
+"""The user of the second kubeconfig."""
 
-def write(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
+
+def restricted(path: pathlib.Path) -> pathlib.Path:
+    """Say where the second kubeconfig goes: beside the first."""
+    return path.with_name(f"{path.name}.{RESTRICTED}")
+
+
+def write(path: pathlib.Path, url: str, authority: bytes, user: str, token: str) -> None:
     """Write the file anew with mode 0600. It is JSON, which is YAML too."""
     content = {
         "apiVersion": "v1",
@@ -16,9 +24,9 @@ def write(path: pathlib.Path, url: str, authority: bytes, token: str) -> None:
                 "cluster": {"server": url, "certificate-authority-data": base64.b64encode(authority).decode()},
             }
         ],
-        "users": [{"name": "admin", "user": {"token": token}}],
+        "users": [{"name": user, "user": {"token": token}}],
         "contexts": [
-            {"name": "nni-sandbox", "context": {"cluster": "nni-sandbox", "user": "admin", "namespace": "default"}}
+            {"name": "nni-sandbox", "context": {"cluster": "nni-sandbox", "user": user, "namespace": "default"}}
         ],
         "current-context": "nni-sandbox",
     }

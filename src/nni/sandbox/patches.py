@@ -34,7 +34,7 @@ def json_patch(target: schema.Object, operations: Any) -> schema.Object:
     for operation in operations:
         try:
             document = _OPERATIONS[operation["op"]](document, operation)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (AttributeError, KeyError, IndexError, ValueError, TypeError) as error:
             message = f"the server rejected our request due to an error in our request: {operation}: {error!r}"
             raise status.Refusal(422, "Invalid", message) from error
     if not isinstance(document, dict):
@@ -43,7 +43,17 @@ def json_patch(target: schema.Object, operations: Any) -> schema.Object:
 
 
 def strategic(types: schema.Types, type_name: str, target: Any, patch: Any) -> Any:
-    """Apply a strategic merge patch: as a merge patch, but lists with a merge key are joined by it."""
+    """Apply a strategic merge patch: as a merge patch, but lists with a merge key are joined by it.
+
+    Raises the 400 refusal for a patch that does not fit the type.
+    """
+    try:
+        return _strategic(types, type_name, target, patch)
+    except (AttributeError, TypeError) as error:
+        raise status.bad_request(f"the patch does not fit the schema of {type_name}: {error}") from error
+
+
+def _strategic(types: schema.Types, type_name: str, target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return patch
     if patch.get("$patch") == "replace":
@@ -71,7 +81,7 @@ def _directive(merged: schema.Object, key: str, value: Any) -> None:
 def _strategic_field(types: schema.Types, field: schema.Field | None, old: Any, new: Any) -> Any:
     expression = field.expression if field else "any"
     if expression in types.by_name:
-        return strategic(types, expression, old, new)
+        return _strategic(types, expression, old, new)
     if field is not None and field.merge_key and isinstance(new, list):
         return _join(types, expression[1:-1], field.merge_key, old if isinstance(old, list) else [], new)
     if expression.startswith("[") or isinstance(new, list):
@@ -88,7 +98,7 @@ def _join(types: schema.Types, element: str, key: str, old: list[Any], new: list
         if entry.get("$patch") == "delete":
             joined.pop(entry.get(key), None)
         else:
-            joined[entry.get(key)] = strategic(types, element, joined.get(entry.get(key)), entry)
+            joined[entry.get(key)] = _strategic(types, element, joined.get(entry.get(key)), entry)
     return list(joined.values())
 
 

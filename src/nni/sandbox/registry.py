@@ -1,11 +1,10 @@
 """The verbs: create, replace, patch and delete, with the rules that a Kubernetes API applies before it stores."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nni.sandbox import admission, kinds, patches, schema, status, store, times
+from nni.sandbox import admission, deletions, kinds, manners, patches, schema, signing, status, store, times
 from nni.sandbox import metadata as metadata_rules
 
 Webhook = Callable[[schema.Object, schema.Object | None], None]
@@ -14,35 +13,10 @@ Webhook = Callable[[schema.Object, schema.Object | None], None]
 
 Admission = Callable[[kinds.Kind, str, str], None]
 """Gets kind, namespace and name of an object that is to be made, and may raise a refusal."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Manner:
-    """How a write is to be done."""
-
-    part: str = ""
-    """``status`` for that subresource alone."""
-    is_dry: bool = False
-    """Answer as if it were done, and do nothing."""
-    is_strict: bool = False
-    """Refuse unknown fields instead of pruning them."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Deletion:
-    """How an object is to be deleted."""
-
-    grace: int | None = None
-    """Seconds; None is the object's own."""
-    policy: str = "Background"
-    """Empty is the kind's own."""
-    uid: str | None = None
-    version: str | None = None
-    is_dry: bool = False
-
-
-PLAIN = Manner()
-DELETION = Deletion()
+Manner = manners.Manner
+Deletion = manners.Deletion
+PLAIN = manners.PLAIN
+DELETION = manners.DELETION
 
 
 class Registry:
@@ -63,6 +37,7 @@ class Registry:
         self.now = now
         self._webhooks = webhooks
         self._namer = metadata_rules.Namer()
+        self._signer = signing.Signer(types, now)
 
     def get(self, kind: kinds.Kind, namespace: str, name: str) -> schema.Object:
         """Return an object or raise the 404 refusal."""
@@ -91,6 +66,7 @@ class Registry:
             new.pop("status", None)
         new = admission.prepare(kind.kind, new, self.now)
         self._check_rules(kind, new, None)
+        new = self._signer.signed(kind, body if manner.is_apply else None, new, manner)
         if self.find(kind, namespace, metadata["name"]) is not None:
             raise status.already_exists(kind.group, kind.plural, metadata["name"])
         for admit in self.admissions:
@@ -104,9 +80,33 @@ class Registry:
     ) -> schema.Object:
         """Put another state in place of an object's."""
         current = self.get(kind, namespace, name)
-        given = body.get("metadata", {})
+        given = metadata_rules.head(body)
+        if not given.get("name"):
+            raise status.bad_request("the name of the object must be provided")
         if given.get("uid", current["metadata"]["uid"]) != current["metadata"]["uid"]:
-            raise kind.conflict(name, _other_uid(given["uid"], current))
+            raise kind.conflict(name, deletions.other_uid(given["uid"], current))
+        return self._store_change(kind, current, body, manner)
+
+    def apply(
+        self, kind: kinds.Kind, namespace: str, name: str, config: schema.Object, manner: Manner
+    ) -> schema.Object:
+        """Apply a configuration on the server's side: what it sets is its manager's, what it no longer sets goes."""
+        given = metadata_rules.head(config)
+        if given.get("managedFields"):
+            raise status.bad_request("metadata.managedFields must be nil")
+        if given.get("name", name) != name:
+            raise _other_name(given["name"], name)
+        config = {**config, "metadata": {**given, "name": name}}
+        self._check_types(kind, config)
+        manner = dataclasses.replace(manner, is_apply=True)
+        current = self.find(kind, namespace, name)
+        if current is None and not manner.part:
+            return self.create(kind, namespace, config, manner)
+        current = self.get(kind, namespace, name)
+        uid = given.get("uid", current["metadata"]["uid"])
+        if uid != current["metadata"]["uid"]:
+            raise kind.conflict(name, deletions.other_uid(uid, current))
+        body = self._signer.applied(kind, current, admission.normalise(kind.kind, config), manner)
         return self._store_change(kind, current, body, manner)
 
     def patch(
@@ -124,7 +124,7 @@ class Registry:
             body = patches.merge(current, patch)
         else:
             raise _unsupported(kind, media)
-        uid = body.get("metadata", {}).get("uid")
+        uid = metadata_rules.head(body).get("uid")
         if uid != current["metadata"]["uid"]:
             finding = schema.Finding("metadata.uid", "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable')
             raise kind.invalid(name, [finding])
@@ -148,22 +148,16 @@ class Registry:
     def delete(self, kind: kinds.Kind, namespace: str, name: str, how: Deletion = DELETION) -> schema.Object:
         """Delete an object, or begin to: the answer is a Status when it is gone, else the object as it stays."""
         current = self.get(kind, namespace, name)
-        metadata = current["metadata"]
-        if how.uid not in (None, metadata["uid"]):
-            raise kind.conflict(name, _other_uid(str(how.uid), current))
-        if how.version not in (None, metadata["resourceVersion"]):
-            raise kind.conflict(
-                name, "Precondition failed: ResourceVersion in precondition: "
-                f"{how.version}, ResourceVersion in object meta: {metadata['resourceVersion']}"
-            )  # fmt: skip
-        finalizers = _with_policy(metadata.get("finalizers", []), how.policy or kind.deletion_policy)
-        grace = _grace(kind, current, how)
+        deletions.check(kind, current, how)
+        finalizers = deletions.finalizers(current, how.policy or kind.deletion_policy)
+        grace = deletions.grace(kind, current, how)
         if how.is_dry:
             return current
         if grace == 0 and not finalizers and kind.kind != "Namespace":
             last = self.store.remove(kind.resource, _key(current))
-            return last if kind.kind in ("Pod", "Service") else _gone(kind, current)
-        return self._mark(kind, current, finalizers, grace)
+            return last if kind.kind in ("Pod", "Service") else deletions.gone(kind, current)
+        marked = deletions.marked(kind, current, finalizers, grace, self.now())
+        return current if marked == current else self.store.put(kind.resource, _key(current), marked)
 
     def finish(self, kind: kinds.Kind, found: schema.Object) -> None:
         """Remove an object for good once whatever held it back is done (a kubelet, a namespace's end)."""
@@ -180,10 +174,13 @@ class Registry:
 
     def set_finalizers(self, kind: kinds.Kind, found: schema.Object, finalizers: list[str]) -> None:
         """Write the finalizers of an object; one that waits for its last one goes."""
-        metadata = {name: value for name, value in found["metadata"].items() if name != "finalizers"}
-        if finalizers:
-            metadata["finalizers"] = finalizers
+        metadata = metadata_rules.tidy({**found["metadata"], "finalizers": finalizers})
         self._put_or_finish(kind, {**found, "metadata": metadata})
+
+    def set_owners(self, kind: kinds.Kind, found: schema.Object, owners: list[schema.Object]) -> None:
+        """Write the owners of an object."""
+        metadata = metadata_rules.tidy({**found["metadata"], "ownerReferences": owners})
+        self.store.put(kind.resource, _key(found), {**found, "metadata": metadata})
 
     def _check_namespace(self, kind: kinds.Kind, namespace: str) -> None:
         if not kind.is_namespaced:
@@ -196,13 +193,15 @@ class Registry:
             )  # fmt: skip
 
     def _checked(self, kind: kinds.Kind, body: schema.Object, manner: Manner) -> schema.Object:
-        pruned, report = self.types.check(kind.kind, body)
+        pruned, report = kind.shape.check(body) if kind.shape else self.types.check(kind.kind, body)
         if manner.is_strict and report.unknown:
             listed = ", ".join(f'unknown field "{path}"' for path in report.unknown)
             title = kind.kind if kind.is_custom else body["kind"]
             raise status.bad_request(
                 f'{title} in version "{kind.version}" cannot be handled as a {title}: strict decoding error: {listed}'
             )
+        if manner.warnings is not None:
+            manner.warnings.extend(f'unknown field "{path}"' for path in report.unknown)
         mistyped = [item for item in report.findings if item.reason == "FieldValueTypeInvalid"]
         if mistyped and not kind.is_custom:
             raise status.bad_request(
@@ -213,8 +212,18 @@ class Registry:
             raise kind.invalid(body["metadata"].get("name", ""), report.findings)
         return pruned
 
+    def _check_types(self, kind: kinds.Kind, config: schema.Object) -> None:
+        """Refuse a part of an object that has values of the wrong types; what is missing is somebody else's."""
+        _, report = kind.shape.check(config) if kind.shape else self.types.check(kind.kind, config)
+        for item in report.findings:
+            if item.reason == "FieldValueTypeInvalid":
+                raise status.bad_request(f"failed to create typed patch object: .{item.path}: {item.message}")
+
     def _check_rules(self, kind: kinds.Kind, new: schema.Object, previous: schema.Object | None) -> None:
-        found = admission.findings(kind.kind, new, previous) + metadata_rules.label_findings(new["metadata"])
+        found = admission.findings(kind.kind, new, previous)
+        found += metadata_rules.label_findings(new["metadata"]) + metadata_rules.annotation_findings(new["metadata"])
+        if kind.shape is not None and previous is not None:
+            found += kind.shape.changes(new, previous)
         if found:
             raise kind.invalid(new["metadata"]["name"], found)
         webhook = self._webhooks.get(kind.resource)
@@ -224,21 +233,26 @@ class Registry:
     def _store_change(
         self, kind: kinds.Kind, current: schema.Object, body: schema.Object, manner: Manner
     ) -> schema.Object:  # fmt: skip
-        name, given = current["metadata"]["name"], body.get("metadata") or {}
+        name, given = current["metadata"]["name"], metadata_rules.head(body)
         if given.get("name", name) != name:
-            raise status.bad_request(
-                f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
-            )
+            raise _other_name(given["name"], name)
+        namespace = current["metadata"].get("namespace", "")
+        if given.get("namespace", namespace) != namespace:
+            raise metadata_rules.other_namespace()
         if given.get("resourceVersion") not in (None, "", current["metadata"]["resourceVersion"]):
             raise kind.conflict(
                 name, "the object has been modified; please apply your changes to the latest version and try again"
             )
-        new = self._checked(kind, {**body, "apiVersion": kind.api_version, "kind": kind.kind}, manner)
+        whole = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": given}
+        new = self._checked(kind, whole, manner)
         if manner.part == "status":
-            new = {**current, "status": new.get("status", {})}
+            owners = {"managedFields": body["metadata"]["managedFields"]} if manner.is_apply else {}
+            new = {**current, "status": new.get("status", {}), "metadata": {**current["metadata"], **owners}}
         else:
-            new = self._merged(kind, current, admission.normalise(kind.kind, new))
+            new = admission.refill(kind.kind, admission.normalise(kind.kind, new), self.now)
+            new = self._merged(kind, current, new)
             self._check_rules(kind, new, current)
+        new = self._signer.signed(kind, current, new, manner)
         if manner.is_dry or new == current:
             return new
         return self._put_or_finish(kind, new)
@@ -262,23 +276,6 @@ class Registry:
             return self.store.remove(kind.resource, _key(new))
         return self.store.put(kind.resource, _key(new), new)
 
-    def _mark(
-        self, kind: kinds.Kind, current: schema.Object, finalizers: list[str], grace: int
-    ) -> schema.Object:  # fmt: skip
-        metadata = dict(current["metadata"])
-        if finalizers:
-            metadata["finalizers"] = finalizers
-        is_first = "deletionTimestamp" not in metadata
-        if is_first or grace < metadata.get("deletionGracePeriodSeconds", 0):
-            metadata["deletionTimestamp"] = times.stamp(self.now() + dt.timedelta(seconds=grace))
-            metadata["deletionGracePeriodSeconds"] = grace
-        if is_first and "generation" in metadata:
-            metadata["generation"] += 1
-        marked = {**current, "metadata": metadata}
-        if kind.kind == "Namespace":
-            marked["status"] = {**current["status"], "phase": "Terminating"}
-        return current if marked == current else self.store.put(kind.resource, _key(current), marked)
-
 
 def _key(found: schema.Object) -> store.Key:
     return found["metadata"].get("namespace", ""), found["metadata"]["name"]
@@ -288,29 +285,8 @@ def _desired(found: schema.Object) -> schema.Object:
     return {key: value for key, value in found.items() if key not in ("metadata", "status")}
 
 
-def _grace(kind: kinds.Kind, current: schema.Object, how: Deletion) -> int:
-    if kind.kind != "Pod":
-        return 0
-    is_idle = not current["spec"].get("nodeName") or current["status"].get("phase") in ("Succeeded", "Failed")
-    if is_idle:
-        return 0
-    own = int(current["spec"].get("terminationGracePeriodSeconds", 30))
-    return own if how.grace is None else how.grace
-
-
-def _with_policy(finalizers: list[str], policy: str) -> list[str]:
-    kept = [entry for entry in finalizers if entry not in ("foregroundDeletion", "orphan")]
-    extra = {"Foreground": ["foregroundDeletion"], "Orphan": ["orphan"]}.get(policy, [])
-    return kept + extra
-
-
-def _gone(kind: kinds.Kind, found: schema.Object) -> schema.Object:
-    details = {"name": found["metadata"]["name"], "kind": kind.plural, "uid": found["metadata"]["uid"]}
-    return status.success(details | ({"group": kind.group} if kind.group else {}))
-
-
-def _other_uid(wanted: str, current: schema.Object) -> str:
-    return f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {current['metadata']['uid']}"
+def _other_name(given: str, name: str) -> status.Refusal:
+    return status.bad_request(f"the name of the object ({given}) does not match the name on the URL ({name})")
 
 
 def _unsupported(kind: kinds.Kind, media: str) -> status.Refusal:

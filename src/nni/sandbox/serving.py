@@ -101,6 +101,7 @@ def _usage(made: cluster.Cluster) -> str:
         *([f"  export NNI_MOUNTS={made.mounts}"] if made.exports else []),
         "  kubectl get pytorchjobs,pods",
         "",
+        f"{made.restricted_kubeconfig} lets in a user without rights: for trying out roles.",
         "Ctrl-C here ends it and everything that runs in it.",
     ]
     return "\n".join(lines)

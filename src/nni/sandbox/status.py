@@ -17,13 +17,15 @@ class Refusal(Exception):  # noqa: N818 - it is an answer to a request, not a fa
         self.reason = reason
         self.details = details or {}
         self.retry_after = retry_after
+        self.token = ""
+        """Continues a list that has expired."""
 
     def body(self) -> schema.Object:
         """Give the Status object."""
         status: schema.Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.token} if self.token else {},
             "status": "Failure",
             "message": str(self),
             "reason": self.reason,
@@ -97,8 +99,8 @@ def forbidden(message: str) -> Refusal:
     return Refusal(403, "Forbidden", message)
 
 
-def expired(message: str, token: str | None = None) -> Refusal:
+def expired(message: str, token: str = "") -> Refusal:
     """410: that version of the data is gone; ``token`` continues a list at a newer one."""
     refusal = Refusal(410, "Expired", message)
-    refusal.details = {} if token is None else {"continue": token}
+    refusal.token = token
     return refusal

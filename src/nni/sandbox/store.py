@@ -71,23 +71,26 @@ class Watch:
 class _Table:
     """One resource."""
 
-    def __init__(self) -> None:
+    def __init__(self, compacted: int) -> None:
         self.objects: dict[Key, schema.Object] = {}
         self.history: collections.deque[Change] = collections.deque()
-        self.compacted = 0
-        """Every version above this one can be watched from."""
+        self.compacted = compacted
+        """Every version from this one on can be watched from."""
         self.watches: list[Watch] = []
 
 
 class Store:
     """Objects by resource, namespace and name. Every write takes the next version of the whole store."""
 
-    def __init__(self, history: int = 20_000) -> None:
-        """Keep the last ``history`` changes of each resource for watches and for consistent pages."""
-        self.version = 1
+    def __init__(self, history: int = 20_000, version: int = 1) -> None:
+        """Keep the last ``history`` changes of each resource for watches and for consistent pages.
+
+        ``version`` is the one to begin with; those before it count as compacted.
+        """
+        self.version = version
         self._history = history
         self._is_closed = False
-        self._tables: collections.defaultdict[str, _Table] = collections.defaultdict(_Table)
+        self._tables: collections.defaultdict[str, _Table] = collections.defaultdict(lambda: _Table(version))
         self.listeners: list[Callable[[str, Change], None]] = []
         """Told of every write, with its resource, until the store is closed: what ends then ends with the run."""
 

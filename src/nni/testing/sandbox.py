@@ -41,7 +41,9 @@ class Sandbox:
 
     Attributes:
         url: The API server, as ``https://127.0.0.1:41234``.
-        kubeconfig: The file that lets clients in.
+        kubeconfig: The file that lets clients in; they may do everything.
+        restricted_kubeconfig: A second one, of the service account ``nni-user`` in ``default``: it may do what roles
+            and bindings in the API grant, at first nothing.
         exports: Directory by NFS export (``server:path``).
         mounts: The value for ``NNI_MOUNTS``.
         isolation: ``namespaces`` or ``rewrite``: how pods get their mount paths.
@@ -51,6 +53,7 @@ class Sandbox:
 
     url: str
     kubeconfig: pathlib.Path
+    restricted_kubeconfig: pathlib.Path
     exports: dict[str, pathlib.Path]
     mounts: str
     isolation: str
@@ -119,6 +122,7 @@ class Sandbox:
             raise errors.SandboxError(answer["error"])
         self.url, self.mounts, self.isolation = answer["url"], answer["mounts"], answer["isolation"]
         self.kubeconfig = pathlib.Path(answer["kubeconfig"])
+        self.restricted_kubeconfig = pathlib.Path(answer["restricted_kubeconfig"])
         self.exports = {export: pathlib.Path(folder) for export, folder in answer["exports"].items()}
         self.memory, self.pid = answer["memory"], self._process.pid
         return self
@@ -151,16 +155,18 @@ class Sandbox:
 class Connection:
     """Plain HTTPS to the API server of a sandbox, for tests that want to see the answers themselves."""
 
-    def __init__(self, running: Sandbox) -> None:
-        config = json.loads(running.kubeconfig.read_text())
+    def __init__(self, running: Sandbox, *, restricted: bool = False) -> None:
+        """Connect as the administrator, or as the user of ``restricted_kubeconfig``."""
+        path = running.restricted_kubeconfig if restricted else running.kubeconfig
+        config = json.loads(path.read_text())
         authority = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
         self._tls = ssl.create_default_context(cadata=authority)
         self._url = running.url
         self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
 
     def open(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
-        """Send a request and return the open answer. Raises urllib.error.HTTPError for refusals."""
-        data = None if body is None else json.dumps(body).encode()
+        """Send a request (bytes as they are) and return the open answer. Raises urllib.error.HTTPError for refusals."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         complete = {"Content-Type": "application/json", **self._headers, **headers}
         request = urllib.request.Request(self._url + path, data, complete, method=method)  # noqa: S310 - it is https
         answer: http.client.HTTPResponse = urllib.request.urlopen(request, context=self._tls, timeout=20)  # noqa: S310

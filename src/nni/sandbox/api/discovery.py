@@ -1,10 +1,9 @@
 """Discovery: which groups, versions and kinds are served."""
 
 from nni.sandbox import kinds, schema
+from nni.sandbox.api import reviews
 
 _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-_AGGREGATED = "apidiscovery.k8s.io"
-_REVIEWS = {"authorization.k8s.io": "SelfSubjectAccessReview", "authentication.k8s.io": "SelfSubjectReview"}
 
 VERSION: schema.Object = {
     "major": "1", "minor": "32", "gitVersion": "v1.32.0+sandbox", "gitCommit": "", "gitTreeState": "clean",
@@ -34,7 +33,7 @@ def answer(served: kinds.Kinds, steps: list[str]) -> schema.Object | None:
 
 def _groups(served: kinds.Kinds) -> dict[str, list[str]]:
     return {group: versions for group, versions in served.groups().items() if group} | {
-        name: ["v1"] for name in _REVIEWS
+        name: ["v1"] for name in reviews.KINDS
     }
 
 
@@ -45,10 +44,11 @@ def _group(name: str, versions: list[str]) -> schema.Object:
 
 def _resources(served: kinds.Kinds, group: str, version: str) -> schema.Object:
     rows = [row for kind in served.of(group, version) for row in _rows(kind)]
-    if group in _REVIEWS:
-        kind = _REVIEWS[group]
-        rows.append({"name": kind.lower() + "s", "singularName": kind.lower(), "namespaced": False, "kind": kind,
-                     "verbs": ["create"]})  # fmt: skip
+    rows += [
+        {"name": f"{kind.lower()}s", "singularName": kind.lower(), "namespaced": False, "kind": kind,
+         "verbs": ["create"]}
+        for kind in reviews.KINDS.get(group, ())
+    ]  # fmt: skip
     return {
         "kind": "APIResourceList",
         "apiVersion": "v1",
@@ -69,11 +69,15 @@ def _rows(kind: kinds.Kind) -> list[schema.Object]:
         row["shortNames"] = list(kind.short)
     if kind.categories:
         row["categories"] = list(kind.categories)
-    below = [(name, ["get"]) for name in kind.subresources]
+    below = [_below(kind, name) for name in kind.subresources]
     if kind.has_status:
-        below.append(("status", ["get", "patch", "update"]))
-    return [row] + [
-        {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.is_namespaced, "kind": kind.kind,
-         "verbs": verbs}
-        for name, verbs in below
-    ]  # fmt: skip
+        below.append({"name": f"{kind.plural}/status", "kind": kind.kind, "verbs": ["get", "patch", "update"]})
+    return [row, *({"singularName": "", "namespaced": kind.is_namespaced, **each} for each in below)]
+
+
+def _below(kind: kinds.Kind, name: str) -> schema.Object:
+    row: schema.Object = {"name": f"{kind.plural}/{name}"}
+    if name not in kinds.POSTED:
+        return row | {"kind": kind.kind, "verbs": ["get"]}
+    group, version, posted = kinds.POSTED[name]
+    return row | {"group": group, "version": version, "kind": posted, "verbs": ["create"]}

@@ -56,7 +56,7 @@ def _future(version: int, current: int) -> status.Refusal:
 def _moment(objects: store.Store, asked: query.Query) -> tuple[int, list[str]]:
     if asked.token:
         try:
-            read = json.loads(base64.urlsafe_b64decode(asked.token))
+            read = json.loads(base64.urlsafe_b64decode(asked.token + "=" * (-len(asked.token) % 4)))
             return int(read["rv"]), list(read["start"])
         except (ValueError, KeyError, TypeError, binascii.Error) as error:
             raise status.bad_request("continue key is not valid") from error
@@ -69,4 +69,4 @@ def _moment(objects: store.Store, asked: query.Query) -> tuple[int, list[str]]:
 
 def _token(version: int, start: list[str]) -> str:
     content = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": start})
-    return base64.urlsafe_b64encode(content.encode()).decode()
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nni.sandbox import kinds, schema
+from nni.sandbox import kinds, schema, structural
 
 _SCALARS: dict[str, schema.Object] = {
     "string": {"type": "string"},
@@ -18,6 +18,19 @@ _PARAMETERS = [
     {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
     for name in ("dryRun", "fieldManager", "fieldValidation")
 ]
+
+
+def answer(served: kinds.Kinds, types: schema.Types, steps: list[str]) -> schema.Object | None:
+    """Answer a path of OpenAPI (as steps between slashes); None when it is not one."""
+    match steps:
+        case ["openapi", "v3"]:
+            return index(served)
+        case ["openapi", "v3", "api", version]:
+            return document(served, types, "", version)
+        case ["openapi", "v3", "apis", group, version]:
+            return document(served, types, group, version)
+        case _:
+            return None
 
 
 def index(served: kinds.Kinds) -> schema.Object:
@@ -41,7 +54,10 @@ def document(served: kinds.Kinds, types: schema.Types, group: str, version: str)
             "get": _operation(identity, "list"),
         }
         paths[f"{root}{middle}/{kind.plural}/{{name}}"] = verbs
-        _collect(types, kind.kind, schemas)
+        if kind.shape is None:
+            _collect(types, kind.kind, schemas)
+        else:
+            schemas[kind.kind] = _defined(types, kind.shape, schemas)
         schemas[kind.kind] = {**schemas[kind.kind], "x-kubernetes-group-version-kind": [identity]}
     return {
         "openapi": "3.0.0",
@@ -49,6 +65,18 @@ def document(served: kinds.Kinds, types: schema.Types, group: str, version: str)
         "paths": paths,
         "components": {"schemas": schemas},
     }
+
+
+def _defined(types: schema.Types, shape: structural.Structure, into: schema.Object) -> schema.Object:
+    """Give a definition's schema with the metadata that it leaves out."""
+    _collect(types, "ObjectMeta", into)
+    properties = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        **shape.root.get("properties", {}),
+        "metadata": {"allOf": [{"$ref": "#/components/schemas/ObjectMeta"}]},
+    }
+    return {**shape.root, "properties": properties}
 
 
 def _operation(identity: schema.Object, action: str) -> schema.Object:

@@ -26,22 +26,51 @@ class Query:
     """Seconds."""
 
 
-def parse(kind: kinds.Kind, given: Mapping[str, str]) -> Query:
-    """Read the parameters. Raises the 400 refusal for what cannot be read."""
+def parse(kind: kinds.Kind, given: Mapping[str, str], name: str = "") -> Query:
+    """Read the parameters of a collection, or of one object of it. Raises the 400 refusal for what cannot be read."""
+    _check_match(given)
     by_label = selectors.labels(given.get("labelSelector", ""))
     by_field = selectors.fields(given.get("fieldSelector", ""), kind.selectable, kind.kind)
     return Query(
-        matches=lambda found: by_label(found["metadata"].get("labels", {})) and by_field(found),
+        matches=lambda found: (
+            name in ("", found["metadata"]["name"])
+            and by_label(found["metadata"].get("labels", {}))
+            and by_field(found)
+        ),
         is_selective=bool(given.get("labelSelector") or given.get("fieldSelector")),
-        version=_integer(given, "resourceVersion"),
+        version=integer(given, "resourceVersion"),
         match=given.get("resourceVersionMatch", ""),
-        limit=_integer(given, "limit") or 0,
+        limit=max(0, integer(given, "limit") or 0),
         token=given.get("continue", ""),
         is_watch=flag(given, "watch"),
         wants_bookmarks=flag(given, "allowWatchBookmarks"),
         wants_initial=flag(given, "sendInitialEvents"),
-        timeout=_integer(given, "timeoutSeconds"),
+        timeout=integer(given, "timeoutSeconds"),
     )
+
+
+def _check_match(given: Mapping[str, str]) -> None:
+    """Refuse the combinations of version, match and continue token that make no sense."""
+    match, version = given.get("resourceVersionMatch", ""), given.get("resourceVersion", "")
+    is_streamed = flag(given, "watch") and "sendInitialEvents" in given
+    forbidden = ""
+    if is_streamed and match != "NotOlderThan":
+        forbidden = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    elif match and flag(given, "watch") and not is_streamed:
+        forbidden = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    elif match and not version and not is_streamed:
+        forbidden = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif match and given.get("continue"):
+        forbidden = "resourceVersionMatch is forbidden when continue is provided"
+    elif match == "Exact" and version == "0":
+        forbidden = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+    if forbidden:
+        finding = schema.Finding("resourceVersionMatch", "FieldValueForbidden", f"Forbidden: {forbidden}")
+        raise status.invalid("meta.k8s.io", "ListOptions", "", [finding])
+    if match not in ("", "Exact", "NotOlderThan"):
+        message = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"'
+        finding = schema.Finding("resourceVersionMatch", "FieldValueNotSupported", message)
+        raise status.invalid("meta.k8s.io", "ListOptions", "", [finding])
 
 
 def flag(given: Mapping[str, str], name: str) -> bool:
@@ -49,7 +78,8 @@ def flag(given: Mapping[str, str], name: str) -> bool:
     return given.get(name, "").lower() in ("1", "t", "true")
 
 
-def _integer(given: Mapping[str, str], name: str) -> int | None:
+def integer(given: Mapping[str, str], name: str) -> int | None:
+    """Read a number; None when it is not given. Raises the 400 refusal for what is none."""
     text = given.get(name, "")
     if not text:
         return None

@@ -1,21 +1,34 @@
 """The HTTP server: who asks, for what, and in which dress the answer goes."""
 
-import asyncio
-import hmac
+import dataclasses
 import json
 import os
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from nni import errors
-from nni.sandbox import kinds, patches, registry, schema, status, tables
-from nni.sandbox.api import discovery, listing, logs, openapi, query, reviews, target, watching
+from nni.sandbox import kinds, patches, rbac, registry, schema, status
+from nni.sandbox.api import (
+    authentication,
+    bodies,
+    discovery,
+    dress,
+    evictions,
+    listing,
+    logs,
+    openapi,
+    protobuf,
+    query,
+    reviews,
+    target,
+    watching,
+)
 from nni.sandbox.faults import endpoint, requests
 
-_LARGEST_BODY = 3 * 1024 * 1024
+_Write = Callable[[registry.Manner], schema.Object]
 
 
 class Server:
@@ -25,7 +38,7 @@ class Server:
         self,
         objects: registry.Registry,
         served: kinds.Kinds,
-        tokens: Collection[str],
+        tokens: authentication.Tokens,
         log_files: logs.Source,
         *,
         interference: requests.Interference,
@@ -34,6 +47,9 @@ class Server:
         self._objects = objects
         self._kinds = served
         self._tokens = tokens
+        self._authorizer = rbac.Authorizer(objects)
+        self._reviewer = reviews.Reviewer(self._authorizer, tokens, objects)
+        self._decoder = protobuf.load(objects.types)
         self._interference = interference
         self._control = control
         self._logs = log_files
@@ -64,100 +80,87 @@ class Server:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            self._admit(request)
-            return await self._interference.around(request, self._answer)
+            user = self._admit(request)
+            return await self._interference.around(request, lambda asked: self._answer(asked, user))
         except status.Refusal as refusal:
             headers = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else None
             return _json(refusal.body(), refusal.code, headers)
 
-    def _admit(self, request: web.BaseRequest) -> None:
+    def _admit(self, request: web.BaseRequest) -> rbac.User:
         if request.headers.get("Host", "").lower() not in self._hosts:
             raise status.forbidden("this server answers to 127.0.0.1 and localhost only")
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        is_known = any(hmac.compare_digest(token.encode(), each.encode()) for each in self._tokens)
-        if scheme.lower() != "bearer" or not is_known:
-            raise status.Refusal(401, "Unauthorized", "Unauthorized")
+        user = self._tokens.user(request)
+        other = authentication.impersonated(request)
+        if other is None:
+            return user
+        if not user.is_master:
+            raise rbac.Act("impersonate", resource="users", name=other.name).refusal(user)
+        return other
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, user: rbac.User) -> web.StreamResponse:
         steps = [step for step in request.path.split("/") if step]
-        found = await self._answer_about_itself(request, steps)
-        if found is not None:
+        if self._reviewer.is_review(steps) and request.method == "POST":
+            body = await bodies.read_object(request, self._decoder)
+            return _json(self._reviewer.answer(steps, body, user), 201)
+        if (found := await self._answer_about_itself(request, steps, user)) is not None:
             return found
         what = target.parse(self._kinds, steps)
+        self._authorizer.check(user, _act(request, what))
         match request.method:
             case "GET" | "HEAD":
                 return await self._read(request, what)
             case "POST":
-                return await self._create(request, what)
+                return await self._create(request, what, user)
             case "PUT" | "PATCH":
-                return await self._change(request, what)
+                return await self._change(request, what, user)
             case "DELETE":
                 return await self._delete(request, what)
             case _:
                 raise _method_not_allowed()
 
-    async def _answer_about_itself(self, request: web.BaseRequest, steps: list[str]) -> web.Response | None:
-        """Answer what is not about objects: health, discovery, reviews, the sandbox's own faults."""
+    async def _answer_about_itself(
+        self, request: web.BaseRequest, steps: list[str], user: rbac.User
+    ) -> web.Response | None:
+        """Answer what is not about objects: health, discovery, the sandbox's own faults."""
+        if steps[:1] not in (["api"], ["apis"]):
+            self._authorizer.check(user, rbac.Act(request.method.lower(), path=request.path))
         if steps in (["healthz"], ["livez"], ["readyz"]):
             return web.Response(text="ok")
         if request.path.startswith(endpoint.PREFIX):
             return await self._control.answer(request)
-        if request.method == "GET":
-            found = discovery.answer(self._kinds, steps) or self._describe(steps)
-            return None if found is None else _json(found)
-        if request.method == "POST" and reviews.answer(steps, {}) is not None:
-            return _json(reviews.answer(steps, await _body(request)), 201)
-        return None
-
-    def _describe(self, steps: list[str]) -> schema.Object | None:
-        match steps:
-            case ["openapi", "v3"]:
-                return openapi.index(self._kinds)
-            case ["openapi", "v3", "api", version]:
-                return openapi.document(self._kinds, self._objects.types, "", version)
-            case ["openapi", "v3", "apis", group, version]:
-                return openapi.document(self._kinds, self._objects.types, group, version)
-            case _:
-                return None
+        if request.method != "GET":
+            return None
+        found = discovery.answer(self._kinds, steps) or openapi.answer(self._kinds, self._objects.types, steps)
+        return None if found is None else _json(found)
 
     async def _read(self, request: web.BaseRequest, what: target.Target) -> web.StreamResponse:
+        if what.part in kinds.POSTED:
+            raise _method_not_allowed()
         if what.part == "log":
             return await logs.answer(request, self._objects.get(what.kind, what.namespace, what.name), self._logs)
-        dress = self._dress(request, what.kind)
+        dressed = self._dress(request, what.kind)
         if what.name and not query.flag(request.query, "watch"):
-            found = self._objects.get(what.kind, what.namespace, what.name)
-            return _json(dress([found], {"resourceVersion": found["metadata"]["resourceVersion"]}) if dress else found)
-        asked = query.parse(what.kind, request.query)
+            return _json(dressed.one(self._objects.get(what.kind, what.namespace, what.name)))
+        asked = query.parse(what.kind, request.query, what.name)
         if asked.is_watch:
-            return await self._watch(request, what, asked, dress)
-        found_all, metadata = await listing.page(self._objects, what, asked)
-        if dress:
-            return _json(dress(found_all, metadata))
-        return _json(_list(what.kind, found_all, metadata))
+            return await self._watch(request, what, asked, dressed)
+        return _json(dressed.many(*await listing.page(self._objects, what, asked)))
 
-    def _dress(self, request: web.BaseRequest, kind: kinds.Kind) -> "_Dress | None":
-        accepted = request.headers.get("Accept", "").replace(" ", "").split(",")[0]
-        if "as=Table" not in accepted:
-            return None
-        return _Dress(kind, request.query.get("includeObject", "Metadata"), self._objects)
+    def _dress(self, request: web.BaseRequest, kind: kinds.Kind) -> dress.Dress:
+        return dress.choose(request.headers.get("Accept", ""), request.query, kind, self._objects.now)
 
     async def _watch(
-        self, request: web.BaseRequest, what: target.Target, asked: query.Query, dress: "_Dress | None"
+        self, request: web.BaseRequest, what: target.Target, asked: query.Query, dressed: dress.Dress
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
-
-        def dressed(found: schema.Object) -> schema.Object:
-            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            return dress([found], version) if dress else found
-
         try:
             await self._interference.follow(
                 request,
                 what,
                 asked,
-                lambda send: watching.stream(self._objects, what, asked, dressed, send),
+                lambda send: watching.stream(self._objects, what, asked, dressed.one, send),
                 response.write,
             )
             await response.write_eof()
@@ -165,51 +168,108 @@ class Server:
             pass  # the client has left
         return response
 
-    async def _create(self, request: web.BaseRequest, what: target.Target) -> web.Response:
+    async def _create(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
+        body = await bodies.read_object(request, self._decoder)
+        if what.part == "token":
+            return _json(self._reviewer.token(what.namespace, what.name, body), 201)
+        if what.part == "eviction":
+            return _json(evictions.evict(self._objects, what.namespace, what.name, body), 201)
         if what.name:
             raise _method_not_allowed()
-        body = await _body(request)
-        for name, expected in (("apiVersion", what.kind.api_version), ("kind", what.kind.kind)):
-            if body.get(name, expected) != expected:
-                raise status.bad_request(
-                    f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match "
-                    f"the expected API version ({what.kind.api_version}, Kind={what.kind.kind})"
-                )
+        _check_identity(what.kind, body)
         if what.kind.is_namespaced and not what.namespace:
             raise status.bad_request("an empty namespace may not be set during creation")
-        return _json(self._objects.create(what.kind, what.namespace, body, _manner(request.query)), 201)
 
-    async def _change(self, request: web.BaseRequest, what: target.Target) -> web.Response:
+        def write(manner: registry.Manner) -> schema.Object:
+            return self._objects.create(what.kind, what.namespace, body, manner)
+
+        return self._store(what, user, bodies.manner(request), write, 201)
+
+    async def _change(self, request: web.BaseRequest, what: target.Target, user: rbac.User) -> web.Response:
+        if not what.name or what.part not in ("", "status"):
+            raise _method_not_allowed()
         place = (what.kind, what.namespace, what.name)
-        body, manner = await _body(request), _manner(request.query, what.part)
+        manner = bodies.manner(request, what.part)
+        if request.content_type == patches.JSON:
+            body = await bodies.read(request, self._decoder)
+        else:
+            body = await bodies.read_object(request, self._decoder)
+        if request.content_type == patches.APPLY and request.method == "PATCH":
+            return self._apply(request, what, user, body)
         if request.method == "PUT":
-            return _json(self._objects.replace(*place, body, manner))
-        media = request.content_type
-        if media == patches.APPLY and self._objects.find(*place) is None:
-            return _json(self._objects.create(what.kind, what.namespace, body, manner), 201)
-        return _json(self._objects.patch(*place, body, media, manner=manner))
+            _check_identity(what.kind, body)
+
+        def write(manner: registry.Manner) -> schema.Object:
+            if request.method == "PUT":
+                return self._objects.replace(*place, body, manner)
+            return self._objects.patch(*place, body, request.content_type, manner=manner)
+
+        return self._store(what, user, manner, write)
+
+    def _apply(
+        self, request: web.BaseRequest, what: target.Target, user: rbac.User, body: schema.Object
+    ) -> web.Response:
+        if "fieldManager" not in request.query:
+            missing = schema.Finding(
+                "fieldManager", "FieldValueRequired", "Required value: is required for apply patch"
+            )
+            raise status.invalid("meta.k8s.io", "PatchOptions", "", [missing])
+        _check_identity(what.kind, body)
+        is_new = self._objects.find(what.kind, what.namespace, what.name) is None
+        if is_new:
+            self._authorizer.check(
+                user, rbac.Act("create", what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
+            )
+
+        def write(manner: registry.Manner) -> schema.Object:
+            return self._objects.apply(what.kind, what.namespace, what.name, body, manner)
+
+        return self._store(what, user, bodies.manner(request, what.part), write, 201 if is_new else 200)
+
+    def _store(
+        self, what: target.Target, user: rbac.User, manner: registry.Manner, write: _Write, code: int = 200
+    ) -> web.Response:
+        """Write, and answer with what is stored. Nobody gives more than they have: a role's writer, or a binding's."""
+        if what.kind.group == rbac.GROUP and not user.is_master:
+            wanted = write(dataclasses.replace(manner, is_dry=True, warnings=None))
+            self._authorizer.check_grant(user, what.namespace, wanted)
+        answer = _json(write(manner), code)
+        for warning in manner.warnings or []:
+            answer.headers.add("Warning", f"299 - {json.dumps(warning)}")
+        return answer
 
     async def _delete(self, request: web.BaseRequest, what: target.Target) -> web.Response:
-        how = _deletion(request.query, await _body(request))
+        how = bodies.deletion(request.query, await bodies.read_object(request, self._decoder), self._objects.types)
         if what.name:
             return _json(self._objects.delete(what.kind, what.namespace, what.name, how))
         asked = query.parse(what.kind, request.query)
         found, metadata = await listing.page(self._objects, what, asked)
         for one in found:
             self._objects.delete(what.kind, one["metadata"].get("namespace", ""), one["metadata"]["name"], how)
-        return _json(_list(what.kind, found, metadata))
+        return _json(self._dress(request, what.kind).many(found, metadata))
 
 
-class _Dress:
-    """Turns objects into a Table."""
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
-    def __init__(self, kind: kinds.Kind, include: str, objects: registry.Registry) -> None:
-        self._kind = kind
-        self._include = include
-        self._objects = objects
 
-    def __call__(self, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
-        return tables.table(self._kind, found, metadata, self._include, self._objects.now())
+def _act(request: web.BaseRequest, what: target.Target) -> rbac.Act:
+    """Say what a request wants to do, in the words of roles."""
+    if request.method in ("GET", "HEAD"):
+        verb = "watch" if query.flag(request.query, "watch") else "get" if what.name else "list"
+    elif request.method == "DELETE":
+        verb = "delete" if what.name else "deletecollection"
+    else:
+        verb = _VERBS.get(request.method, request.method.lower())
+    return rbac.Act(verb, what.kind.group, what.kind.plural, what.part, what.namespace, what.name)
+
+
+def _check_identity(kind: kinds.Kind, body: schema.Object) -> None:
+    """Refuse a body that is of another kind than its path says."""
+    if (body.get("apiVersion", kind.api_version), body.get("kind", kind.kind)) != (kind.api_version, kind.kind):
+        raise status.bad_request(
+            f"the API version in the data ({body.get('apiVersion')}, Kind={body.get('kind')}) does not match "
+            f"the expected API version ({kind.api_version}, Kind={kind.kind})"
+        )
 
 
 def _method_not_allowed() -> status.Refusal:
@@ -217,55 +277,6 @@ def _method_not_allowed() -> status.Refusal:
     return status.Refusal(405, "MethodNotAllowed", message)
 
 
-def _list(kind: kinds.Kind, found: list[schema.Object], metadata: schema.Object) -> schema.Object:
-    return {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": found}
-
-
 def _json(body: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     text = json.dumps(body, separators=(",", ":"))
     return web.Response(text=text, status=code, headers=headers, content_type="application/json")
-
-
-async def _body(request: web.BaseRequest) -> Any:
-    raw = await request.read()
-    if len(raw) > _LARGEST_BODY:
-        raise status.Refusal(413, "RequestEntityTooLarge", f"limit is {_LARGEST_BODY}")
-    if not raw:
-        return {}
-    if request.content_type.endswith("yaml"):
-        return await asyncio.to_thread(_yaml, raw)
-    if "protobuf" in request.content_type:
-        raise status.Refusal(415, "UnsupportedMediaType", "the sandbox reads JSON and YAML, not protobuf")
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise status.bad_request(f"the body is not JSON: {error}") from error
-
-
-def _yaml(raw: bytes) -> Any:
-    import yaml  # noqa: PLC0415 - few requests need it, and every start would pay for it
-
-    try:
-        return yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise status.bad_request(f"the body is not YAML: {error}") from error
-
-
-def _manner(given: Mapping[str, str], part: str = "") -> registry.Manner:
-    return registry.Manner(
-        part=part, is_dry=given.get("dryRun") == "All", is_strict=given.get("fieldValidation") == "Strict"
-    )
-
-
-def _deletion(given: Mapping[str, str], body: schema.Object) -> registry.Deletion:
-    preconditions = body.get("preconditions") or {}
-    grace = body.get("gracePeriodSeconds", given.get("gracePeriodSeconds"))
-    orphans = body.get("orphanDependents") or query.flag(given, "orphanDependents")
-    policy = body.get("propagationPolicy") or given.get("propagationPolicy") or ("Orphan" if orphans else "")
-    return registry.Deletion(
-        grace=None if grace is None else int(grace),
-        policy=policy,
-        uid=preconditions.get("uid"),
-        version=preconditions.get("resourceVersion"),
-        is_dry="All" in (body.get("dryRun") or [given.get("dryRun")]),
-    )

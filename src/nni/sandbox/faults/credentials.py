@@ -1,6 +1,6 @@
 """The fault that lets tokens expire."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nni.sandbox import status
 from nni.sandbox.faults import board, catalogue
@@ -9,8 +9,8 @@ from nni.sandbox.faults import board, catalogue
 class Expiry:
     """Knows which tokens have expired."""
 
-    def __init__(self, faults: board.Board, renew: Callable[[], str]) -> None:
-        """Take what makes a new token, publishes it in the kubeconfig, and returns it."""
+    def __init__(self, faults: board.Board, renew: Callable[[], Sequence[str]]) -> None:
+        """Take what makes new tokens, publishes them in the kubeconfigs, and returns them."""
         self._faults = faults
         self._renew = renew
         self._renewed: list[str] = []
@@ -29,4 +29,4 @@ class Expiry:
         if isinstance(fault, catalogue.ExpiredCredentials):
             self._since[entry.id] = len(self._renewed)
             if fault.is_rotated:
-                self._renewed.append(self._renew())
+                self._renewed.extend(self._renew())

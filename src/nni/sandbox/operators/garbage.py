@@ -21,9 +21,16 @@ class GarbageCollector:
 
     async def run(self) -> None:
         """Collect until the store is closed."""
+        versions = self._objects.store
         async with asyncio.TaskGroup() as group:
-            for kind in self._kinds:
-                group.create_task(self._follow(kind, self._objects.store.watch(kind.resource, 0)))
+
+            def follow(kind: kinds.Kind) -> None:
+                group.create_task(self._follow(kind, versions.watch(kind.resource, 0)))
+
+            with self._kinds.arrivals(follow):
+                end = versions.watch(kinds.NAMESPACE.resource)
+                while await end.next():
+                    pass
 
     async def _follow(self, kind: kinds.Kind, watch: store.Watch) -> None:
         with contextlib.closing(watch):
@@ -62,8 +69,7 @@ class GarbageCollector:
                 continue
             others = [owner for owner in found["metadata"].get("ownerReferences", []) if owner["uid"] != uid]
             if any(self._find_owner(owner, namespace) for owner in others):
-                changed = {**found, "metadata": {**found["metadata"], "ownerReferences": others}}
-                self._objects.store.put(kind.resource, (namespace, name), changed)
+                self._objects.set_owners(kind, found, others)
             else:
                 self._delete(identity, dependent)
 
@@ -95,8 +101,7 @@ class GarbageCollector:
             found = self._objects.find(kind, namespace, name)
             if found is not None:
                 others = [owner for owner in found["metadata"].get("ownerReferences", []) if owner["uid"] != uid]
-                changed = {**found, "metadata": {**found["metadata"], "ownerReferences": others}}
-                self._objects.store.put(kind.resource, (namespace, name), changed)
+                self._objects.set_owners(kind, found, others)
 
     def _find_owner(self, owner: schema.Object, namespace: str) -> tuple[Identity, schema.Object] | None:
         kind = self._kinds.named(owner["apiVersion"], owner["kind"])
