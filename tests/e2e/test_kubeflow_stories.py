@@ -1,6 +1,6 @@
 """What may befall trials on a cluster, told with whole experiments on the sandbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +29,71 @@ nni.report_final_result(int(os.environ["NNI_TRIAL_ATTEMPT"]))
 def trial(change: dict[str, Any]) -> dict[str, Any]:
     """Return the only trial that a change is about."""
     return dict(change["trials"][0]) if change["trials"] else {"status": "", "attempt": 0, "intermediateCount": 0}
+
+
+def patch(cluster: Sandbox, job: str, spec: dict[str, Any]) -> None:
+    merge = {"Content-Type": "application/merge-patch+json"}
+    code, answer = Connection(cluster).call("PATCH", f"{JOBS}/{job}", {"spec": spec}, **merge)
+    assert code == 200, answer
+
+
+KUEUE = "kueue.x-k8s.io/v1beta1"
+
+
+def definition(kind: str, plural: str) -> dict[str, Any]:
+    """Return a definition as Kueue has it, as far as names go."""
+    loose = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": loose}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.kueue.x-k8s.io"},
+        "spec": {
+            "group": "kueue.x-k8s.io",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind},
+            "versions": [version],
+        },
+    }
+
+
+@pytest.fixture
+def queue(cluster: Sandbox) -> Iterator[str]:
+    """A LocalQueue, and nobody who admits anything: that is done by hand here."""
+    api, definitions = Connection(cluster), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for kind, plural in (("LocalQueue", "localqueues"), ("Workload", "workloads")):
+        assert api.call("POST", definitions, definition(kind, plural))[0] == 201
+        api.until(f"{definitions}/{plural}.kueue.x-k8s.io", lambda found: "conditions" in found.get("status", {}))
+    body = {"apiVersion": KUEUE, "kind": "LocalQueue", "metadata": {"name": "team-a"}}
+    assert api.call("POST", f"/apis/{KUEUE}/namespaces/default/localqueues", body)[0] == 201
+    yield "team-a"
+    for plural in ("localqueues", "workloads"):
+        api.call("DELETE", f"{definitions}/{plural}.kueue.x-k8s.io")
+
+
+def test_a_queued_trial_waits_and_one_that_is_preempted_goes_on(
+    make: Make, cluster: Sandbox, free_port: int, queue: str
+) -> None:
+    experiment = make(STEADY, max_trial_number=1, service={"queue_name": queue})
+    experiment.start(free_port)
+    seen = experiments.until(experiment, lambda change: "queued" in trial(change).get("reason", {}).get("sentence", ""))
+    assert (trial(seen)["status"], trial(seen)["reason"]["class"]) == ("WAITING", "capacity")
+    job = trial(seen)["job"]
+
+    # What Kueue does: it admits, takes back, and admits again.
+    patch(cluster, job, {"runPolicy": {"suspend": False}})
+    experiments.until(experiment, lambda change: trial(change)["intermediateCount"] == 1)
+    patch(cluster, job, {"runPolicy": {"suspend": True}})
+    experiments.until(experiment, lambda change: trial(change)["status"] == "WAITING")
+    patch(cluster, job, {"runPolicy": {"suspend": False}})
+    seen = experiments.until(experiment, lambda change: trial(change)["intermediateCount"] == 2)
+    directory = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / trial(seen)["trialJobId"]
+    (directory / "checkpoint" / "go").touch()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    (ended,) = experiment.list_trial_jobs()
+    assert ended.status == "SUCCEEDED"
+    assert [one.data for one in experiment.get_job_metrics()[ended.trialJobId]] == [False, True, 1]
 
 
 def test_a_trial_whose_job_is_deleted_is_tried_again(make: Make, cluster: Sandbox, free_port: int) -> None:

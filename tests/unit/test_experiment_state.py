@@ -598,7 +598,9 @@ def test_a_trial_that_a_queue_takes_back_waits_and_goes_on() -> None:
     story = Story(max_trial_number=1).running("aaaaa")
 
     story.observes("aaaaa", model.JobPhase.QUEUED)
+    story.reports("aaaaa", step("0.1", 1))
     assert story.trial("aaaaa").status is model.TrialStatus.WAITING
+    assert story.trial("aaaaa").intermediate_count == 1
     story.observes("aaaaa", model.JobPhase.RUNNING)
 
     assert (story.trial("aaaaa").status, story.trial("aaaaa").attempt) == (model.TrialStatus.RUNNING, 1)
