@@ -11,9 +11,10 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from nni import errors
 
@@ -116,6 +117,43 @@ def launch(
     except BaseException:
         _end(process)
         raise
+
+
+def become(
+    config: Mapping[str, Any], *, experiment_id: str, directory: Path, port: int, url_prefix: str | None
+) -> NoReturn:
+    """Turn this process into a supervised manager: one that somebody starts again when it has ended.
+
+    Args:
+        config: The experiment's configuration in canonical JSON.
+        experiment_id: Its id, the same at every start.
+        directory: The experiment's own directory; made if it is not there.
+        port: The portal's; the next one is the intake's.
+        url_prefix: Put before every path of the portal.
+
+    Raises:
+        ManagerError: The directory cannot be made.
+    """
+    check_ports(port)
+    try:
+        (directory / "log").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{directory} cannot be made ({error.strerror}); set experiment_working_directory to another place."
+        raise errors.ManagerError(message) from error
+    request = {
+        "config": config,
+        "experiment_id": experiment_id,
+        "directory": os.fspath(directory),
+        "port": port,
+        "url_prefix": url_prefix,
+        "is_attached": False,
+        "is_supervised": True,
+    }
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps(request).encode() + b"\n")
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+    os.execv(sys.executable, [sys.executable, "-m", "nni.manager"])  # noqa: S606 ourselves
 
 
 def _wait_until_ready(

@@ -24,6 +24,7 @@ def main() -> int:
         port=asked["port"],
         url_prefix=(asked["url_prefix"] or "").strip("/"),
         is_attached=asked["is_attached"],
+        is_supervised=asked.get("is_supervised", False),
     )
     try:
         asyncio.run(app.run(request, os.environ, say=_say, ready=_ready))

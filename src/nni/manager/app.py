@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ class Request:
     """Without slashes at its ends; empty for none."""
     is_attached: bool
     """Whether standard input stays open as long as the experiment is to live."""
+    is_supervised: bool = False
+    """Whether somebody starts this process again when it has ended: SIGTERM then leaves the trials running, and a
+    start goes on with what the records say."""
 
     @property
     def url(self) -> str:
@@ -95,15 +98,19 @@ async def run(
         NniError: The experiment cannot be started; the message says why.
     """
     spec = check.checked(configs.ExperimentConfig.from_dict(request.config))
-    with _logging_to(request.directory / "log" / "nnimanager.log", spec.log_level):
+    with _logging_to(request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised):
         try:
             async with contextlib.AsyncExitStack() as stack:
                 parts = await _join(request, spec, environment, stack, say)
-                ready(request.url, secrets.portal_token(request.directory))
-                stack.enter_context(_stopping(parts.running.emit, is_attached=request.is_attached))
-                parts.running.emit(event.Started())
+                stack.enter_context(_stopping(parts.running, request))
+                if not parts.state.cleaned_up:
+                    parts.running.emit(event.Started())
                 async with _entered_in_registry(parts):
+                    ready(request.url, secrets.portal_token(request.directory))
                     await parts.running.run()
+                    if request.is_supervised:
+                        # What was stopped stays stopped, and can still be looked at.
+                        await parts.running.left.wait()
         except BaseExceptionGroup as group:
             ours, others = group.split(errors.NniError)
             if ours is None or others is not None:
@@ -123,7 +130,7 @@ async def _join(
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
     stand = await _stand(request, spec, environment, say)
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
-    records = await sqlite.SqliteRecords.create(request.directory)
+    records = await _records(request)
     stack.push_async_callback(records.close)
     state = State.new(experiment_id=request.experiment_id, spec=spec)
     for entry in await records.replay():
@@ -159,12 +166,12 @@ async def _join(
     others = [tuner] if assessor is None else [tuner, assessor]
     for port in (platform, *others):
         stack.push_async_callback(port.close)
-    say("Connecting, uploading code, starting the tuner")
-    async with asyncio.TaskGroup() as tasks:
-        for opening in (files.upload(), platform.open(running.emit), *(one.open() for one in others)):
-            tasks.create_task(opening)
-    if assessor is not None:
-        await recall.recall(assessor, state, await records.metrics(kind=model.MetricType.PERIODICAL))
+    if not state.cleaned_up:
+        # Nothing is made for an experiment that was stopped and is only looked at.
+        say("Connecting, uploading code, starting the tuner")
+        await _at_once(files.upload(), platform.open(running.emit), *(one.open() for one in others))
+        if assessor is not None:
+            await recall.recall(assessor, state, await records.metrics(kind=model.MetricType.PERIODICAL))
     parts = _Parts(
         request=request,
         spec=spec,
@@ -178,6 +185,18 @@ async def _join(
     await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
+
+
+async def _at_once(*openings: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for opening in openings:
+            tasks.create_task(opening)
+
+
+async def _records(request: Request) -> sqlite.SqliteRecords:
+    if request.is_supervised and sqlite.path_in(request.directory).exists():
+        return await sqlite.SqliteRecords.open_existing(request.directory)
+    return await sqlite.SqliteRecords.create(request.directory)
 
 
 async def _stand(
@@ -283,6 +302,7 @@ async def _entered_in_registry(parts: _Parts) -> AsyncIterator[None]:
                 await write()
             revision = await parts.revisions.after(revision)
 
+    await write()
     async with asyncio.TaskGroup() as tasks:
         keeping = tasks.create_task(keep())
         try:
@@ -293,12 +313,15 @@ async def _entered_in_registry(parts: _Parts) -> AsyncIterator[None]:
 
 
 @contextlib.contextmanager
-def _stopping(emit: ports.Emit, *, is_attached: bool) -> Iterator[None]:
-    """Stop the experiment on SIGTERM and SIGINT, and when an attached program has gone."""
-    running = asyncio.get_running_loop()
+def _stopping(experiment: loop.Loop, request: Request) -> Iterator[None]:
+    """Stop the experiment, or leave it, on SIGTERM and SIGINT; stop it when an attached program has gone."""
+    running, emit = asyncio.get_running_loop(), experiment.emit
     for number in (signal.SIGTERM, signal.SIGINT):
-        by = f"signal {signal.Signals(number).name}"
-        running.add_signal_handler(number, emit, event.StopRequested(by=by))
+        if request.is_supervised:
+            running.add_signal_handler(number, experiment.leave)
+        else:
+            by = f"signal {signal.Signals(number).name}"
+            running.add_signal_handler(number, emit, event.StopRequested(by=by))
     source = sys.stdin.fileno()
 
     def listen_to_input() -> None:
@@ -306,7 +329,7 @@ def _stopping(emit: ports.Emit, *, is_attached: bool) -> Iterator[None]:
             running.remove_reader(source)
             emit(event.StopRequested(by="the end of the program that started it"))
 
-    if is_attached:
+    if request.is_attached:
         running.add_reader(source, listen_to_input)
     try:
         yield
@@ -317,19 +340,23 @@ def _stopping(emit: ports.Emit, *, is_attached: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logging_to(path: Path, level: str) -> Iterator[None]:
-    """Write what this process logs to a file."""
+def _logging_to(path: Path, level: str, *, to_stderr: bool) -> Iterator[None]:
+    """Write what this process logs to a file, and where a supervisor looks for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handlers: list[logging.Handler] = [logging.FileHandler(path)]
+    if to_stderr:
+        handlers.append(logging.StreamHandler())
     logger = logging.getLogger("nni")
-    logger.addHandler(handler)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
     logger.setLevel({"fatal": "CRITICAL", "trace": "DEBUG"}.get(level, level.upper()))
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        handler.close()
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
 
 
 def _first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:

@@ -25,6 +25,8 @@ from nni.storage import bundle, mounted, nfs
 _log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+SERVICE_VARIABLE = "NNI_MANAGER_SERVICE"
+"""Names the Service in front of a manager that runs in the cluster: its pod's address does not last."""
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 pods come from anywhere; each needs its token
 
 
@@ -170,7 +172,7 @@ async def _kubeflow(
         say(notice)
     host = urllib.parse.urlsplit(connection.server).hostname or ""
     is_near = _is_loopback(host)
-    address = manager_address
+    address = manager_address or environment.get(SERVICE_VARIABLE)
     if address is None:
         address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
     return KubeflowGround(

@@ -47,7 +47,8 @@ class Loop:
         self._perform = perform
         self._queue: asyncio.Queue[tuple[event.Event, asyncio.Future[None] | None]] = asyncio.Queue()
         self._announce = announce
-        self._is_leaving = False
+        self.left = asyncio.Event()
+        """Set once it was told to leave."""
         self._narrator = narrator.Narrator()
 
     def emit(self, happened: event.Event) -> None:
@@ -62,14 +63,14 @@ class Loop:
 
     def leave(self) -> None:
         """Have ``run`` return soon, with the experiment as it is: the next manager goes on with it."""
-        self._is_leaving = True
+        self.left.set()
         self.emit(event.Ticked())
 
     async def run(self) -> None:
         """Run until nothing of the experiment is left to do, or until told to leave."""
         async with asyncio.TaskGroup() as tasks:
             performing: set[asyncio.Task[None]] = set()
-            while not (self.state.cleaned_up or self._is_leaving):
+            while not (self.state.cleaned_up or self.left.is_set()):
                 batch = await self._receive()
                 for action in await self._take(batch):
                     task = tasks.create_task(_performed(self._perform, action))

@@ -1,0 +1,145 @@
+"""A manager that somebody starts again: nothing of its experiment is lost when it ends, however it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nni.experiment import Experiment
+from nni.testing import experiments
+from nni.testing.sandbox import Connection, Sandbox
+
+JOBS = "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs"
+GATED = """\
+import os
+import threading
+import nni
+
+x = nni.get_next_parameter()["x"]
+nni.report_intermediate_result(x)
+gate = os.path.join(os.environ["NNI_CHECKPOINT_DIR"], "..", "..", "go")
+while not os.path.exists(gate):
+    threading.Event().wait(0.02)
+nni.report_final_result(x)
+"""
+
+Start = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(cluster: Sandbox, tmp_path: Path, free_port: int) -> Iterator[Start]:
+    """Return what starts the manager, once more each time; it has ended at the end of the test."""
+    (tmp_path / "trial.py").write_text(GATED)
+    described = {
+        "experimentName": f"kept-{free_port}",
+        "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
+        "tuner": {"name": "TPE"},
+        "maxTrialNumber": 4,
+        "trialConcurrency": 2,
+        "trainingService": {
+            "platform": "kubeflow",
+            "operator": "pytorch-operator",
+            "storage": {"storageType": "nfs", "server": "10.20.30.40", "path": "/mnt/nfs/nni"},
+            "master": {"replicas": 1, "command": "python3 trial.py", "codeDirectory": ".", "dockerImage": "x"},
+        },
+    }
+    (tmp_path / "experiment.yml").write_text(yaml.safe_dump(described))
+    command = [sys.executable, "-m", "nni", "create", "--config", str(tmp_path / "experiment.yml")]
+    command += ["--foreground", "--supervised", "--port", str(free_port)]
+    with contextlib.ExitStack() as stack:
+
+        def start_one() -> "subprocess.Popen[bytes]":
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            for line in process.stdout:
+                if b'"ready"' in line:
+                    return process
+            raise AssertionError(f"the manager ended with {process.wait()}")
+
+        yield start_one
+
+
+def jobs(cluster: Sandbox) -> dict[str, str]:
+    """Return the uids of the jobs that are there, by their names."""
+    found = Connection(cluster).call("GET", JOBS)[1]["items"]
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_trials_go_on_when_their_manager_ends(
+    start: Start, cluster: Sandbox, free_port: int, number: signal.Signals
+) -> None:
+    first = start()
+    experiment = Experiment.connect(free_port)
+    experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
+    before = jobs(cluster)
+
+    first.send_signal(number)
+    first.wait(timeout=30)
+    assert first.returncode == (0 if number is signal.SIGTERM else -number)
+    assert jobs(cluster) == before
+
+    second = start()
+    experiment = Experiment.connect(free_port)
+    (cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / "go").touch()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    assert before.items() <= jobs(cluster).items()
+    assert [(trial.status, trial.attempt) for trial in experiment.list_trial_jobs()] == [("SUCCEEDED", 1)] * 4
+    results = experiment.export_data()
+    assert [result.value for result in results] == [result.parameter["x"] for result in results]
+    metrics = experiment.get_job_metrics()
+    assert {len(its) for its in metrics.values()} == {2}
+    experiment.stop()
+    experiments_end(experiment)
+    assert experiments.objects_left(cluster) == []
+    # What was stopped stays so, whoever starts it again.
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(timeout=30) == 0
+    third = start()
+    assert Experiment.connect(free_port).get_status() == "STOPPED"
+    third.send_signal(signal.SIGTERM)
+    assert third.wait(timeout=30) == 0
+
+
+def experiments_end(experiment: Experiment) -> None:
+    """Wait until an experiment that was told to stop has stopped."""
+    for change in Experiment.connect(experiment.port or 0)._connected.events():
+        if change["experiment"]["status"] == "STOPPED":
+            return
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "says"),
+    [
+        ({"experimentName": None}, ["--foreground"], "experimentName: is not set"),
+        ({}, [], "--supervised needs --foreground"),
+        ({"experimentName": "a b"}, ["--foreground"], "cannot be an experiment's id"),
+    ],
+)
+def test_what_is_missing_is_said(
+    cluster: Sandbox, tmp_path: Path, changes: dict[str, object], words: list[str], says: str
+) -> None:
+    described = {
+        "experimentName": "name",
+        "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
+        "trialConcurrency": 1,
+        "trialCommand": "true",
+        "trainingService": {"platform": "local"},
+        **changes,
+    }
+    (tmp_path / "experiment.yml").write_text(yaml.safe_dump(described))
+    command = [sys.executable, "-m", "nni", "create", "-c", str(tmp_path / "experiment.yml"), "--supervised", *words]
+
+    ended = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=60, check=False)
+
+    assert ended.returncode == 1
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
