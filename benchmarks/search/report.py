@@ -13,7 +13,7 @@ BASE = "ours Random"
 SHOWN = "ours Auto"
 FLOOR = 0.01
 MARKS = (25, 50, 100)
-RESAMPLES = 1000
+RESAMPLES = 500
 
 Run = Mapping[str, Any]
 Key = tuple[str, str, int, int, int]
