@@ -10,9 +10,10 @@ from typing import Any
 
 BASE = "ours Random"
 """What all others are divided by."""
+SHOWN = "ours Auto"
 FLOOR = 0.01
 MARKS = (25, 50, 100)
-RESAMPLES = 1000
+RESAMPLES = 500
 
 Run = Mapping[str, Any]
 Key = tuple[str, str, int, int, int]
@@ -83,12 +84,17 @@ class Regrets:
         return _interval([self.mean(tuner, draws) for draws in _draws()])
 
     def against(self, tuner: str, other: str, problem: str) -> tuple[float, float, float]:
-        """Return how many times another tuner's regret a tuner's is on a problem, with its interval."""
+        """Return how many times another ratio a tuner's is on a problem, with its interval over common seeds."""
+        own, its, base = (self._best[name, problem] for name in (tuner, other, BASE))
+        seeds = sorted(own.keys() & its.keys() & base.keys())
 
-        def times(draws: Sequence[float] | None) -> float:
-            return self.ratio(tuner, problem, draws) / self.ratio(other, problem, draws)
+        def times(chosen: Sequence[int]) -> float:
+            bottom = statistics.median(base[one] for one in chosen) or 1.0
+            pair = [max(statistics.median(best[one] for one in chosen) / bottom, FLOOR) for best in (own, its)]
+            return pair[0] / pair[1]
 
-        return (times(None), *_interval([times(draws) for draws in _draws()]))
+        resampled = [[seeds[int(draw * len(seeds))] for draw in draws[: len(seeds)]] for draws in _draws()]
+        return (times(seeds), *_interval([times(chosen) for chosen in resampled]))
 
 
 def _draws() -> list[list[float]]:
@@ -106,7 +112,8 @@ def tables(runs: Sequence[Run]) -> str:
     parts = []
     for pending in sorted({run["pending"] for run in runs}):
         how = "one trial after the other" if pending == 1 else f"{pending} trials pending"
-        parts.append(f"### {how[0].upper()}{how[1:]}\n\n{_means(runs, pending)}\n\n{_problems(runs, pending)}")
+        shown = [_means(runs, pending), _problems(runs, pending), _against(runs, pending)]
+        parts.append("\n\n".join([f"### {how[0].upper()}{how[1:]}", *filter(None, shown)]))
     parts.append(f"### CPU time of a suggestion\n\n{_costs(runs)}")
     return "\n\n".join(parts)
 
@@ -130,6 +137,22 @@ def _problems(runs: Sequence[Run], pending: int) -> str:
     tuners = [tuner for tuner in sorted(regrets.tuners, key=regrets.mean) if tuner != BASE]
     rows = [[problem, *(f"{regrets.ratio(tuner, problem):.3f}" for tuner in tuners)] for problem in regrets.problems]
     return _table([f"after {MARKS[-1]}", *tuners], rows)
+
+
+def _against(runs: Sequence[Run], pending: int) -> str:
+    """Return how Auto stands on each problem against the two best peers."""
+    regrets = Regrets(runs, pending, MARKS[-1])
+    peers = sorted((tuner for tuner in regrets.tuners if not tuner.startswith("ours")), key=regrets.mean)[:2]
+    if SHOWN not in regrets.tuners:
+        return ""
+    rows = []
+    for problem in regrets.problems:
+        cells = []
+        for peer in peers:
+            found, low, high = regrets.against(SHOWN, peer, problem)
+            cells.append(f"{found:.2f} ({low:.2f} to {high:.2f})")
+        rows.append([problem, *cells])
+    return _table([f"{SHOWN} after {MARKS[-1]}, times the ratio of", *peers], rows)
 
 
 def _costs(runs: Sequence[Run]) -> str:

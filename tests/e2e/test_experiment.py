@@ -301,3 +301,19 @@ def test_a_tuner_of_ones_own_runs_and_its_crash_is_one_sentence(
     assert "The tuner mine.Mine failed: ZeroDivisionError: division by zero in " in sentence
     assert "mine.py:12" in sentence
     assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 3
+
+
+def test_another_search_space_opens_an_exhausted_experiment_again_and_other_results_are_taken(
+    make: Callable[..., Experiment], free_port: int
+) -> None:
+    experiment = make(GOOD, "local", search_space={"x": {"_type": "choice", "_value": [0.1]}})
+    experiment.config.tuner.name = "GridSearch"
+    experiment.config.tuner.class_args = {}
+    assert experiment.run(free_port)
+    experiment._connected.post("experiment/import-data", [{"parameter": {"x": 0.2}, "value": 0.5}])
+    experiment.update_search_space({"x": {"_type": "choice", "_value": [0.1, 0.2, 0.3]}})
+    until(experiment, lambda change: change["experiment"]["status"] == "DONE" and len(experiment.list_trial_jobs()) > 1)
+    tried = [result.parameter for result in experiment.export_data()]
+    # Neither what was tried nor what came from elsewhere is tried again.
+    assert tried == [{"x": 0.1}, {"x": 0.3}]
+    assert experiment.get_experiment_profile()["params"]["searchSpace"]["x"]["_value"] == [0.1, 0.2, 0.3]
