@@ -21,9 +21,11 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import ground, ids, loop, performer, secrets
+from nni.manager import ground, ids, loop, machine, performer, secrets, vitals
+from nni.manager.files import Files
 from nni.records import registry, sqlite
-from nni.server import auth, events, intake, listen, portal, rest, views
+from nni.server import auth, events, health, intake, listen, portal, rest, views
+from nni.storage import mounted
 from nni.tuners import process
 
 _log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class _Parts:
     tokens: secrets.TrialTokens
     clock: ports.Clock
     running: loop.Loop
+    heard: vitals.Heard
 
 
 async def run(
@@ -102,7 +105,7 @@ async def run(
                 ready(request.url, secrets.portal_token(request.directory))
                 stack.enter_context(_stopping(parts.running.emit, is_attached=request.is_attached))
                 parts.running.emit(event.Started())
-                async with _entered_in_registry(parts):
+                async with _entered_in_registry(parts), parts.heard.watching():
                     await parts.running.run()
         except BaseExceptionGroup as group:
             ours, others = group.split(errors.NniError)
@@ -137,6 +140,9 @@ async def _join(
         tuner=spec.tuner, search_space=spec.search_space, log=request.directory / "log" / "dispatcher.log"
     )
     revisions = events.Revisions(state.revision)
+    signs = health.Vitals(revisions.nudge)
+    heard = vitals.Heard(signs, clock, platform=platform, tuner=tuner, volume=files.volume)
+    files.volume = heard.volume
 
     async def perform(action: event.Action) -> None:
         # The loop has the performer act, and the performer emits into the loop: one is named before it is there.
@@ -150,20 +156,15 @@ async def _join(
         announce=revisions.publish,
     )
     doing = performer.Performer(
-        platform=platform,
-        tuner=tuner,
+        platform=heard.platform,
+        tuner=heard.tuner,
         files=files,
         chief=state.chief,
         emit=running.emit,
         new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
     )
-    stack.push_async_callback(platform.close)
-    stack.push_async_callback(tuner.close)
     say("Connecting, uploading code, starting the tuner")
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(files.upload())
-        tasks.create_task(platform.open(running.emit))
-        tasks.create_task(tuner.open())
+    await _open(heard, files, running.emit, stack)
     parts = _Parts(
         request=request,
         spec=spec,
@@ -173,10 +174,21 @@ async def _join(
         tokens=tokens,
         clock=clock,
         running=running,
+        heard=heard,
     )
     await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
+
+
+async def _open(heard: vitals.Heard, files: Files, emit: ports.Emit, stack: contextlib.AsyncExitStack) -> None:
+    """Open what takes its time, all at once."""
+    stack.push_async_callback(heard.platform.close)
+    stack.push_async_callback(heard.tuner.close)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(files.upload())
+        tasks.create_task(heard.platform.open(emit))
+        tasks.create_task(heard.tuner.open())
 
 
 def _portal(parts: _Parts) -> web.Application:
@@ -188,6 +200,11 @@ def _portal(parts: _Parts) -> web.Application:
             revisions=parts.revisions,
             request=parts.running.commit,
             clock=parts.clock,
+            vitals=parts.heard.vitals,
+            volume=parts.heard.volume,
+            logs=mounted.MountedVolume(request.directory / "log"),
+            new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
+            experiments=machine.experiments,
         ),
         about=views.About(
             port=request.port,
@@ -208,6 +225,7 @@ def _intake(parts: _Parts) -> web.Application:
 
     async def accept(reported: event.ReplicaReported) -> int:
         await running.commit(reported)
+        parts.heard.metrics.hears()
         trial = state.trials[reported.attempt.trial]
         known = trial.replicas.get(reported.replica)
         return known.received if known is not None else 0

@@ -3,8 +3,8 @@
 Pure functions: state and rows in, plain objects out. Times are milliseconds since the epoch, as NNI has them. What is
 the user's own (parameters, metrics) stays JSON text inside strings, so that a NaN in it never spoils an answer.
 
-Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines`` and ``metricPath``,
-and a metric, where it is asked for, ``role``, ``index`` and ``attempt``.
+Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines``, ``metricPath``
+and, asked for by its id, ``replicas``; a metric, where it is asked for, has ``role``, ``index`` and ``attempt``.
 """
 
 import dataclasses
@@ -38,6 +38,11 @@ class About:
 def milliseconds(seconds: float) -> int:
     """Return a time as NNI gives it."""
     return int(seconds * 1000)
+
+
+def name_of_number(value: float) -> str:
+    """Return the name of a number that JSON cannot hold."""
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 what NaN is
 
 
 def compact(value: object) -> str:
@@ -108,7 +113,7 @@ def job_statistics(state: states.State) -> list[Json]:
     ]
 
 
-def trial(trial: trials.Trial, chief: model.Replica) -> Json:
+def listed(trial: trials.Trial, chief: model.Replica) -> Json:
     """Return a trial as ``trial-jobs`` lists it.
 
     Args:
@@ -123,6 +128,13 @@ def trial(trial: trials.Trial, chief: model.Replica) -> Json:
     if trial.status is model.TrialStatus.FAILED and trial.location:
         who = trial.failed_replica[0] if trial.failed_replica else chief
         answer["stderrPath"] = f"{trial.location}/{trial.attempt}/{who.role}-{who.index}/{layout.STDERR}"
+    return answer
+
+
+def detail(trial: trials.Trial, chief: model.Replica) -> Json:
+    """Return all that is known of a trial: as it is listed, and its replicas."""
+    answer = listed(trial, chief)
+    answer["replicas"] = [_replica(who, known) for who, known in sorted(trial.replicas.items())]
     return answer
 
 
@@ -160,6 +172,15 @@ def reason(reason: model.Reason) -> Json:
         "evidence": reason.evidence,
         "since": milliseconds(reason.since),
     }
+
+
+def _replica(who: model.Replica, known: trials.ReplicaRecord) -> Json:
+    answer: Json = {"role": who.role, "index": who.index, "metrics": known.received}
+    if known.heard_at is not None:
+        answer["heardAt"] = milliseconds(known.heard_at)
+    if known.exit is not None:
+        answer |= {"exitCode": known.exit.code, "stopped": known.exit.stopped, "lastLines": list(known.exit.lines)}
+    return answer
 
 
 def _hyper_parameters(trial: trials.Trial) -> str:

@@ -5,6 +5,7 @@ For tests of what people see. The state is folded as the manager folds it; comma
 
 import contextlib
 import datetime as dt
+import itertools
 import os
 import pathlib
 import secrets
@@ -14,7 +15,9 @@ from typing import Any
 from nni import _version
 from nni.core import event, fold, model, ports, spec
 from nni.core import state as states
-from nni.server import auth, events, listen, portal, rest, views
+from nni.server import auth, events, health, listen, portal, rest, views
+from nni.testing import volume
+from nni.wire import layout
 
 CHIEF = model.Replica("master")
 
@@ -32,7 +35,11 @@ class Story:
         self.revisions = events.Revisions()
         self.token = secrets.token_urlsafe(16)
         self.commands: list[rest.Command] = []
-        self._rows: list[ports.MetricRow] = []
+        self.vitals = health.Vitals(self.revisions.nudge)
+        self.volume = volume.MemoryVolume()
+        self.logs = volume.MemoryVolume()
+        self.experiments: list[views.Json] = []
+        self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
 
     def now(self) -> float:
@@ -95,7 +102,8 @@ class Story:
     def reports(self, trial: str, *values: str, final: str | None = None, who: model.Replica = CHIEF) -> None:
         """Have a replica report intermediate values and a final one, all JSON text."""
         attempt = self.key(trial)
-        said = [row.metric for row in self._rows if (row.attempt, row.replica) == (attempt, who)]
+        rows = self._rows.setdefault(attempt.trial, [])
+        said = [row.metric for row in rows if (row.attempt, row.replica) == (attempt, who)]
         kinds = [(value, model.MetricType.PERIODICAL) for value in values]
         kinds += [] if final is None else [(final, model.MetricType.FINAL)]
         first = len(said) + 1
@@ -109,7 +117,7 @@ class Story:
             )
             for place, (value, kind) in enumerate(kinds)
         )
-        self._rows += [
+        rows += [
             ports.MetricRow(attempt=attempt, replica=who, metric=metric, received_at=self._now) for metric in metrics
         ]
         self.happens(event.ReplicaReported(attempt=attempt, replica=who, metrics=metrics))
@@ -134,16 +142,26 @@ class Story:
         self, trial: model.TrialId | None = None, kind: model.MetricType | None = None
     ) -> Sequence[ports.MetricRow]:
         """Return metrics as the records do."""
-        return [
-            row
-            for row in self._rows
-            if (trial is None or row.attempt.trial == trial) and (kind is None or row.metric.type is kind)
-        ]
+        found = itertools.chain.from_iterable(self._rows.values()) if trial is None else self._rows.get(trial, ())
+        return [row for row in found if kind is None or row.metric.type is kind]
 
     async def request(self, command: rest.Command) -> None:
         """Take a command as the loop does."""
         self.commands.append(command)
         self.happens(command)
+
+    async def writes(self, trial: str, path: str, text: str | bytes, who: model.Replica = CHIEF) -> None:
+        """Have a replica write a file into its directory on the volume."""
+        key = self.key(trial)
+        directory = layout.replica(self.state.experiment_id, key.trial, key.number, who.role, who.index)
+        content = text.encode() if isinstance(text, str) else text
+        await self.volume.put(f"{directory}/{path}", content)
+
+    async def _known(self) -> Sequence[views.Json]:
+        return self.experiments
+
+    def _new_trial_id(self) -> model.TrialId:
+        return model.TrialId(f"own{len(self.state.trials):02}")
 
     @contextlib.asynccontextmanager
     async def shown(self, static: pathlib.Path, *, url_prefix: str = "") -> AsyncIterator[str]:
@@ -157,7 +175,16 @@ class Story:
         port = listener.getsockname()[1]
         app = portal.make_app(
             sources=rest.Sources(
-                state=self.state, records=self, revisions=self.revisions, request=self.request, clock=self
+                state=self.state,
+                records=self,
+                revisions=self.revisions,
+                request=self.request,
+                clock=self,
+                vitals=self.vitals,
+                volume=self.volume,
+                logs=self.logs,
+                new_trial_id=self._new_trial_id,
+                experiments=self._known,
             ),
             about=views.About(
                 port=port,
