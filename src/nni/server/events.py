@@ -9,12 +9,13 @@ import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from nni.core import ports
+from nni.core import spec as specs
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.server import health, table, views
 
 HEARTBEAT_SECONDS = 15.0
-"""A comment is sent after so long a silence, so that both sides notice a dead connection."""
+"""A sign of life is sent after so long a silence, so that both sides notice a dead connection."""
 PAUSE_SECONDS = 0.05
 """What changes within this time comes in one event."""
 BATCH = 250
@@ -81,7 +82,7 @@ async def stream(
         changed = list(state.changed_since(seen))
         changed.reverse()
         for batch, is_last in _batches(changed):
-            data = head(state, about, vitals, clock.now()) | {
+            data = head(state, about, vitals, clock.now(), whole=seen < 0) | {
                 "trials": [_row(trial) for trial in batch],
                 "reset": seen < 0,
                 "more": not is_last,
@@ -92,7 +93,7 @@ async def stream(
         seen = revision
         await asyncio.sleep(PAUSE_SECONDS)
         while not await _moves(revisions, news):
-            yield ": still here\n\n"
+            yield f": still here\nevent: beat\ndata: {views.milliseconds(clock.now())}\n\n"
 
 
 def _seen(last_id: str | None, run: str, revision: int) -> int:
@@ -127,12 +128,22 @@ async def _moves(revisions: Revisions, news: int) -> bool:
     return True
 
 
-def head(state: states.State, about: views.About, vitals: health.Vitals, now: float) -> views.Json:
-    """Return what a page knows beside the trials."""
+def head(
+    state: states.State, about: views.About, vitals: health.Vitals, now: float, *, whole: bool = True
+) -> views.Json:
+    """Return what a page knows beside the trials.
+
+    Args:
+        state: The experiment.
+        about: What stays the same.
+        vitals: How the parts are that the experiment leans on.
+        now: Seconds since the epoch.
+        whole: Whether to give what a listener knows already because it never changes.
+    """
     return {
         "revision": state.revision,
         "now": views.milliseconds(now),
-        "experiment": summary(state, about),
+        "experiment": summary(state, about) | (setting(state) if whole else {}),
         "counts": {status.value: number for status, number in state.counts.items()},
         "best": state.best,
         "health": health.shown(vitals.signs),
@@ -171,3 +182,29 @@ def summary(state: states.State, about: views.About) -> views.Json:
         "maxTrialNumber": limits.max_trial_number,
         "maxExperimentSeconds": limits.max_experiment_seconds,
     }
+
+
+def setting(state: states.State) -> views.Json:
+    """Return what was chosen when the experiment began."""
+    return {
+        "roles": [_role(role) for role in state.spec.platform.roles],
+        "searchSpace": dict(state.spec.search_space),
+        **_where(state.spec.platform),
+    }
+
+
+def _role(role: specs.RoleSpec) -> views.Json:
+    return {
+        "name": role.name,
+        "replicas": role.replicas,
+        "command": role.command,
+        "image": role.image,
+        "cpus": role.cpus,
+        "gpus": role.gpus,
+    }
+
+
+def _where(platform: specs.PlatformSpec) -> views.Json:
+    if isinstance(platform, specs.LocalSpec):
+        return {"operator": None, "namespace": None}
+    return {"operator": platform.operator, "namespace": platform.namespace}

@@ -1,0 +1,98 @@
+// The metric over each parameter alone.
+
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type uPlot from "uplot";
+import { metric } from "../data/format";
+import type { Model, Trial } from "../data/model";
+import { go } from "../data/route";
+import { parameterScale, type Scale } from "./axes";
+import { axis, dots, Plot } from "./plot";
+import { SIDE } from "./scatter";
+
+interface Props {
+  model: Model;
+  trials: readonly Trial[];
+  value: (trial: Trial) => number | undefined;
+  parameters: readonly string[];
+}
+
+export function Slices({ model, trials, value, parameters }: Props) {
+  const drawn = useOneByOne(parameters.length);
+  return (
+    <div class="slices">
+      {parameters.map((name, place) => (
+        <figure key={name}>
+          <figcaption>{name}</figcaption>
+          {place < drawn ? <Slice model={model} trials={trials} value={value} name={name} /> : <div class="plot slice" />}
+        </figure>
+      ))}
+    </div>
+  );
+}
+
+/** Counts up, one for each picture that the screen draws, so that many charts never hold up the page. */
+function useOneByOne(all: number): number {
+  const [count, setCount] = useState(1);
+  useEffect(() => {
+    if (count >= all) return undefined;
+    const frame = requestAnimationFrame(() => setCount(count + 1));
+    return () => cancelAnimationFrame(frame);
+  }, [count, all]);
+  return count;
+}
+
+function Slice({ model, trials, value, name }: Omit<Props, "parameters"> & { name: string }) {
+  const scale = useMemo(() => parameterScale(name, trials, model.experiment.searchSpace), [trials, name]);
+  const { data, places } = useMemo(() => points(trials, scale, value), [trials, scale]);
+  return (
+    <Plot
+      label={`Metric over ${name}, ${places.length} trials.`}
+      height={190}
+      data={data}
+      shape={`${name} ${scale.ticks.map((tick) => tick.text).join(" ")} ${places.length > 2000}`}
+      options={(palette) => ({
+        scales: { x: { time: false, range: [-0.03, 1.03] } },
+        axes: [placesAxis(palette, scale), axis(palette, { size: SIDE })],
+        series: [{}, dots(palette.accent, places.length > 2000 ? 3 : 5)],
+      })}
+      tip={(_, place) => {
+        const trial = places[place];
+        return trial ? `${trial.trialJobId}: ${metric(value(trial))} at ${scale.text(data[0][place] ?? 0)}` : null;
+      }}
+      onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
+    />
+  );
+}
+
+export function placesAxis(palette: Parameters<typeof axis>[0], scale: Scale): uPlot.Axis {
+  return {
+    ...axis(palette),
+    splits: () => scale.ticks.map((tick) => tick.at),
+    values: (plot) => {
+      // As many names as fit.
+      const most = Math.max(1, Math.floor(plot.bbox.width / devicePixelRatio / 62));
+      const step = Math.ceil(scale.ticks.length / most);
+      return scale.ticks.map((tick, place) => (place % step === 0 ? short(tick.text) : ""));
+    },
+  };
+}
+
+const short = (text: string): string => (text.length > 11 ? `${text.slice(0, 10)}…` : text);
+
+function points(
+  trials: readonly Trial[],
+  scale: Scale,
+  value: (trial: Trial) => number | undefined,
+): { data: uPlot.AlignedData; places: Trial[] } {
+  const found: { at: number; y: number; trial: Trial }[] = [];
+  for (const trial of trials) {
+    const at = scale.at(trial);
+    const y = value(trial);
+    if (at === null || y === undefined) continue;
+    // Words get a little width, so that their trials do not hide one another.
+    const aside = scale.isCategorical ? (((trial.sequenceId * 0.618034) % 1) - 0.5) * (0.5 / scale.ticks.length) : 0;
+    found.push({ at: at + aside, y, trial });
+  }
+  found.sort((a, b) => a.at - b.at);
+  return { data: [found.map(({ at }) => at), found.map(({ y }) => y)], places: found.map(({ trial }) => trial) };
+}

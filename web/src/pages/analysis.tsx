@@ -1,0 +1,154 @@
+// What the parameters do to the metric.
+
+import { useMemo, useState } from "preact/hooks";
+import { Contour } from "../charts/contour";
+import { Parallel } from "../charts/parallel";
+import { Slices } from "../charts/slices";
+import { Distribution, Pareto } from "../charts/spread";
+import { useSteady } from "../charts/steady";
+import { plural } from "../data/format";
+import { ranked, type Model, type Trial } from "../data/model";
+import { setQuery, type Route } from "../data/route";
+import { Tabs } from "../parts/small";
+
+const PACE = 3000;
+const MOST_PARALLEL = 500;
+
+export function Analysis({ model, route: { query } }: { model: Model; route: Route }) {
+  const slow = useSteady(model, PACE);
+  const which = query.get("metric") ?? "";
+  const value = useMemo(
+    () => (trial: Trial): number | undefined => (which === "" ? trial.finalValue : trial.metrics?.[which]),
+    [which],
+  );
+  const trials = useMemo(() => ranked(slow, value), [slow, which]);
+  const tabs: [string, string][] = [
+    ["slice", "Slice"],
+    ["parallel", "Parallel coordinates"],
+    ["contour", "Contour"],
+    ["distribution", "Distribution"],
+  ];
+  if (slow.metricNames.length > 0) tabs.push(["pareto", "Pareto front"]);
+  const tab = query.get("tab") ?? "slice";
+  if (trials.length === 0) {
+    return (
+      <section>
+        <h2>Analysis</h2>
+        <p class="empty">Shown as soon as a trial has succeeded with a final result. Ten or more make it worth a look.</p>
+      </section>
+    );
+  }
+  return (
+    <section>
+      <div class="filter">
+        <p class="hint">{plural(trials.length, "trial")} with a metric</p>
+        <span class="gap" />
+        {slow.metricNames.length > 0 && (
+          <label class="option">
+            Metric
+            <select value={which} onChange={(event) => setQuery({ metric: event.currentTarget.value || null })}>
+              <option value="">default</option>
+              {slow.metricNames.map((name) => (
+                <option key={name}>{name}</option>
+              ))}
+            </select>
+          </label>
+        )}
+      </div>
+      <Tabs label="Analysis" names={tabs} chosen={tab} choose={(key) => setQuery({ tab: key === "slice" ? null : key })}>
+        <Chart tab={tab} model={slow} trials={trials} value={value} query={query} />
+      </Tabs>
+    </section>
+  );
+}
+
+interface ChartProps {
+  tab: string;
+  model: Model;
+  trials: readonly Trial[];
+  value: (trial: Trial) => number | undefined;
+  query: URLSearchParams;
+}
+
+function Chart({ tab, model, trials, value, query }: ChartProps) {
+  switch (tab) {
+    case "parallel": {
+      const top = trials.slice(0, Math.max(MOST_PARALLEL, Math.ceil(trials.length * 0.05)));
+      return (
+        <>
+          {top.length < trials.length && <p class="hint">The best {top.length} of {trials.length} trials.</p>}
+          <Parallel model={model} trials={top} value={value} parameters={model.parameterNames} height={420} />
+        </>
+      );
+    }
+    case "contour":
+      return <TwoParameters model={model} trials={trials} value={value} query={query} />;
+    case "distribution":
+      return <Values trials={trials} value={value} />;
+    case "pareto":
+      return <Front model={model} trials={trials} />;
+    default:
+      return <Slices model={model} trials={trials} value={value} parameters={model.parameterNames} />;
+  }
+}
+
+function Values({ trials, value }: Pick<ChartProps, "trials" | "value">) {
+  const values = useMemo(() => trials.map((trial) => value(trial) ?? 0), [trials]);
+  return (
+    <>
+      <p class="hint">How large a share of the trials has at most this metric.</p>
+      <Distribution values={values} height={360} />
+    </>
+  );
+}
+
+function TwoParameters({ model, trials, value, query }: Omit<ChartProps, "tab">) {
+  const names = model.parameterNames;
+  const x = query.get("x") ?? names[0];
+  const y = query.get("y") ?? names[1];
+  if (x === undefined || y === undefined) return <p class="empty">A contour needs two parameters; this experiment has one.</p>;
+  const choice = (label: string, key: string, chosen: string) => (
+    <label class="option">
+      {label}
+      <select value={chosen} onChange={(event) => setQuery({ [key]: event.currentTarget.value })}>
+        {names.map((name) => (
+          <option key={name}>{name}</option>
+        ))}
+      </select>
+    </label>
+  );
+  return (
+    <>
+      <div class="filter">
+        {choice("Across", "x", x)}
+        {choice("Up", "y", y)}
+        <span class="hint">Colour is rank among all trials, guessed between them.</span>
+      </div>
+      <Contour model={model} trials={trials} value={value} x={x} y={y} height={420} />
+    </>
+  );
+}
+
+function Front({ model, trials }: Pick<ChartProps, "model" | "trials">) {
+  const [name, setName] = useState(model.metricNames[0] ?? "");
+  const [isLow, setLow] = useState(true);
+  return (
+    <>
+      <div class="filter">
+        <label class="option">
+          Second metric
+          <select value={name} onChange={(event) => setName(event.currentTarget.value)}>
+            {model.metricNames.map((its) => (
+              <option key={its}>{its}</option>
+            ))}
+          </select>
+        </label>
+        <label class="option">
+          <input type="checkbox" checked={isLow} onChange={(event) => setLow(event.currentTarget.checked)} />
+          lower is better
+        </label>
+      </div>
+      <Pareto model={model} trials={trials} metricName={name} isLow={isLow} height={420} />
+    </>
+  );
+}
