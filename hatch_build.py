@@ -7,6 +7,7 @@ the built page, and needs no Node any more.
 """
 
 import dataclasses
+import gzip
 import hashlib
 import importlib.util
 import json
@@ -75,6 +76,10 @@ class Page:
             self._run(*node.npm, "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
         vite = self._web / "node_modules" / "vite" / "bin" / "vite.js"
         self._run(*node.node, str(vite), "build", "--logLevel=warn", "--emptyOutDir", f"--outDir={fresh}")
+        for path in sorted((fresh / "assets").iterdir()):
+            # Packed once here, so that the portal sends a fifth of the bytes and packs nothing while it works.
+            packed = gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)
+            path.with_name(f"{path.name}.gz").write_bytes(packed)
         (fresh / _DIGEST).write_text(self._source_digest(), encoding="ascii")
         shutil.rmtree(self._static, ignore_errors=True)
         fresh.rename(self._static)

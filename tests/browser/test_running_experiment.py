@@ -82,9 +82,10 @@ def test_the_overview_follows_a_running_experiment(link: str, tmp_path: Path) ->
         page.goto(link)
 
         page.get_by_text("watched").first.wait_for()
+        page.get_by_role("link", name="Trials", exact=True).click()
         page.locator("tbody tr", has_text="Succeeded").wait_for()
         page.locator("tbody tr", has_text="Running").wait_for()
-        assert page.locator("tbody tr").count() == 2
+        assert page.locator("tbody tr[aria-rowindex]").count() == 2
         (tmp_path / "seen").touch()
         page.locator("tbody tr", has_text="Running").wait_for(state="detached")
         page.get_by_text("Done", exact=True).first.wait_for()

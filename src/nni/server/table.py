@@ -1,10 +1,12 @@
 """All trials at once, by columns: what a page begins with before it listens to the stream.
 
 Ten thousand trials as NNI lists them are some ten megabytes. Here a column is one array, numbers have six significant
-digits (``trial-jobs/<id>`` has all of them), times count from the experiment's start, and a reason that many trials
-share stands once. A column of which most is missing is given as pairs of place and value.
+digits (``trial-jobs/<id>`` has all of them), times are in tenths of a second, each from the one before it, the last
+intermediate result stands only where there is no final one, and a reason that many trials share stands once. A column
+of which most is missing is given as pairs of place and value.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +18,8 @@ from nni.server import views
 
 STATUSES = tuple(model.TrialStatus)
 DIGITS = 6
+TICK = 100
+"""Milliseconds in which times are given."""
 
 
 def columns(known: Sequence[trials.Trial], origin: float) -> views.Json:
@@ -23,26 +27,25 @@ def columns(known: Sequence[trials.Trial], origin: float) -> views.Json:
 
     Args:
         known: The trials, in the order of the experiment.
-        origin: Seconds since the epoch from which times are counted.
+        origin: Seconds since the epoch from which the first time is counted.
     """
     start = views.milliseconds(origin)
+    submitted = [views.milliseconds(its.created_at) for its in known]
     codes = {status: code for code, status in enumerate(STATUSES)}
-
-    def times(moments: Iterable[float | None]) -> list[int | None]:
-        return [None if at is None else views.milliseconds(at) - start for at in moments]
 
     return {
         "statuses": [status.value for status in STATUSES],
         "origin": start,
+        "tick": TICK,
         "id": [its.id for its in known],
         "status": [codes[its.status] for its in known],
-        "submitTime": times(its.created_at for its in known),
-        "startTime": times(its.started_at for its in known),
-        "endTime": times(its.ended_at for its in known),
+        "submitTime": _steps([start, *submitted]),
+        "startTime": _since((its.started_at for its in known), submitted),
+        "endTime": _since((its.ended_at for its in known), submitted),
         "attempt": _sparse(None if its.attempt == 1 else its.attempt for its in known),
         "intermediateCount": [its.intermediate_count for its in known],
         "finalValue": [rounded(its.final_value) for its in known],
-        "lastValue": [rounded(its.last_value) for its in known],
+        "lastValue": _sparse(rounded(its.last_value) if its.final_value is None else None for its in known),
         "metrics": _metric_columns(known),
         "exitCode": _sparse(its.exit_code or None for its in known),
         **_reasons(known),
@@ -62,6 +65,19 @@ def rounded(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [rounded(its) for its in value]
     return value
+
+
+def _steps(moments: Sequence[int]) -> list[int]:
+    """Return how far each moment is from the one before; errors of rounding do not add up."""
+    ticks = [moment // TICK for moment in moments]
+    return [after - before for before, after in itertools.pairwise(ticks)]
+
+
+def _since(moments: Iterable[float | None], starts: Sequence[int]) -> list[int | None]:
+    return [
+        None if at is None else views.milliseconds(at) // TICK - start // TICK
+        for at, start in zip(moments, starts, strict=True)
+    ]
 
 
 def _sparse(values: Iterable[Any]) -> list[list[Any]]:

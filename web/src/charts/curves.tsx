@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
-import { metric } from "../data/format";
+import { metric, plural } from "../data/format";
 import { isLive, type Trial } from "../data/model";
 import { curves, type Curve } from "../data/rest";
 import { go } from "../data/route";
@@ -33,7 +33,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
   return (
     <>
       <Plot
-        label={`Intermediate results of ${shown.length} trials by step.`}
+        label={`Intermediate results of ${plural(shown.length, "trial")}, up to ${plural(data[0].length, "report")}.`}
         height={height}
         data={data}
         shape={`${ids(shown)} ${best}`}

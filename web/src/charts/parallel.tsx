@@ -25,6 +25,8 @@ const SIDE = 56;
 /** Lines beyond this number would only make a solid block. */
 const MOST_LINES = 2000;
 const AXIS_WIDTH = 96;
+/** So near to an end of an axis means the end. */
+const EDGE = 0.025;
 
 export function Parallel({ model, trials, value, parameters, height, onChosen }: Props) {
   const holder = useRef<HTMLDivElement>(null);
@@ -146,7 +148,8 @@ function Axis({ scale, left, y, height, brush, onBrush }: AxisProps) {
   const start = useRef<number | null>(null);
   const at = (event: PointerEvent): number => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    return 1 - Math.min(1, Math.max(0, (event.clientY - box.top) / box.height));
+    const share = 1 - (event.clientY - box.top) / box.height;
+    return share > 1 - EDGE ? 1 : share < EDGE ? 0 : share;
   };
   const drag = (event: PointerEvent): void => {
     if (start.current === null) return;

@@ -92,7 +92,8 @@ describe("apply", () => {
 describe("a table of all trials", () => {
   const columns: Columns = {
     statuses: ["WAITING", "RUNNING", "FAILED"],
-    origin: 1000,
+    origin: 1050,
+    tick: 100,
     id: ["aaaaa", "bbbbb"],
     status: [1, 2],
     submitTime: [0, 5],
@@ -101,7 +102,7 @@ describe("a table of all trials", () => {
     attempt: [[1, 2]],
     intermediateCount: [4, 0],
     finalValue: [null, null],
-    lastValue: [0.5, null],
+    lastValue: [[0, 0.5]],
     metrics: [{ name: "loss", values: [[0, 2]] }],
     exitCode: [[1, 137]],
     reasons: [{ class: "user", sentence: "boom" }],
@@ -113,10 +114,10 @@ describe("a table of all trials", () => {
   };
   it("becomes trials", () => {
     const [first, second] = trialsOf(columns);
-    expect(first).toMatchObject({ trialJobId: "aaaaa", status: "RUNNING", startTime: 1003, endTime: undefined, attempt: 1, lastValue: 0.5 });
+    expect(first).toMatchObject({ trialJobId: "aaaaa", status: "RUNNING", startTime: 1300, endTime: undefined, attempt: 1, lastValue: 0.5 });
     expect(first?.metrics).toEqual({ loss: 2 });
     expect(first?.parameters).toEqual({ lr: 0.1 });
-    expect(second).toMatchObject({ sequenceId: 1, status: "FAILED", submitTime: 1005, endTime: 1009, attempt: 2, exitCode: 137 });
+    expect(second).toMatchObject({ sequenceId: 1, status: "FAILED", submitTime: 1500, endTime: 2400, attempt: 2, exitCode: 137 });
     expect(second?.reason).toEqual({ class: "user", sentence: "boom", since: 1234 });
   });
 });

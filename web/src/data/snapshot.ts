@@ -6,17 +6,21 @@ type Pairs<T> = [place: number, value: T][];
 
 export interface Columns {
   statuses: Status[];
-  /** What times are counted from. */
+  /** What the first time is counted from. */
   origin: number;
+  /** Milliseconds in which times are given. */
+  tick: number;
   id: string[];
   status: number[];
+  /** Each from the one before. */
   submitTime: number[];
+  /** From the trial's own submission. */
   startTime: (number | null)[];
   endTime: (number | null)[];
   attempt: Pairs<number>;
   intermediateCount: number[];
   finalValue: (number | null)[];
-  lastValue: (number | null)[];
+  lastValue: Pairs<number>;
   metrics: { name: string; values: Pairs<number> }[];
   exitCode: Pairs<number>;
   reasons: Pick<Reason, "class" | "sentence">[];
@@ -31,10 +35,12 @@ export interface Snapshot extends Head {
 }
 
 export function trialsOf(columns: Columns): Trial[] {
+  const { parameters, tick } = columns;
+  let submitTime = Math.floor(columns.origin / tick) * tick;
   const at = (time: number | null | undefined): number | undefined =>
-    time === null || time === undefined ? undefined : columns.origin + time;
-  const { parameters } = columns;
+    time === null || time === undefined ? undefined : submitTime + time * tick;
   const trials = columns.id.map((trialJobId, place): Trial => {
+    submitTime += (columns.submitTime[place] ?? 0) * tick;
     const own: Record<string, unknown> = {};
     for (const { name, values } of parameters) {
       const value = values[place];
@@ -45,19 +51,20 @@ export function trialsOf(columns: Columns): Trial[] {
       sequenceId: place,
       status: columns.statuses[columns.status[place] ?? 0] ?? "WAITING",
       parameters: own,
-      submitTime: at(columns.submitTime[place]) ?? 0,
+      submitTime,
       startTime: at(columns.startTime[place]),
       endTime: at(columns.endTime[place]),
       attempt: 1,
       intermediateCount: columns.intermediateCount[place] ?? 0,
       finalValue: columns.finalValue[place] ?? undefined,
-      lastValue: columns.lastValue[place] ?? undefined,
+      lastValue: undefined,
       metrics: undefined,
       exitCode: undefined,
       reason: undefined,
     };
   });
   fill(trials, columns.attempt, (trial, attempt) => (trial.attempt = attempt));
+  fill(trials, columns.lastValue, (trial, value) => (trial.lastValue = value));
   fill(trials, columns.exitCode, (trial, code) => (trial.exitCode = code));
   for (const { name, values } of columns.metrics) {
     fill(trials, values, (trial, value) => (trial.metrics = { ...trial.metrics, [name]: value }));

@@ -73,14 +73,16 @@ function Best({ model, now }: PageProps) {
             </a>
             , number {best.sequenceId}, <When time={best.endTime} now={now + model.ahead} />
           </p>
-          <dl class="parameters" tabIndex={0} role="group" aria-label="Parameters of the best trial">
-            {Object.entries(best.parameters).map(([name, value]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd title={JSON.stringify(value)}>{parameter(value)}</dd>
-              </div>
-            ))}
-          </dl>
+          <div class="scroll" tabIndex={0} role="group" aria-label="Parameters of the best trial">
+            <dl class="parameters">
+              {Object.entries(best.parameters).map(([name, value]) => (
+                <div key={name}>
+                  <dt>{name}</dt>
+                  <dd title={JSON.stringify(value)}>{parameter(value)}</dd>
+                </div>
+              ))}
+            </dl>
+          </div>
         </>
       ) : (
         <>
