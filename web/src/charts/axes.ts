@@ -12,7 +12,8 @@ export interface Scale {
   ticks: { at: number; text: string }[];
   /** The value at a place, for people. */
   text: (at: number) => string;
-  isCategorical: boolean;
+  /** Whether there are but a few values, each with a tick. */
+  hasSteps: boolean;
   isLogarithmic: boolean;
 }
 
@@ -66,7 +67,7 @@ function byWords(
     },
     ticks: order.filter((_, place) => place % step === 0).map((word) => ({ at: places.get(word) ?? 0, text: word })),
     text: (at) => order[Math.min(order.length - 1, Math.max(0, Math.floor(at * order.length)))] ?? "",
-    isCategorical: true,
+    hasSteps: true,
     isLogarithmic: false,
   };
 }
@@ -92,17 +93,19 @@ function byNumbers(
     },
     ticks: length === 0 ? [{ at: 0.5, text: metric(low) }] : ticksOf(low, high, isLogarithmic).map((at) => ({ at, text: text(at) })),
     text,
-    isCategorical: false,
+    hasSteps: isFew(low, high, isLogarithmic),
     isLogarithmic,
   };
 }
 
 const FEW = 10;
 
+const isFew = (low: number, high: number, isLogarithmic: boolean): boolean =>
+  Number.isInteger(low) && Number.isInteger(high) && !isLogarithmic && high - low <= FEW;
+
 /** Every whole number where there are few, else the quarters. */
 function ticksOf(low: number, high: number, isLogarithmic: boolean): number[] {
-  const isWhole = Number.isInteger(low) && Number.isInteger(high) && !isLogarithmic;
-  if (!isWhole || high - low > FEW) return [0, 0.25, 0.5, 0.75, 1];
+  if (!isFew(low, high, isLogarithmic)) return [0, 0.25, 0.5, 0.75, 1];
   return Array.from({ length: high - low + 1 }, (_, step) => step / (high - low));
 }
 

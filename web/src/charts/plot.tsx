@@ -35,7 +35,7 @@ export function Plot(props: PlotProps) {
       width: Math.max(place.clientWidth, 100),
       height: latest.current.height,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { points: { show: false }, drag: { x: false, y: false }, x: false, y: false },
       ...latest.current.options(palette),
     };
@@ -117,6 +117,9 @@ function nearest(plot: uPlot, left: number, top: number, { tip }: PlotProps): [n
   return best;
 }
 
+/** Whether there are so many dots that they look otherwise: a chart is made anew then. */
+export const isCrowd = (count: number): boolean => count > CROWD;
+
 /** Dots that are not filled: what is not final. */
 export function rings(colour: string): uPlot.Series {
   return { stroke: colour, paths: () => null, points: { show: true, size: 6, width: 1.5, fill: "transparent", stroke: colour } };
@@ -153,7 +156,17 @@ export function stairs(stroke: string, width: number): uPlot.Series {
   return { stroke, width, points: { show: false }, ...(paths ? { paths } : {}) };
 }
 
-/** Dots without a line between them. */
-export function dots(colour: string, size = 5): uPlot.Series {
-  return { stroke: colour, fill: colour, paths: () => null, points: { show: true, size, width: 0, fill: colour } };
+/** So many dots are drawn smaller and let one another through. */
+const CROWD = 2000;
+
+/** Dots without a line between them; `count` of them, where there may be many. */
+export function dots(colour: string, count = 0, most = 5): uPlot.Series {
+  const size = count > CROWD ? 3 : most;
+  return {
+    alpha: count > CROWD ? 0.4 : 1, 
+    stroke: colour,
+    fill: colour,
+    paths: () => null,
+    points: { show: true, size, width: 0, fill: colour },
+  };
 }

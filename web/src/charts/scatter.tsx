@@ -5,7 +5,7 @@ import type uPlot from "uplot";
 import { metric, statusWord } from "../data/format";
 import { isLive, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
-import { axis, dots, Plot, rings, stairs } from "./plot";
+import { axis, dots, isCrowd, Plot, rings, stairs } from "./plot";
 
 interface Props {
   model: Model;
@@ -36,13 +36,13 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
       label={`Default metric of ${count} trials by number. Best so far ${metric(best ?? undefined)}.`}
       height={height}
       data={data}
-      shape={`metric ${isLogarithmic}`}
+      shape={`metric ${isLogarithmic} ${isCrowd(count)}`}
       options={(palette) => ({
         scales: { x: { time: false, range: spread }, y: isLogarithmic ? { distr: 3 } : {} },
         axes: [axis(palette, { label: "Trial number" }), axis(palette, { size: SIDE })],
         series: [
           {},
-          dots(palette.succeeded),
+          dots(palette.succeeded, count),
           rings(palette.running),
           stairs(palette.text, 1.5),
           rings(palette.failed),

@@ -6,7 +6,7 @@ import { metric } from "../data/format";
 import type { Model, Trial } from "../data/model";
 import { go } from "../data/route";
 import { parameterScale, type Scale } from "./axes";
-import { axis, dots, Plot } from "./plot";
+import { axis, dots, isCrowd, Plot } from "./plot";
 import { SIDE } from "./scatter";
 
 interface Props {
@@ -49,11 +49,11 @@ function Slice({ model, trials, value, name }: Omit<Props, "parameters"> & { nam
       label={`Metric over ${name}, ${places.length} trials.`}
       height={190}
       data={data}
-      shape={`${name} ${scale.ticks.map((tick) => tick.text).join(" ")} ${places.length > 2000}`}
+      shape={`${name} ${scale.ticks.map((tick) => tick.text).join(" ")} ${isCrowd(places.length)}`}
       options={(palette) => ({
         scales: { x: { time: false, range: [-0.03, 1.03] } },
         axes: [placesAxis(palette, scale), axis(palette, { size: SIDE })],
-        series: [{}, dots(palette.accent, places.length > 2000 ? 3 : 5)],
+        series: [{}, dots(palette.accent, places.length)],
       })}
       tip={(_, place) => {
         const trial = places[place];
@@ -89,8 +89,8 @@ function points(
     const at = scale.at(trial);
     const y = value(trial);
     if (at === null || y === undefined) continue;
-    // Words get a little width, so that their trials do not hide one another.
-    const aside = scale.isCategorical ? (((trial.sequenceId * 0.618034) % 1) - 0.5) * (0.5 / scale.ticks.length) : 0;
+    // A step gets a little width, so that its trials do not hide one another.
+    const aside = scale.hasSteps ? (((trial.sequenceId * 0.618034) % 1) - 0.5) * (0.5 / scale.ticks.length) : 0;
     found.push({ at: at + aside, y, trial });
   }
   found.sort((a, b) => a.at - b.at);

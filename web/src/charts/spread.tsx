@@ -5,7 +5,7 @@ import type uPlot from "uplot";
 import { duration, metric, statusWord } from "../data/format";
 import { took, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
-import { axis, dots, Plot, stairs } from "./plot";
+import { axis, dots, isCrowd, Plot, stairs } from "./plot";
 import { said, SIDE, spread } from "./scatter";
 
 export function Durations({ trials, now, height }: { trials: readonly Trial[]; now: number; height: number }) {
@@ -27,11 +27,11 @@ export function Durations({ trials, now, height }: { trials: readonly Trial[]; n
       label={`Duration of ${places.length} trials by number.`}
       height={height}
       data={data}
-      shape="durations"
+      shape={`durations ${isCrowd(places.length)}`}
       options={(palette) => ({
         scales: { x: { time: false, range: spread } },
         axes: [axis(palette, { label: "Trial number" }), axis(palette, { label: "Minutes", size: SIDE })],
-        series: [{}, dots(palette.running), dots(palette.waiting, 4)],
+        series: [{}, dots(palette.running, places.length), dots(palette.waiting, places.length, 4)],
       })}
       tip={(series, place) => {
         const trial = places[place];
@@ -135,13 +135,13 @@ export function Pareto({ model, trials, metricName, isLow, height }: ParetoProps
       label={`${metricName} over the default metric, ${places.length} trials, with the Pareto front.`}
       height={height}
       data={data}
-      shape={`pareto ${metricName} ${isLow}`}
+      shape={`pareto ${metricName} ${isLow} ${isCrowd(places.length)}`}
       options={(palette) => ({
         scales: { x: { time: false } },
         axes: [axis(palette, { label: "Default metric" }), axis(palette, { label: metricName, size: SIDE })],
         series: [
           {},
-          dots(palette.waiting, 4),
+          dots(palette.waiting, places.length, 4),
           { stroke: palette.failed, width: 1.5, spanGaps: true, points: { show: true, size: 7, fill: palette.failed } },
         ],
       })}

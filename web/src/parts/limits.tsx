@@ -123,8 +123,7 @@ export function Controls({ model }: { model: Model }) {
   const [isAsking, setAsking] = useState(false);
   const { run, error, isBusy } = useCommand(() => undefined);
   const { experiment } = model;
-  if (experiment.isOver && experiment.status !== "DONE") return null;
-  if (experiment.status === "STOPPING") return null;
+  if (experiment.status === "STOPPED" || experiment.status === "STOPPING") return null;
   const pause = async (): Promise<void> => {
     localStorage.setItem(KEPT + experiment.id, String(experiment.trialConcurrency));
     await change("TRIAL_CONCURRENCY", 0);
