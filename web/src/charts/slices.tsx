@@ -51,7 +51,7 @@ function Slice({ model, trials, value, name }: Omit<Props, "parameters"> & { nam
       data={data}
       shape={`${name} ${scale.ticks.map((tick) => tick.text).join(" ")} ${isCrowd(places.length)}`}
       options={(palette) => ({
-        scales: { x: { time: false, range: [-0.03, 1.03] } },
+        scales: { x: { time: false, range: [-0.05, 1.05] } },
         axes: [placesAxis(palette, scale), axis(palette, { size: SIDE })],
         series: [{}, dots(palette.accent, places.length)],
       })}

@@ -7,7 +7,7 @@ import { useFetched } from "../parts/small";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"] as const;
 const LEVEL = /^\S+ \S+ (DEBUG|INFO|WARNING|ERROR|CRITICAL) /;
-const NAMES: Record<string, string> = { "nnimanager.log": "Manager", "dispatcher.log": "Tuner" };
+const NAMES: Record<string, string> = { "nnimanager.log": "Manager", "dispatcher.log": "Tuner", "manager_stderr.log": "Manager's errors" };
 
 export function Logs({ route: { query } }: { route: Route }) {
   const { value, error } = useFetched("logs", (signal) => get<Listing>("log-files", signal));
