@@ -301,7 +301,7 @@ async def sorting(driver: playwright.Playwright, served: Served) -> None:
             await its.page.locator(".plot, .parallel").first.wait_for(timeout=60_000)
             await its.page.wait_for_timeout(500)
         worst = await its.number("longest")
-        await its.page.goto(f"{served.url}/analysis")
+        await its.page.goto(f"{served.url}/analysis?tab=slice")
         await its.page.locator("canvas").nth(9).wait_for(timeout=60_000)
         slices = await its.number("longest")
         heap = await its.heap()

@@ -21,7 +21,7 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import ground, ids, loop, machine, performer, secrets, vitals
+from nni.manager import ground, ids, importance, loop, machine, performer, secrets, vitals
 from nni.manager.files import Files
 from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
@@ -205,6 +205,7 @@ def _portal(parts: _Parts) -> web.Application:
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             experiments=machine.experiments,
+            importance=importance.Importance(parts.state).ask,
         ),
         about=views.About(
             port=request.port,

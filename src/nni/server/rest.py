@@ -53,6 +53,8 @@ class Sources:
     new_trial_id: Callable[[], model.TrialId]
     experiments: Callable[[], Awaitable[Sequence[views.Json]]]
     """Returns the experiments of this machine as ``experiments-info`` lists them."""
+    importance: Callable[[], Awaitable[views.Json]]
+    """Returns the share of each parameter in what makes results good."""
 
 
 class Rest:
@@ -84,6 +86,7 @@ class Rest:
             "events": self._events,
             "trial-table": self._table,
             "health": self._health,
+            "parameter-importance": self._importance,
             "experiments-info": self._experiments,
         }
         return [
@@ -130,6 +133,9 @@ class Rest:
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return answers.json(health.shown(self._sources.vitals.signs))
+
+    async def _importance(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(await self._sources.importance())
 
     async def _experiments(self, request: web.Request) -> web.StreamResponse:
         return answers.json(await self._sources.experiments())

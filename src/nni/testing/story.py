@@ -39,6 +39,7 @@ class Story:
         self.volume = volume.MemoryVolume()
         self.logs = volume.MemoryVolume()
         self.experiments: list[views.Json] = []
+        self.importance: dict[str, float] = {}
         self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
 
@@ -160,6 +161,9 @@ class Story:
     async def _known(self) -> Sequence[views.Json]:
         return self.experiments
 
+    async def _importance(self) -> views.Json:
+        return {"importance": self.importance, "trials": len(self.state.trials)}
+
     def _new_trial_id(self) -> model.TrialId:
         return model.TrialId(f"own{len(self.state.trials):02}")
 
@@ -185,6 +189,7 @@ class Story:
                 logs=self.logs,
                 new_trial_id=self._new_trial_id,
                 experiments=self._known,
+                importance=self._importance,
             ),
             about=views.About(
                 port=port,

@@ -8,8 +8,9 @@ import { Distribution, Pareto } from "../charts/spread";
 import { useSteady } from "../charts/steady";
 import { plural } from "../data/format";
 import { ranked, type Model, type Trial } from "../data/model";
+import { get } from "../data/rest";
 import { setQuery, type Route } from "../data/route";
-import { Tabs } from "../parts/small";
+import { Tabs, useFetched } from "../parts/small";
 
 const PACE = 3000;
 const MOST_PARALLEL = 500;
@@ -23,13 +24,14 @@ export function Analysis({ model, route: { query } }: { model: Model; route: Rou
   );
   const trials = useMemo(() => ranked(slow, value), [slow, which]);
   const tabs: [string, string][] = [
+    ["importance", "Importance"],
     ["slice", "Slice"],
     ["parallel", "Parallel coordinates"],
     ["contour", "Contour"],
     ["distribution", "Distribution"],
   ];
   if (slow.metricNames.length > 0) tabs.push(["pareto", "Pareto front"]);
-  const tab = query.get("tab") ?? "slice";
+  const tab = query.get("tab") ?? "importance";
   if (trials.length === 0) {
     return (
       <section>
@@ -55,7 +57,7 @@ export function Analysis({ model, route: { query } }: { model: Model; route: Rou
           </label>
         )}
       </div>
-      <Tabs label="Analysis" names={tabs} chosen={tab} choose={(key) => setQuery({ tab: key === "slice" ? null : key })}>
+      <Tabs label="Analysis" names={tabs} chosen={tab} choose={(key) => setQuery({ tab: key === "importance" ? null : key })}>
         <Chart tab={tab} model={slow} trials={trials} value={value} query={query} />
       </Tabs>
     </section>
@@ -87,9 +89,44 @@ function Chart({ tab, model, trials, value, query }: ChartProps) {
       return <Values trials={trials} value={value} />;
     case "pareto":
       return <Front model={model} trials={trials} />;
-    default:
+    case "slice":
       return <Slices model={model} trials={trials} value={value} parameters={model.parameterNames} />;
+    default:
+      return <Importance model={model} count={trials.length} />;
   }
+}
+
+/** What the manager computes anew only when there is enough more to go by. */
+function Importance({ model, count }: { model: Model; count: number }) {
+  const tens = Math.floor(Math.log(Math.max(1, count)) / Math.log(1.05));
+  const { value, error } = useFetched(`importance ${tens}`, (signal) =>
+    get<{ importance: Record<string, number>; trials: number }>("parameter-importance", signal),
+  );
+  if (error) return <p class="notice bad">{error}</p>;
+  if (!value) return <p class="empty">Computing; thousands of trials take some seconds.</p>;
+  const shares = Object.entries(value.importance);
+  if (shares.length === 0) {
+    return <p class="empty">Shown as soon as ten trials of the search space have succeeded with different metrics.</p>;
+  }
+  const most = shares[0]?.[1] ?? 1;
+  const isLeft = model.parameterNames.some((name) => !(name in value.importance));
+  return (
+    <>
+      <ul class="bars" aria-label="Importance of parameters">
+        {shares.map(([name, share]) => (
+          <li key={name}>
+            <a href="analysis?tab=slice">{name}</a>
+            <span class="share" style={{ width: `${(share / most) * 100}%` }} />
+            <span class="number">{(share * 100).toPrecision(share >= 0.1 ? 3 : 2)} %</span>
+          </li>
+        ))}
+      </ul>
+      <p class="hint">
+        Share of each parameter in what sets good trials apart (PED-ANOVA), from {plural(value.trials, "trial")}.
+        {isLeft && " What is not of the search space is left out."}
+      </p>
+    </>
+  );
 }
 
 function Values({ trials, value }: Pick<ChartProps, "trials" | "value">) {
