@@ -18,7 +18,7 @@ def test_a_trial_that_waits() -> None:
     tale = story.Story()
     tale.happens(event.Started())
     tale.proposes("aaaaa", name="it's")
-    assert views.listed(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF) == {
+    assert views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF) == {
         "trialJobId": "aaaaa",
         "sequenceId": 0,
         "status": "WAITING",
@@ -37,7 +37,7 @@ def test_a_trial_that_succeeded_carries_its_final_metric_twice_encoded() -> None
     tale.passes(10)
     tale.reports("aaaaa", "0.25", final='{"default": 0.5, "loss": NaN}')
     tale.ends("aaaaa")
-    answer = views.listed(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
+    answer = views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
     assert {name: answer[name] for name in ("status", "startTime", "endTime", "finalValue", "lastValue")} == {
         "status": "SUCCEEDED",
         "startTime": 1795441600000,
@@ -63,7 +63,7 @@ def test_a_trial_that_failed_says_why_and_where_to_look() -> None:
     tale = story.Story()
     tale.runs("aaaaa")
     tale.ends("aaaaa", code=3, lines=["Traceback", "ValueError: it's wrong"], who=WORKER)
-    answer = views.listed(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
+    answer = views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
     assert answer["status"] == "FAILED"
     assert answer["exitCode"] == 3
     assert answer["lastLines"] == ["Traceback", "ValueError: it's wrong"]

@@ -115,10 +115,11 @@ class Rest:
     async def _trials(self, request: web.Request) -> web.StreamResponse:
         status = _one_of(model.TrialStatus, request, "status")
         wanted = [its for its in self._state.trials.values() if status is None or its.status is status]
-        return await answers.array(request, (views.listed(its, self._state.chief) for its in wanted))
+        return await answers.array(request, (views.trial(its, self._state.chief) for its in wanted))
 
     async def _trial(self, request: web.Request) -> web.StreamResponse:
-        return answers.json(views.detail(self._named(request), self._state.chief))
+        trial = self._named(request)
+        return answers.json(views.trial(trial, self._state.chief) | views.replicas(trial))
 
     async def _table(self, request: web.Request) -> web.StreamResponse:
         """Answer with all trials, and the place in the stream from which to listen on."""

@@ -113,7 +113,7 @@ def job_statistics(state: states.State) -> list[Json]:
     ]
 
 
-def listed(trial: trials.Trial, chief: model.Replica) -> Json:
+def trial(trial: trials.Trial, chief: model.Replica) -> Json:
     """Return a trial as ``trial-jobs`` lists it.
 
     Args:
@@ -128,13 +128,6 @@ def listed(trial: trials.Trial, chief: model.Replica) -> Json:
     if trial.status is model.TrialStatus.FAILED and trial.location:
         who = trial.failed_replica[0] if trial.failed_replica else chief
         answer["stderrPath"] = f"{trial.location}/{trial.attempt}/{who.role}-{who.index}/{layout.STDERR}"
-    return answer
-
-
-def detail(trial: trials.Trial, chief: model.Replica) -> Json:
-    """Return all that is known of a trial: as it is listed, and its replicas."""
-    answer = listed(trial, chief)
-    answer["replicas"] = [_replica(who, known) for who, known in sorted(trial.replicas.items())]
     return answer
 
 
@@ -172,15 +165,6 @@ def reason(reason: model.Reason) -> Json:
         "evidence": reason.evidence,
         "since": milliseconds(reason.since),
     }
-
-
-def _replica(who: model.Replica, known: trials.ReplicaRecord) -> Json:
-    answer: Json = {"role": who.role, "index": who.index, "metrics": known.received}
-    if known.heard_at is not None:
-        answer["heardAt"] = milliseconds(known.heard_at)
-    if known.exit is not None:
-        answer |= {"exitCode": known.exit.code, "stopped": known.exit.stopped, "lastLines": list(known.exit.lines)}
-    return answer
 
 
 def _hyper_parameters(trial: trials.Trial) -> str:
@@ -255,3 +239,17 @@ def metric(row: ports.MetricRow, parameter_id: int, *, with_replica: bool = Fals
 def export(trial: trials.Trial) -> Json:
     """Return a succeeded trial as ``export-data`` lists it."""
     return {"parameter": trial.parameters, "value": trial.final, "trialJobId": trial.id}
+
+
+def replicas(trial: trials.Trial) -> Json:
+    """Return what was heard of each replica of a trial's current attempt."""
+    return {"replicas": [_replica(who, known) for who, known in sorted(trial.replicas.items())]}
+
+
+def _replica(who: model.Replica, known: trials.ReplicaRecord) -> Json:
+    answer: Json = {"role": who.role, "index": who.index, "metrics": known.received}
+    if known.heard_at is not None:
+        answer["heardAt"] = milliseconds(known.heard_at)
+    if known.exit is not None:
+        answer |= {"exitCode": known.exit.code, "stopped": known.exit.stopped, "lastLines": list(known.exit.lines)}
+    return answer

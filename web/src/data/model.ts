@@ -28,6 +28,8 @@ export interface Reason {
   evidence?: string;
   /** Milliseconds since the epoch, as all times here. */
   since: number;
+  /** When the trial is given up unless this mends; null where it is waited for as long as it takes. */
+  failsAt?: number | null;
 }
 
 /** What all pages know of a trial. */
@@ -83,9 +85,44 @@ export interface Replica {
   lastLines?: string[];
 }
 
-/** A trial as `trial-jobs/<id>` has it. */
+/** One job that was run for a trial. */
+export interface Attempt {
+  attempt: number;
+  cause: "first" | "infrastructure" | "failure";
+  job: string | null;
+  startTime?: number;
+  endTime?: number;
+  reason?: Reason | null;
+  exitCode?: number | null;
+}
+
+/** What the platform saw of a replica's pod. */
+export interface Pod {
+  name: string;
+  role: string;
+  index: number;
+  phase: string;
+  node: string;
+  state: string;
+  exitCode: number | null;
+}
+
+/** A Kubernetes event about a job or a pod of it. */
+export interface Notice {
+  about: string;
+  reason: string;
+  message: string;
+  type: "Warning" | "Normal";
+  count: number;
+  lastTime: number;
+}
+
+/** A trial as `trial-jobs/<id>` has it; what a platform does not tell is absent. */
 export interface Detail extends Row {
   replicas: Replica[];
+  attempts?: Attempt[];
+  pods?: Pod[];
+  events?: Notice[];
 }
 
 export interface Role {

@@ -45,7 +45,7 @@ export function Analysis({ model, route: { query } }: { model: Model; route: Rou
       <div class="filter">
         <p class="hint">{plural(trials.length, "trial")} with a metric</p>
         <span class="gap" />
-        {slow.metricNames.length > 0 && (
+        {slow.metricNames.length > 0 && tab !== "importance" && tab !== "pareto" && (
           <label class="option">
             Metric
             <select value={which} onChange={(event) => setQuery({ metric: event.currentTarget.value || null })}>

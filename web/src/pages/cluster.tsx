@@ -38,6 +38,11 @@ export function Cluster({ model, now }: { model: Model; now: number }) {
         </section>
         <section>
           <h2>What blocks</h2>
+          {namespace && (
+            <p class="hint">
+              <code>nnictl doctor</code> checks the cluster, the storage and the rights, and says how to mend them.
+            </p>
+          )}
           {blocks.length === 0 && <p class="hint">Nothing: every job that was sent runs.</p>}
           <ul class="concerns">
             {blocks.map((its) => (

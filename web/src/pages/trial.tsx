@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { IntermediateCurves } from "../charts/curves";
 import { absolute, ago, duration, metric, parameter, plural, reasonWord } from "../data/format";
-import { findTrial, isLive, shownValue, took, type Detail, type Model, type Trial as TrialRow } from "../data/model";
+import { findTrial, isLive, shownValue, took, type Attempt, type Detail, type Model, type Notice, type Pod, type Trial as TrialRow } from "../data/model";
 import { detail, exactParameters, kill } from "../data/rest";
 import { setQuery, type Route } from "../data/route";
 import { verdict } from "../data/verdict";
@@ -46,7 +46,7 @@ export function Trial({ model, now, route }: Props) {
 
 function Known({ trial, model, now, route }: Props & { trial: TrialRow }) {
   // What the table leaves out is fetched again when the trial has moved on, not at every metric.
-  const moment = `${trial.status} ${trial.attempt} ${trial.reason?.sentence ?? ""} ${trial.intermediateCount > 0}`;
+  const moment = `${trial.status} ${trial.attempt} ${trial.reason?.sentence ?? ""} ${trial.reason?.since ?? 0} ${trial.intermediateCount > 0}`;
   const { value, error } = useFetched(`${trial.trialJobId} ${moment}`, (signal) => detail(trial.trialJobId, signal));
   const time = now + model.ahead;
   const tab = route.query.get("tab") ?? "summary";
@@ -64,6 +64,9 @@ function Known({ trial, model, now, route }: Props & { trial: TrialRow }) {
           <p class="hint">
             {reasonWord(trial.reason.class)}
             {value?.reason?.evidence && ` · ${value.reason.evidence}`}
+            {isLive(trial) && value?.reason?.failsAt && value.reason.failsAt > time && (
+              <> · given up in {duration(value.reason.failsAt - time)} unless it mends</>
+            )}
           </p>
         )}
         <Actions trial={trial} model={model} />
@@ -164,6 +167,7 @@ function Summary({ trial, its, model, now }: PartProps) {
           {trial.exitCode !== undefined && <Fact name="Exit code">{trial.exitCode}</Fact>}
           {its?.metricPath && <Fact name="Metrics came by">{its.metricPath === "intake" ? "the network" : "the volume"}</Fact>}
         </dl>
+        <Attempts its={its} now={now} />
         {its?.lastLines && its.lastLines.length > 0 && (
           <>
             <h3>Last lines</h3>
@@ -197,6 +201,40 @@ function Fact({ name, children }: { name: string; children: preact.ComponentChil
   );
 }
 
+const CAUSES: Record<Attempt["cause"], string> = {
+  first: "first",
+  infrastructure: "after a failure of the cluster",
+  failure: "after a failure of its own",
+};
+
+/** Every job that was run for the trial, where there was more than one. */
+function Attempts({ its, now }: { its: Detail | null; now: number }) {
+  const attempts = its?.attempts ?? [];
+  if (attempts.length < 2) return null;
+  return (
+    <>
+      <h3>Attempts</h3>
+      <ol class="concerns">
+        {attempts.map((one) => (
+          <li key={one.attempt} class={one.reason ? "failed" : "waiting"}>
+            <p class="hint">
+              Attempt {one.attempt}, {CAUSES[one.cause]}
+              {one.startTime !== undefined && `, ran ${duration((one.endTime ?? now) - one.startTime)}`}
+              {one.job && (
+                <>
+                  {" "}
+                  · <code>{one.job}</code>
+                </>
+              )}
+            </p>
+            {one.reason && <p>{one.reason.sentence}</p>}
+          </li>
+        ))}
+      </ol>
+    </>
+  );
+}
+
 /** All replicas of the job: what the configuration asks for, and what was heard of each. */
 function replicas(its: Detail | null, model: Model): { role: string; index: number; said: Detail["replicas"][number] | undefined }[] {
   return model.experiment.roles.flatMap(({ name, replicas: count }) =>
@@ -209,6 +247,7 @@ function replicas(its: Detail | null, model: Model): { role: string; index: numb
 }
 
 function Pods({ trial, its, model, now }: PartProps) {
+  const pods = its?.pods ?? [];
   return (
     <>
       <div class="table" tabIndex={0} role="region" aria-label="Replicas">
@@ -217,6 +256,8 @@ function Pods({ trial, its, model, now }: PartProps) {
             <tr>
               <th scope="col">Replica</th>
               <th scope="col">State</th>
+              {pods.length > 0 && <th scope="col">Pod</th>}
+              {pods.length > 0 && <th scope="col">Node</th>}
               <th scope="col">Last heard</th>
               <th scope="col" class="number">
                 Metrics
@@ -233,6 +274,7 @@ function Pods({ trial, its, model, now }: PartProps) {
                   </a>
                 </td>
                 <td>{podState(trial, said)}</td>
+                {pods.length > 0 && <PodCells pod={pods.find((pod) => pod.role === role && pod.index === index)} />}
                 <td>{said?.heardAt === undefined ? "–" : ago(said.heardAt, now)}</td>
                 <td class="number">{said?.metrics ?? 0}</td>
                 <td title={said?.lastLines?.at(-1)}>{said?.lastLines?.at(-1) ?? ""}</td>
@@ -241,11 +283,44 @@ function Pods({ trial, its, model, now }: PartProps) {
           </tbody>
         </table>
       </div>
+      {its?.events && its.events.length > 0 && <Events events={its.events} now={now} />}
       {its?.job && model.experiment.namespace && (
         <p class="hint">
-          Events: <code>kubectl -n {model.experiment.namespace} get events --field-selector involvedObject.name={its.job}-master-0</code>
+          <code>
+            kubectl -n {model.experiment.namespace} describe pods -l nni/trial={trial.trialJobId}
+          </code>{" "}
+          <Copy label="Copy" text={`kubectl -n ${model.experiment.namespace} describe pods -l nni/trial=${trial.trialJobId}`} />
         </p>
       )}
+    </>
+  );
+}
+
+function PodCells({ pod }: { pod: Pod | undefined }) {
+  return (
+    <>
+      <td title={pod?.name}>{pod ? `${pod.phase}${pod.state ? `, ${pod.state}` : ""}` : "–"}</td>
+      <td title={pod?.node}>{pod?.node || "–"}</td>
+    </>
+  );
+}
+
+function Events({ events, now }: { events: readonly Notice[]; now: number }) {
+  const order = [...events].sort((a, b) => b.lastTime - a.lastTime);
+  return (
+    <>
+      <h3>Events</h3>
+      <ul class="concerns">
+        {order.map((its) => (
+          <li key={`${its.about} ${its.reason} ${its.message}`} class={its.type === "Warning" ? "failed" : "waiting"}>
+            <p class="hint">
+              {its.reason} · {its.about} · <When time={its.lastTime} now={now} />
+              {its.count > 1 && `, ${its.count} times`}
+            </p>
+            <p>{its.message}</p>
+          </li>
+        ))}
+      </ul>
     </>
   );
 }
