@@ -188,6 +188,19 @@ async def test_a_trial_by_its_id_tells_of_its_replicas(tale: story.Story, static
     ]
 
 
+async def test_the_job_of_a_trial_as_the_platform_has_it(tale: story.Story, static: pathlib.Path) -> None:
+    tale.jobs["nni-exp-story123-trial-ccccc"] = {
+        "kind": "PyTorchJob",
+        "metadata": {"name": "n", "managedFields": [{"manager": "nni"}]},
+        "spec": {"a": 1},
+    }
+    async with calling(tale, static) as portal:
+        status, text = await portal.ask(f"{API}/trial-manifest/ccccc")
+        assert (status, text) == (200, "kind: PyTorchJob\nmetadata:\n  name: n\nspec:\n  a: 1\n")
+        status, answer = await portal.ask(f"{API}/trial-manifest/aaaaa")
+        assert (status, answer["error"]) == (404, "There is no job of trial aaaaa on the platform now.")
+
+
 async def test_signs_of_life_come_with_the_stream(tale: story.Story, static: pathlib.Path) -> None:
     tale.vitals.hears(health.TUNER, tale.now())
     async with calling(tale, static) as portal, listening(portal) as stream:

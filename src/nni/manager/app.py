@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class _Parts:
     clock: ports.Clock
     running: loop.Loop
     heard: vitals.Heard
+    job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 
 async def run(
@@ -175,6 +176,7 @@ async def _join(
         clock=clock,
         running=running,
         heard=heard,
+        job=stand.job,
     )
     await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
@@ -206,6 +208,7 @@ def _portal(parts: _Parts) -> web.Application:
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             experiments=machine.experiments,
             importance=importance.Importance(parts.state).ask,
+            job=parts.job,
         ),
         about=views.About(
             port=request.port,

@@ -7,11 +7,12 @@ import asyncio
 import dataclasses
 import gzip
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
+from nni import errors
 from nni.core import event, model, ports
 from nni.core import state as states
 from nni.core import trial as trials
@@ -55,6 +56,8 @@ class Sources:
     """Returns the experiments of this machine as ``experiments-info`` lists them."""
     importance: Callable[[], Awaitable[views.Json]]
     """Returns the share of each parameter in what makes results good."""
+    job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
+    """Returns a job as the platform has it, None where there is none (any more)."""
 
 
 class Rest:
@@ -77,6 +80,7 @@ class Rest:
             "job-statistics": self._job_statistics,
             "trial-jobs": self._trials,
             "trial-jobs/{trial}": self._trial,
+            "trial-manifest/{trial}": self._manifest,
             "metric-data": self._metrics,
             "metric-data/{trial}": self._metrics,
             "metric-data-latest": self._metrics_latest,
@@ -131,6 +135,17 @@ class Rest:
         body = await asyncio.to_thread(_packed, answer, known, origin)
         headers = {"Content-Encoding": "gzip"}
         return web.Response(body=body, headers=headers, content_type="application/json")
+
+    async def _manifest(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the trial's job as the platform has it, in YAML."""
+        trial = self._named(request)
+        try:
+            job = await self._sources.job(trial.job) if trial.job else None
+        except (errors.PlatformError, errors.PlatformUnavailableError) as error:
+            raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
+        if job is None:
+            raise answers.refuse(web.HTTPNotFound, f"There is no job of trial {trial.id} on the platform now.")
+        return web.Response(text=views.manifest(job), content_type="application/yaml")
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return answers.json(health.shown(self._sources.vitals.signs))

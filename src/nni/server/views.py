@@ -9,8 +9,10 @@ and, asked for by its id, ``replicas``; a metric, where it is asked for, has ``r
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import yaml
 
 from nni.core import model, ports
 from nni.core import state as states
@@ -253,3 +255,9 @@ def _replica(who: model.Replica, known: trials.ReplicaRecord) -> Json:
     if known.exit is not None:
         answer |= {"exitCode": known.exit.code, "stopped": known.exit.stopped, "lastLines": list(known.exit.lines)}
     return answer
+
+
+def manifest(job: Mapping[str, Any]) -> str:
+    """Return a Kubernetes object as YAML, without what the API server notes down for itself."""
+    metadata = {name: value for name, value in job.get("metadata", {}).items() if name != "managedFields"}
+    return yaml.safe_dump({**job, "metadata": metadata}, sort_keys=False, allow_unicode=True, width=120)

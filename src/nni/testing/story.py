@@ -40,6 +40,8 @@ class Story:
         self.logs = volume.MemoryVolume()
         self.experiments: list[views.Json] = []
         self.importance: dict[str, float] = {}
+        self.jobs: dict[str, Mapping[str, Any]] = {}
+        """Jobs as the platform has them, by their names."""
         self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
 
@@ -161,6 +163,9 @@ class Story:
     async def _known(self) -> Sequence[views.Json]:
         return self.experiments
 
+    async def _job(self, name: str) -> Mapping[str, Any] | None:
+        return self.jobs.get(name)
+
     async def _importance(self) -> views.Json:
         return {"importance": self.importance, "trials": len(self.state.trials)}
 
@@ -190,6 +195,7 @@ class Story:
                 new_trial_id=self._new_trial_id,
                 experiments=self._known,
                 importance=self._importance,
+                job=self._job,
             ),
             about=views.About(
                 port=port,

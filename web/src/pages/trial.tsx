@@ -2,9 +2,10 @@
 
 import { useState } from "preact/hooks";
 import { IntermediateCurves } from "../charts/curves";
+import { save } from "../data/export";
 import { absolute, ago, duration, metric, parameter, plural, reasonWord } from "../data/format";
 import { findTrial, isLive, shownValue, took, type Attempt, type Detail, type Model, type Notice, type Pod, type Trial as TrialRow } from "../data/model";
-import { detail, exactParameters, kill } from "../data/rest";
+import { ask, detail, exactParameters, kill } from "../data/rest";
 import { setQuery, type Route } from "../data/route";
 import { verdict } from "../data/verdict";
 import { Clone } from "../parts/clone";
@@ -391,7 +392,7 @@ function Job({ its, model, trial }: { its: Detail | null; model: Model; trial: T
   const commands: [string, string][] = [];
   if (its?.job && operator && namespace) {
     const kind = operator === "tf-operator" ? "tfjob" : operator === "job" ? "job" : operator === "trainer" ? "trainjob" : "pytorchjob";
-    commands.push(["The job as the cluster has it", `kubectl -n ${namespace} get ${kind} ${its.job} -o yaml`]);
+    commands.push(["Its manifest", `kubectl -n ${namespace} get ${kind} ${its.job} -o yaml`]);
     commands.push(["Its pods", `kubectl -n ${namespace} get pods -l nni/trial=${trial.trialJobId} -o wide`]);
     commands.push(["What happened to it", `kubectl -n ${namespace} describe ${kind} ${its.job}`]);
   }
@@ -405,6 +406,7 @@ function Job({ its, model, trial }: { its: Detail | null; model: Model; trial: T
           </Fact>
         )}
       </dl>
+      {operator && its?.job && <Manifest trial={trial} />}
       {commands.map(([title, command]) => (
         <div key={command}>
           <div class="bar">
@@ -427,5 +429,25 @@ function Job({ its, model, trial }: { its: Detail | null; model: Model; trial: T
         </div>
       ))}
     </>
+  );
+}
+
+function Manifest({ trial }: { trial: TrialRow }) {
+  const { value, error } = useFetched(`${trial.trialJobId} ${trial.status} ${trial.attempt}`, async (signal) =>
+    (await ask(`trial-manifest/${trial.trialJobId}`, { signal })).text(),
+  );
+  if (error) return <p class="hint">{error}</p>;
+  if (value === null) return null;
+  return (
+    <details open>
+      <summary>The job as the cluster has it</summary>
+      <p class="actions">
+        <Copy label="Copy" text={value} />
+        <button type="button" class="small" onClick={() => save(`${trial.trialJobId}.yaml`, "application/yaml", value)}>
+          Download
+        </button>
+      </p>
+      <pre tabIndex={0}>{value}</pre>
+    </details>
   );
 }
