@@ -77,7 +77,7 @@ function Best({ model, now }: PageProps) {
             <dl class="parameters">
               {Object.entries(best.parameters).map(([name, value]) => (
                 <div key={name}>
-                  <dt>{name}</dt>
+                  <dt title={name}>{name}</dt>
                   <dd title={JSON.stringify(value)}>{parameter(value)}</dd>
                 </div>
               ))}

@@ -38,5 +38,5 @@ function tell(sign: Sign, now: number): string {
 
 function short(sign: Sign, now: number): string {
   if (sign.state === "failed") return "failed";
-  return sign.heardAt === undefined ? "–" : ago(sign.heardAt, now).replace(" ago", "");
+  return sign.heardAt === undefined ? "–" : ago(sign.heardAt, now).replace(" ago", "").replace("just now", "now");
 }

@@ -189,3 +189,13 @@ export function useFetched<T>(key: string | null, load: (signal: AbortSignal) =>
   }, [key]);
   return fetched;
 }
+
+/** A name and a value in a list of them. */
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
