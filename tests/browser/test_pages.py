@@ -24,7 +24,7 @@ PAGES = {
     "trial/t0002?tab=pods": "nothing was heard",
     "trial/t0002?tab=logs": "epoch 1",
     "trial/t0002?tab=files": "Copy address",
-    "trial/t0002?tab=job": "python3 model.py",
+    "trial/t0002?tab=job": "kind: PyTorchJob",
     "analysis": "62.0 %",
     "analysis?tab=slice": "optimizer",
     "analysis?tab=parallel": "Drag along an axis to choose",
@@ -62,6 +62,7 @@ async def tale() -> story.Story:
     await tale.logs.put("nnimanager.log", b"2026-01-01 00:00:00,000 WARNING nni: a warning\n")
     tale.vitals.hears(health.TUNER, tale.now())
     tale.vitals.fails(health.PLATFORM, "The API server does not answer.", tale.now())
+    tale.jobs["nni-exp-story123-trial-t0002"] = {"kind": "PyTorchJob", "metadata": {"name": "n"}}
     tale.importance = {"lr": 0.62, "optimizer": 0.38}
     tale.experiments = [
         {
