@@ -142,6 +142,17 @@ async def test_parallel_coordinates_are_chosen_from_by_dragging(tale: story.Stor
         await visit.shows("2 trials chosen, the best 0.9.")
 
 
+async def test_another_experiment_is_compared(tale: story.Story) -> None:
+    tale.experiments.append({**tale.experiments[0], "id": "other456", "experimentName": "before"})
+    tale.results["other456"] = [0.1, 0.2, 0.95]
+    async with visiting(tale, start="analysis?tab=distribution") as visit:
+        await visit.page.get_by_label("Compare with").select_option("other456")
+        await visit.shows("3 results, best 0.95, median 0.2")
+        await visit.shows("9 results, best 0.9, median 0.5")
+        assert "with=other456" in visit.page.url
+        assert visit.faults == []
+
+
 async def test_the_manager_s_log_by_level(tale: story.Story) -> None:
     lines = [f"2026-01-01 00:00:00,000 {level} nni: said {level}" for level in ("DEBUG", "INFO", "ERROR")]
     await tale.logs.put("nnimanager.log", ("\n".join(lines) + "\nTraceback\n").encode())

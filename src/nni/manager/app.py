@@ -207,6 +207,7 @@ def _portal(parts: _Parts) -> web.Application:
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             experiments=machine.experiments,
+            results=machine.results,
             importance=importance.Importance(parts.state).ask,
             job=parts.job,
         ),

@@ -1,9 +1,11 @@
 """The experiments of this machine, as the portal lists them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from nni.records import registry
+from nni.core import model, ports
+from nni.core import trial as trials
+from nni.records import registry, sqlite
 from nni.server import views
 
 
@@ -28,3 +30,36 @@ def _info(known: registry.Known) -> views.Json:
         "isAlive": known.is_alive,
         **times,
     }
+
+
+async def results(experiment_id: str) -> views.Json:
+    """Return the final metrics of another experiment of this machine, running or not.
+
+    Raises:
+        ExperimentNotFoundError: Nothing is known of it.
+        RecordsError: Its records cannot be read.
+    """
+    known = await asyncio.to_thread(registry.Registry(registry.default_directory()).read, experiment_id)
+    records = await sqlite.SqliteRecords.open_existing(known.directory)
+    try:
+        rows = await records.metrics(kind=model.MetricType.FINAL)
+    finally:
+        await records.close()
+    return {"id": known.id, "experimentName": known.name or "", "values": final_values(rows)}
+
+
+def final_values(rows: Iterable[ports.MetricRow]) -> list[float]:
+    """Return the numbers that count among final metrics: of each trial's last attempt, the chief replica's."""
+    kept: dict[model.TrialId, tuple[tuple[int, int], float]] = {}
+    for row in rows:
+        value = trials.scalar(row.metric.value)
+        if row.replica.index != 0 or value is None:
+            continue
+        rank = (row.attempt.number, _CHIEFS.index(row.replica.role) if row.replica.role in _CHIEFS else -1)
+        if row.attempt.trial not in kept or kept[row.attempt.trial][0] <= rank:
+            kept[row.attempt.trial] = (rank, value)
+    return [value for _, value in kept.values()]
+
+
+_CHIEFS = ("worker", "master", "chief")
+"""Roles whose metrics count, the last before the others."""

@@ -54,6 +54,8 @@ class Sources:
     new_trial_id: Callable[[], model.TrialId]
     experiments: Callable[[], Awaitable[Sequence[views.Json]]]
     """Returns the experiments of this machine as ``experiments-info`` lists them."""
+    results: Callable[[str], Awaitable[views.Json]]
+    """Returns the final metrics of an experiment of this machine by its id."""
     importance: Callable[[], Awaitable[views.Json]]
     """Returns the share of each parameter in what makes results good."""
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
@@ -90,6 +92,7 @@ class Rest:
             "events": self._events,
             "trial-table": self._table,
             "health": self._health,
+            "experiment-results/{experiment}": self._results,
             "parameter-importance": self._importance,
             "experiments-info": self._experiments,
         }
@@ -149,6 +152,12 @@ class Rest:
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return answers.json(health.shown(self._sources.vitals.signs))
+
+    async def _results(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return answers.json(await self._sources.results(request.match_info["experiment"]))
+        except errors.ExperimentNotFoundError as error:
+            raise answers.refuse(web.HTTPNotFound, str(error)) from error
 
     async def _importance(self, request: web.Request) -> web.StreamResponse:
         return answers.json(await self._sources.importance())

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from nni import _version
+from nni import _version, errors
 from nni.core import event, fold, model, ports, spec
 from nni.core import state as states
 from nni.server import auth, events, health, listen, portal, rest, views
@@ -39,6 +39,8 @@ class Story:
         self.volume = volume.MemoryVolume()
         self.logs = volume.MemoryVolume()
         self.experiments: list[views.Json] = []
+        self.results: dict[str, list[float]] = {}
+        """Final metrics of other experiments, by their ids."""
         self.importance: dict[str, float] = {}
         self.jobs: dict[str, Mapping[str, Any]] = {}
         """Jobs as the platform has them, by their names."""
@@ -166,6 +168,11 @@ class Story:
     async def _job(self, name: str) -> Mapping[str, Any] | None:
         return self.jobs.get(name)
 
+    async def _results(self, experiment_id: str) -> views.Json:
+        if experiment_id not in self.results:
+            raise errors.ExperimentNotFoundError(f"No experiment {experiment_id} is known on this machine.")
+        return {"id": experiment_id, "experimentName": "", "values": self.results[experiment_id]}
+
     async def _importance(self) -> views.Json:
         return {"importance": self.importance, "trials": len(self.state.trials)}
 
@@ -194,6 +201,7 @@ class Story:
                 logs=self.logs,
                 new_trial_id=self._new_trial_id,
                 experiments=self._known,
+                results=self._results,
                 importance=self._importance,
                 job=self._job,
             ),

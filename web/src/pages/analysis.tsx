@@ -6,11 +6,11 @@ import { Parallel } from "../charts/parallel";
 import { Slices } from "../charts/slices";
 import { Distribution, Pareto } from "../charts/spread";
 import { useSteady } from "../charts/steady";
-import { plural } from "../data/format";
+import { metric, plural } from "../data/format";
 import { ranked, type Model, type Trial } from "../data/model";
-import { get } from "../data/rest";
+import { get, type KnownExperiment } from "../data/rest";
 import { setQuery, type Route } from "../data/route";
-import { Tabs, useFetched } from "../parts/small";
+import { Fact, Tabs, useFetched } from "../parts/small";
 
 const PACE = 3000;
 const MOST_PARALLEL = 500;
@@ -86,7 +86,7 @@ function Chart({ tab, model, trials, value, query }: ChartProps) {
     case "contour":
       return <TwoParameters model={model} trials={trials} value={value} query={query} />;
     case "distribution":
-      return <Values trials={trials} value={value} />;
+      return <Values model={model} trials={trials} value={value} query={query} />;
     case "pareto":
       return <Front model={model} trials={trials} />;
     case "slice":
@@ -129,14 +129,61 @@ function Importance({ model, count }: { model: Model; count: number }) {
   );
 }
 
-function Values({ trials, value }: Pick<ChartProps, "trials" | "value">) {
+interface Results {
+  id: string;
+  experimentName: string;
+  values: number[];
+}
+
+function Values({ model, trials, value, query }: Omit<ChartProps, "tab">) {
   const values = useMemo(() => trials.map((trial) => value(trial) ?? 0), [trials]);
+  const known = useFetched("experiments", (signal) => get<KnownExperiment[]>("experiments-info", signal));
+  const others = (known.value ?? []).filter((its) => its.id !== model.experiment.id);
+  const chosen = query.get("with");
+  const compared = useFetched(chosen, (signal) => get<Results>(`experiment-results/${chosen}`, signal));
+  const other = useMemo(
+    () => (chosen && compared.value ? { name: compared.value.experimentName || chosen, values: compared.value.values } : undefined),
+    [chosen, compared.value],
+  );
   return (
     <>
-      <p class="hint">How large a share of the trials has at most this metric.</p>
-      <Distribution values={values} height={360} />
+      <div class="filter">
+        <p class="hint">How large a share of the trials has at most this metric.</p>
+        <span class="gap" />
+        <label class="option">
+          Compare with
+          <select value={chosen ?? ""} onChange={(event) => setQuery({ with: event.currentTarget.value || null })}>
+            <option value="">no other experiment</option>
+            {others.map((its) => (
+              <option key={its.id} value={its.id}>
+                {its.experimentName ? `${its.experimentName} (${its.id})` : its.id}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      {chosen && compared.error && <p class="notice bad">{compared.error}</p>}
+      <Distribution values={values} other={other} height={360} />
+      {other && (
+        <dl class="facts wide">
+          {[
+            { name: "This experiment", values },
+            { name: other.name, values: other.values },
+          ].map((one) => (
+            <Fact key={one.name} name={one.name}>
+              {summaryOf(one.values, model.experiment.maximize)}
+            </Fact>
+          ))}
+        </dl>
+      )}
     </>
   );
+}
+
+function summaryOf(values: readonly number[], maximize: boolean): string {
+  if (values.length === 0) return "no result";
+  const order = [...values].sort((a, b) => (maximize ? b - a : a - b));
+  return `${plural(values.length, "result")}, best ${metric(order[0])}, median ${metric(order[Math.floor(order.length / 2)])}`;
 }
 
 function TwoParameters({ model, trials, value, query }: Omit<ChartProps, "tab">) {
