@@ -1,7 +1,8 @@
 """How the portal's page behaves with 10,000 trials of 10 parameters and 100 intermediate results each.
 
 A real portal is served by a process of its own below a prefix; a fresh browser opens it over loopback. Printed are
-absolute values with the machine's load beside them, and the goal of each. ``TRIALS`` makes it smaller.
+absolute values with the machine's load beside them, and the goal of each. ``TRIALS`` makes it smaller; with
+``NNI_WHEEL`` NNI's own portal is opened over the same data (see ``portal_nni``) and the ratios are printed.
 
     python -m benchmarks.portal
 """
@@ -16,6 +17,7 @@ import pathlib
 import random
 import statistics
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +25,7 @@ from typing import Any
 from playwright import async_api as playwright
 
 import nni.server
+from benchmarks import portal_nni
 from nni.core import event, model, ports
 from nni.server import health
 from nni.testing import story
@@ -179,8 +182,7 @@ window.longest = 0;
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) longest = Math.max(longest, entry.duration);
 }).observe({ type: "longtask", buffered: true });
-const usable = () => document.querySelector(".best .figure") && document.querySelector("tbody td") &&
-  document.querySelector("canvas");
+const usable = () => READY;
 window.usableAt = new Promise((tell) => {
   new MutationObserver((_, observer) => {
     if (!usable()) return;
@@ -189,6 +191,11 @@ window.usableAt = new Promise((tell) => {
   }).observe(document, { childList: true, subtree: true });
 });
 """
+
+READY = (
+    "document.querySelector('.best .figure') && document.querySelector('tbody td') && document.querySelector('canvas')"
+)
+"""The best, rows and a chart are there."""
 
 FOLLOW = """() => {
   window.texts = []; window.charts = [];
@@ -217,13 +224,13 @@ SORT = """async (name) => {
 class Browser:
     """A fresh browser, and what it fetched."""
 
-    def __init__(self, page: playwright.Page, session: playwright.CDPSession, served: Served) -> None:
+    def __init__(self, page: playwright.Page, session: playwright.CDPSession, url: str) -> None:
         self.page = page
         self.session = session
         self.bytes = 0
         self.strangers: list[str] = []
         session.on("Network.loadingFinished", self._loaded)
-        page.on("request", lambda request: self._asked(request.url, served.url))
+        page.on("request", lambda request: self._asked(request.url, url))
 
     def _loaded(self, told: dict[str, Any]) -> None:
         self.bytes += int(told["encodedDataLength"])
@@ -244,29 +251,39 @@ class Browser:
 
 
 @asynccontextmanager
-async def browsing(driver: playwright.Playwright, served: Served) -> AsyncIterator[Browser]:
-    """Start a browser with an empty profile that is signed in and has loaded nothing."""
+async def browsing(
+    driver: playwright.Playwright, served: Served | portal_nni.Seeded, ready: str = READY
+) -> AsyncIterator[Browser]:
+    """Start a browser with an empty profile that is signed in and has loaded nothing.
+
+    Args:
+        driver: Starts browsers.
+        served: The portal that it will visit.
+        ready: The expression that is true once the page can be used.
+    """
     browser = await driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
     page = await browser.new_page(viewport={"width": 1400, "height": 900})
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
-    cookie: Any = {"name": "nni-story123", "value": served.token, "url": served.url}
-    await page.context.add_cookies([cookie])
-    await page.add_init_script(WATCH)
+    if isinstance(served, Served):
+        cookie: Any = {"name": "nni-story123", "value": served.token, "url": served.url}
+        await page.context.add_cookies([cookie])
+    page.set_default_timeout(300_000)
+    await page.add_init_script(WATCH.replace("READY", ready))
     try:
-        yield Browser(page, session, served)
+        yield Browser(page, session, served.url)
     finally:
         await browser.close()
 
 
-def show(name: str, value: float, goal: float, unit: str) -> None:
-    """Print a figure beside its goal."""
-    mark = "reached" if value <= goal else "MISSED"
-    print(f"  {name:<42} {value:>9.1f} {unit:<3} goal {goal:g} {unit} {mark}", flush=True)
+def show(name: str, value: float, goal: float | None, unit: str) -> None:
+    """Print a figure beside its goal, where it has one."""
+    mark = "" if goal is None else f"goal {goal:g} {unit} {'reached' if value <= goal else 'MISSED'}"
+    print(f"  {name:<42} {value:>9.1f} {unit:<3} {mark}", flush=True)
 
 
-async def opening(driver: playwright.Playwright, served: Served) -> None:
-    """Open the overview with a cold cache, three times; then look at the table."""
+async def opening(driver: playwright.Playwright, served: Served) -> dict[str, float]:
+    """Open the overview with a cold cache, three times; return what NNI's is compared with."""
     paints, ready, sizes, heaps, longest = [], [], [], [], []
     for _ in range(3):
         async with browsing(driver, served) as its:
@@ -283,6 +300,28 @@ async def opening(driver: playwright.Playwright, served: Served) -> None:
     show("over the wire", statistics.median(sizes), 500, "KB")
     show("heap", statistics.median(heaps), 60, "MB")
     show("longest task", statistics.median(longest), 300, "ms")
+    figures = {"usable": ready, "over the wire": sizes, "heap": heaps, "longest task": longest}
+    return {name: statistics.median(values) for name, values in figures.items()}
+
+
+async def comparing(driver: playwright.Playwright, ours: dict[str, float], wheel: pathlib.Path) -> None:
+    """Open NNI's overview over the same data, once, and print how much of its figures ours are."""
+    with tempfile.TemporaryDirectory(prefix="nni-portal") as directory:
+        place = pathlib.Path(directory)
+        portal_nni.seed(place, tale().state, POINTS)
+        async with portal_nni.viewing(wheel, place) as served, browsing(driver, served, portal_nni.READY) as its:
+            await its.page.goto(f"{served.url}/oview")
+            async with asyncio.timeout(300):
+                usable = await its.number("usableAt")
+            theirs = {
+                "usable": usable,
+                "over the wire": its.bytes / 1e3,
+                "heap": await its.heap(),
+                "longest task": await its.number("longest"),
+            }
+            print(f"NNI 3.0's overview, one run; {len(its.strangers)} requests elsewhere")
+    for name, value in theirs.items():
+        print(f"  {name:<42} {value:>9.1f}     ours is 1/{value / ours[name]:.0f}", flush=True)
 
 
 async def sorting(driver: playwright.Playwright, served: Served) -> None:
@@ -307,7 +346,7 @@ async def sorting(driver: playwright.Playwright, served: Served) -> None:
         heap = await its.heap()
     print("trials and analysis")
     show("sort, slowest of 4", max(times), 250, "ms")
-    show("a picture while scrolling", scrolled, 50, "ms")
+    show("a picture while scrolling", scrolled, None, "ms")
     show("longest task, charts of the trials' page", worst, 300, "ms")
     show("longest task, slices", slices, 300, "ms")
     show("heap, slices", heap, 60, "MB")
@@ -339,9 +378,12 @@ async def measure() -> int:
     """Measure everything; 0 when it came to its end."""
     print(f"load average {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors; {TRIALS} trials")
     async with serving() as served, playwright.async_playwright() as driver:
-        await opening(driver, served)
+        ours = await opening(driver, served)
         await sorting(driver, served)
         await following(driver, served)
+    if wheel := portal_nni.wheel():
+        async with playwright.async_playwright() as driver:
+            await comparing(driver, ours, wheel)
     print(f"load average {os.getloadavg()[0]:.2f}")
     return 0
 

@@ -16,18 +16,38 @@ interface Props {
   parameters: readonly string[];
 }
 
-export function Slices({ model, trials, value, parameters }: Props) {
+/** Dots in one chart; more could not be told apart, and would hold up the page. */
+const MOST = 4000;
+/** So many of the best are among them. */
+const BEST = 1000;
+
+export function Slices({ model, trials: all, value, parameters }: Props) {
   const drawn = useOneByOne(parameters.length);
+  const trials = useMemo(() => thinned(all), [all]);
   return (
-    <div class="slices">
+    <>
+      {trials.length < all.length && (
+        <p class="hint">
+          {trials.length} of {all.length} trials are drawn: the best {BEST}, and some of the others at even distances.
+        </p>
+      )}
+      <div class="slices">
       {parameters.map((name, place) => (
         <figure key={name}>
           <figcaption>{name}</figcaption>
           {place < drawn ? <Slice model={model} trials={trials} value={value} name={name} /> : <div class="plot slice" />}
         </figure>
       ))}
-    </div>
+      </div>
+    </>
   );
+}
+
+/** The best, and every so many of the others; the trials come with the best first. */
+function thinned(trials: readonly Trial[]): readonly Trial[] {
+  if (trials.length <= MOST) return trials;
+  const step = (trials.length - BEST) / (MOST - BEST);
+  return trials.slice(0, BEST).concat(Array.from({ length: MOST - BEST }, (_, place) => trials[BEST + Math.floor(place * step)] as Trial));
 }
 
 /** Counts up, one for each picture that the screen draws, so that many charts never hold up the page. */
