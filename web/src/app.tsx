@@ -21,6 +21,7 @@ export interface Props {
 const LINKS: Record<Link, string> = {
   connecting: "Connecting",
   live: "Live",
+  behind: "Behind, catching up",
   held: "Updates paused",
   lost: "No answer, trying again",
   refused: "Signed out",

@@ -5,6 +5,7 @@ import type uPlot from "uplot";
 import { duration, metric, statusWord } from "../data/format";
 import { took, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
+import { front } from "./pareto";
 import { axis, dots, isCrowd, Plot, stairs } from "./plot";
 import { said, SIDE, spread } from "./scatter";
 
@@ -85,30 +86,6 @@ function steps(mine: readonly number[], others: readonly number[]): uPlot.Aligne
     shares[1]?.push(others.length === 0 ? null : (counts[1] ?? 0) / others.length);
   }
   return [all.map(({ x }) => x), shares[0] ?? [], shares[1] ?? []];
-}
-
-/** The trials that no other trial beats in both metrics. */
-export function front(
-  trials: readonly Trial[],
-  x: (trial: Trial) => number | undefined,
-  y: (trial: Trial) => number | undefined,
-  isLowX: boolean,
-  isLowY: boolean,
-): Set<Trial> {
-  const sx = isLowX ? 1 : -1;
-  const sy = isLowY ? 1 : -1;
-  const found = trials.filter((trial) => x(trial) !== undefined && y(trial) !== undefined);
-  found.sort((a, b) => sx * ((x(a) ?? 0) - (x(b) ?? 0)) || sy * ((y(a) ?? 0) - (y(b) ?? 0)));
-  const kept = new Set<Trial>();
-  let least = Infinity;
-  for (const trial of found) {
-    const its = sy * (y(trial) ?? 0);
-    if (its < least) {
-      least = its;
-      kept.add(trial);
-    }
-  }
-  return kept;
 }
 
 interface ParetoProps {

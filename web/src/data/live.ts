@@ -8,6 +8,8 @@ export type Link =
   /** No answer yet. */
   | "connecting"
   | "live"
+  /** What comes is older than it should be: the page or the way to it cannot keep up. */
+  | "behind"
   /** The reader asked for quiet; nothing new is shown. */
   | "held"
   /** The manager does not answer; it is tried again. */
@@ -18,6 +20,8 @@ export type Link =
 const RETRY_MILLISECONDS = 2000;
 /** The manager gives a sign of life each 15 s; a connection without any for so long is given up. */
 const SILENCE_MILLISECONDS = 40_000;
+/** News that is so old is told to be. */
+const LATE_MILLISECONDS = 3000;
 
 /** Where the API is, however deep this page is. */
 export function api(path: string): string {
@@ -38,6 +42,9 @@ export class Live {
   private frame = 0;
   private heardAt = 0;
   private watch = 0;
+  /** Milliseconds that the manager's clock is ahead at least: what came fastest tells. */
+  private ahead = -Infinity;
+  private isLate = false;
   private isHeld = false;
   private isStopped = false;
 
@@ -107,8 +114,16 @@ export class Live {
       return;
     }
     this.model = apply(this.model, change, Date.now());
+    this.lookForDelay(this.model.ahead);
     if (event.lastEventId) this.place = event.lastEventId;
     if (!change.more) this.show();
+  }
+
+  private lookForDelay(ahead: number): void {
+    this.ahead = Math.max(this.ahead, ahead);
+    const isLate = this.ahead - ahead > LATE_MILLISECONDS;
+    if (isLate !== this.isLate) this.listener.onLink(isLate ? "behind" : "live");
+    this.isLate = isLate;
   }
 
   /** Shows what is known, once for each picture that the screen draws. */
