@@ -160,9 +160,9 @@ function useLater(page: string): ComponentType<Props> | null {
 }
 
 const THEMES: Record<Theme, { next: Theme; word: string }> = {
-  system: { next: "light", word: "Theme: system" },
-  light: { next: "dark", word: "Theme: light" },
-  dark: { next: "system", word: "Theme: dark" },
+  system: { next: "light", word: "System" },
+  light: { next: "dark", word: "Light" },
+  dark: { next: "system", word: "Dark" },
 };
 
 function ThemeSwitch() {
@@ -172,7 +172,8 @@ function ThemeSwitch() {
     <button
       type="button"
       class="small"
-      title={`Change to ${next}`}
+      title={`Theme: ${theme}; change to ${next}`}
+      aria-label={`Theme: ${theme}`}
       onClick={() => {
         chooseTheme(next);
         setTheme(next);
