@@ -124,6 +124,7 @@ async def test_two_experiments_of_one_host_do_not_sign_each_other_out() -> None:
 
 async def test_the_page_says_when_the_manager_is_gone_and_catches_up() -> None:
     tale = story.Story()
+    tale.is_now()
     tale.happens(event.Started())
     async with visiting(tale, start="detail") as visit:
         await visit.page.get_by_text("Live", exact=True).wait_for()
@@ -138,6 +139,7 @@ async def test_the_page_says_when_the_manager_is_gone_and_catches_up() -> None:
 
 async def test_a_page_that_is_held_stands_still_and_then_catches_up() -> None:
     tale = story.Story()
+    tale.is_now()
     tale.happens(event.Started())
     async with visiting(tale, start="detail") as visit:
         await visit.page.get_by_text("Live", exact=True).wait_for()
@@ -147,3 +149,17 @@ async def test_a_page_that_is_held_stands_still_and_then_catches_up() -> None:
         assert await visit.page.get_by_text("aaaaa").count() == 0
         await visit.presses("Update")
         await visit.shows("aaaaa")
+
+
+async def test_news_that_comes_late_is_told_to_be_late() -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    async with visiting(tale) as visit:
+        await visit.page.get_by_text("Live", exact=True).wait_for()
+        tale.passes(-60)
+        tale.runs("aaaaa")
+        await visit.shows("Behind, catching up")
+        tale.passes(60)
+        tale.runs("bbbbb")
+        await visit.page.get_by_text("Live", exact=True).wait_for()

@@ -46,23 +46,25 @@ class Story:
         """Jobs as the platform has them, by their names."""
         self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
+        self._is_real = False
 
     def now(self) -> float:
         """Return the story's time, in seconds since the epoch."""
-        return self._now
+        return self._now + (_real_time() if self._is_real else 0.0)
 
     def passes(self, seconds: float) -> None:
         """Let time pass."""
         self._now += seconds
 
     def is_now(self) -> None:
-        """Set the story's clock to the real time."""
-        self._now = dt.datetime.now(dt.UTC).timestamp()
+        """Set the story's clock to the real time; it goes on from there."""
+        self._is_real = True
+        self._now = 0.0
 
     def happens(self, *happened: event.Event) -> None:
         """Fold events and tell the listeners."""
         for its in happened:
-            fold.fold(self.state, its, self._now)
+            fold.fold(self.state, its, self.now())
         self.revisions.publish(self.state.revision)
 
     def proposes(self, *trials: str, **parameters: Any) -> None:
@@ -115,7 +117,7 @@ class Story:
         metrics = tuple(
             model.Metric(
                 number=first + place,
-                at=self._now,
+                at=self.now(),
                 type=kind,
                 sequence=len(said) + place if kind is model.MetricType.PERIODICAL else 0,
                 value=value,
@@ -123,7 +125,7 @@ class Story:
             for place, (value, kind) in enumerate(kinds)
         )
         rows += [
-            ports.MetricRow(attempt=attempt, replica=who, metric=metric, received_at=self._now) for metric in metrics
+            ports.MetricRow(attempt=attempt, replica=who, metric=metric, received_at=self.now()) for metric in metrics
         ]
         self.happens(event.ReplicaReported(attempt=attempt, replica=who, metrics=metrics))
 
@@ -219,6 +221,10 @@ class Story:
         )
         async with listen.serve(app, listener):
             yield f"http://127.0.0.1:{port}" + (f"/{url_prefix}" if url_prefix else "")
+
+
+def _real_time() -> float:
+    return dt.datetime.now(dt.UTC).timestamp()
 
 
 def _spec(**changes: Any) -> spec.ExperimentSpec:

@@ -92,6 +92,8 @@ export class Live {
     const source = new EventSource(api(`events?after=${encodeURIComponent(this.place)}`));
     this.source = source;
     this.heardAt = Date.now();
+    // A clock may have been set meanwhile.
+    this.ahead = -Infinity;
     source.addEventListener("open", () => this.listener.onLink("live"));
     source.addEventListener("beat", () => (this.heardAt = Date.now()));
     source.addEventListener("change", (event: MessageEvent<string>) => this.changed(event));
