@@ -112,7 +112,7 @@ async def test_charts(tale: story.Story, tab: str, picture: str) -> None:
 
 async def test_what_is_going_on_in_a_trial_and_why(tale: story.Story) -> None:
     async with visiting(tale, start="trial/eeeee") as visit:
-        await visit.shows("It is running, started just now. It has reported nothing yet.")
+        await visit.shows("It has reported nothing yet.")
         tale.reports("eeeee", "0.5")
         await visit.shows("It has reported 1 intermediate result; the last is 0.5.")
         tale.ends("eeeee", code=137, lines=["Killed"])
