@@ -1,19 +1,20 @@
 """The overview in a real browser: what people see from the first minute to the end."""
 
 import pytest
+from playwright import async_api as playwright
 
 from nni.core import event, model
 from nni.server import health
 from nni.testing import story
 from nni.testing.browser import STATIC, visiting
 
-pytestmark = pytest.mark.requires("browser")
+pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_an_experiment_from_its_first_minute_to_its_end() -> None:
+async def test_an_experiment_from_its_first_minute_to_its_end(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.shows("Starting")
         assert visit.page.url == f"{visit.url}/oview"
 
@@ -41,11 +42,11 @@ async def test_an_experiment_from_its_first_minute_to_its_end() -> None:
         assert visit.faults == []
 
 
-async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_stops() -> None:
+async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_stops(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.happens(event.Started())
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         for field, value in (("Trials at once", "5"), ("Trials in all", ""), ("Time in all", "2h")):
             await visit.presses(f"Change: {field}")
             await visit.page.get_by_label(field, exact=True).fill(value)
@@ -74,12 +75,12 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
     ]
 
 
-async def test_a_dead_tuner_is_red_at_once_though_no_trial_has_changed() -> None:
+async def test_a_dead_tuner_is_red_at_once_though_no_trial_has_changed(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.happens(event.Started())
     tale.vitals.hears(health.TUNER, tale.now())
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.page.locator(".light.ok", has_text="Tuner").wait_for()
         tale.vitals.fails(health.TUNER, "The tuner TPE ended by itself (signal SIGKILL).", tale.now())
         await visit.page.locator(".light.failed", has_text="Tuner").wait_for()
@@ -88,12 +89,12 @@ async def test_a_dead_tuner_is_red_at_once_though_no_trial_has_changed() -> None
         await visit.page.locator(".light.ok", has_text="Tuner").wait_for()
 
 
-async def test_curves_grow_while_trials_report() -> None:
+async def test_curves_grow_while_trials_report(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.happens(event.Started())
     tale.runs("aaaaa")
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.shows("Curves appear here as trials call nni.report_intermediate_result().")
         tale.reports("aaaaa", "0.1", "0.2")
         await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 2 reports.").wait_for()
@@ -102,18 +103,18 @@ async def test_curves_grow_while_trials_report() -> None:
         assert visit.faults == []
 
 
-async def test_a_browser_that_was_not_signed_in_is_told_what_to_run() -> None:
+async def test_a_browser_that_was_not_signed_in_is_told_what_to_run(browser: playwright.Browser) -> None:
     tale = story.Story()
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.page.context.clear_cookies()
         await visit.goes("oview")
         await visit.shows("nnictl webui url story123")
 
 
-async def test_two_experiments_of_one_host_do_not_sign_each_other_out() -> None:
+async def test_two_experiments_of_one_host_do_not_sign_each_other_out(browser: playwright.Browser) -> None:
     first, second = story.Story(name="first"), story.Story(name="second")
     second.state.experiment_id = model.ExperimentId("story456")
-    async with visiting(first) as visit, second.shown(STATIC) as other:
+    async with visiting(browser, first) as visit, second.shown(STATIC) as other:
         await visit.page.goto(f"{other}/oview?token={second.token}")
         await visit.shows("second")
         await visit.goes("oview")
@@ -122,11 +123,11 @@ async def test_two_experiments_of_one_host_do_not_sign_each_other_out() -> None:
         await visit.shows("second")
 
 
-async def test_the_page_says_when_the_manager_is_gone_and_catches_up() -> None:
+async def test_the_page_says_when_the_manager_is_gone_and_catches_up(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.happens(event.Started())
-    async with visiting(tale, start="detail") as visit:
+    async with visiting(browser, tale, start="detail") as visit:
         await visit.page.get_by_text("Live", exact=True).wait_for()
         await visit.page.context.set_offline(True)
         await visit.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -137,11 +138,11 @@ async def test_the_page_says_when_the_manager_is_gone_and_catches_up() -> None:
         await visit.page.get_by_text("Live", exact=True).wait_for()
 
 
-async def test_a_page_that_is_held_stands_still_and_then_catches_up() -> None:
+async def test_a_page_that_is_held_stands_still_and_then_catches_up(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.happens(event.Started())
-    async with visiting(tale, start="detail") as visit:
+    async with visiting(browser, tale, start="detail") as visit:
         await visit.page.get_by_text("Live", exact=True).wait_for()
         await visit.presses("Hold")
         tale.runs("aaaaa")
@@ -151,11 +152,11 @@ async def test_a_page_that_is_held_stands_still_and_then_catches_up() -> None:
         await visit.shows("aaaaa")
 
 
-async def test_news_that_comes_late_is_told_to_be_late() -> None:
+async def test_news_that_comes_late_is_told_to_be_late(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.happens(event.Started())
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.page.get_by_text("Live", exact=True).wait_for()
         tale.passes(-60)
         tale.runs("aaaaa")

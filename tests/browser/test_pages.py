@@ -4,13 +4,14 @@ import json
 import pathlib
 
 import pytest
+from playwright import async_api as playwright
 
 from nni.core import event, model
 from nni.server import health
 from nni.testing import story
 from nni.testing.browser import visiting
 
-pytestmark = pytest.mark.requires("browser")
+pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 AXE = pathlib.Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 PAGES = {
@@ -82,10 +83,12 @@ async def tale() -> story.Story:
 
 
 @pytest.mark.parametrize(("width", "theme", "rules"), [(1280, "light", []), (420, "dark", ["color-contrast"])])
-async def test_every_page_fits_and_is_accessible(tale: story.Story, width: int, theme: str, rules: list[str]) -> None:
+async def test_every_page_fits_and_is_accessible(
+    browser: playwright.Browser, tale: story.Story, width: int, theme: str, rules: list[str]
+) -> None:
     assert AXE.is_file(), "axe is missing: run npm ci in web"
     axe = AXE.read_text()
-    async with visiting(tale, width=width, theme=theme, url_prefix="proxy/8080") as visit:
+    async with visiting(browser, tale, width=width, theme=theme, url_prefix="proxy/8080") as visit:
         wrong = {}
         for page, text in PAGES.items():
             await visit.goes(page)
@@ -98,8 +101,8 @@ async def test_every_page_fits_and_is_accessible(tale: story.Story, width: int, 
         assert visit.faults == []
 
 
-async def test_the_theme_is_chosen_and_kept(tale: story.Story) -> None:
-    async with visiting(tale, theme="dark") as visit:
+async def test_the_theme_is_chosen_and_kept(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, theme="dark") as visit:
         back = "getComputedStyle(document.body).backgroundColor"
         dark = await visit.page.evaluate(back)
         await visit.presses("Theme: system")
@@ -110,8 +113,8 @@ async def test_the_theme_is_chosen_and_kept(tale: story.Story) -> None:
         assert await visit.page.evaluate(back) == dark
 
 
-async def test_the_keyboard_is_enough(tale: story.Story) -> None:
-    async with visiting(tale) as visit:
+async def test_the_keyboard_is_enough(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale) as visit:
         await visit.shows("Top trials")
         await visit.page.keyboard.press("Tab")
         await visit.page.keyboard.press("Enter")
@@ -129,8 +132,8 @@ async def test_the_keyboard_is_enough(tale: story.Story) -> None:
         await visit.page.locator("dialog").wait_for(state="detached")
 
 
-async def test_parallel_coordinates_are_chosen_from_by_dragging(tale: story.Story) -> None:
-    async with visiting(tale, start="analysis?tab=parallel") as visit:
+async def test_parallel_coordinates_are_chosen_from_by_dragging(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="analysis?tab=parallel") as visit:
         axis = visit.page.locator(".axis-line").last
         box = await axis.bounding_box()
         assert box is not None
@@ -142,10 +145,10 @@ async def test_parallel_coordinates_are_chosen_from_by_dragging(tale: story.Stor
         await visit.shows("2 trials chosen, the best 0.9.")
 
 
-async def test_another_experiment_is_compared(tale: story.Story) -> None:
+async def test_another_experiment_is_compared(browser: playwright.Browser, tale: story.Story) -> None:
     tale.experiments.append({**tale.experiments[0], "id": "other456", "experimentName": "before"})
     tale.results["other456"] = [0.1, 0.2, 0.95]
-    async with visiting(tale, start="analysis?tab=distribution") as visit:
+    async with visiting(browser, tale, start="analysis?tab=distribution") as visit:
         await visit.page.get_by_label("Compare with").select_option("other456")
         await visit.shows("3 results, best 0.95, median 0.2")
         await visit.shows("9 results, best 0.9, median 0.5")
@@ -153,20 +156,20 @@ async def test_another_experiment_is_compared(tale: story.Story) -> None:
         assert visit.faults == []
 
 
-async def test_the_manager_s_log_by_level(tale: story.Story) -> None:
+async def test_the_manager_s_log_by_level(browser: playwright.Browser, tale: story.Story) -> None:
     lines = [f"2026-01-01 00:00:00,000 {level} nni: said {level}" for level in ("DEBUG", "INFO", "ERROR")]
     await tale.logs.put("nnimanager.log", ("\n".join(lines) + "\nTraceback\n").encode())
-    async with visiting(tale, start="logs") as visit:
+    async with visiting(browser, tale, start="logs") as visit:
         await visit.shows("4 lines")
         await visit.page.get_by_label("From level").select_option("WARNING")
         await visit.shows("2 lines")
         assert await visit.page.locator(".line").all_inner_texts() == [lines[2], "Traceback"]
 
 
-async def test_ten_thousand_trials_are_a_few_rows_at_a_time() -> None:
+async def test_ten_thousand_trials_are_a_few_rows_at_a_time(browser: playwright.Browser) -> None:
     tale = story.Story(max_trial_number=None)
     tale.proposes(*(f"t{number:04x}" for number in range(10_000)))
-    async with visiting(tale, start="detail?sort=number") as visit:
+    async with visiting(browser, tale, start="detail?sort=number") as visit:
         await visit.shows("10000 trials")
         assert len(await visit.column(1)) < 60
         await visit.page.locator(".table").evaluate("its => its.scrollTop = its.scrollHeight")

@@ -1,6 +1,7 @@
 """The portal of a real experiment, while it runs and when it is done."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,9 +129,12 @@ def test_a_tuner_that_dies_is_red_while_the_trials_go_on(page: playwright.Page, 
     page.goto(link)
     page.locator(".light.ok", has_text="Tuner").wait_for()
     page.locator(".light.ok", has_text="Metrics").wait_for()
+    # The tuner has been told of the first trial and has answered with the second: nothing more is asked of it.
+    page.locator(".counts a", has_text=re.compile(r"Succeeded\s*1")).wait_for()
+    page.locator(".counts a", has_text=re.compile(r"Running\s*1")).wait_for()
 
     os.kill(_tuner_of(tmp_path), signal.SIGKILL)
 
     page.locator(".light.failed", has_text="Tuner").wait_for(timeout=5000)
     page.locator(".notice", has_text="The tuner Random ended by itself (signal SIGKILL)").wait_for()
-    page.locator("header", has_text="Running").wait_for()
+    page.locator("header", has_text="Finishing").wait_for()

@@ -3,12 +3,13 @@
 import json
 
 import pytest
+from playwright import async_api as playwright
 
 from nni.core import event, model
 from nni.testing import story
 from nni.testing.browser import visiting
 
-pytestmark = pytest.mark.requires("browser")
+pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest.fixture
@@ -28,8 +29,8 @@ def tale() -> story.Story:
     return tale
 
 
-async def test_a_filter_stands_in_the_address(tale: story.Story) -> None:
-    async with visiting(tale, start="detail") as visit:
+async def test_a_filter_stands_in_the_address(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="detail") as visit:
         await visit.shows("5 trials")
         assert await visit.column(2) == ["eeeee", "ddddd", "ccccc", "bbbbb", "aaaaa"]
         await visit.page.get_by_role("button", name="Metric").click()
@@ -50,8 +51,8 @@ async def test_a_filter_stands_in_the_address(tale: story.Story) -> None:
         assert visit.faults == []
 
 
-async def test_columns_are_chosen_and_saved_as_csv(tale: story.Story) -> None:
-    async with visiting(tale, start="detail?sort=number") as visit:
+async def test_columns_are_chosen_and_saved_as_csv(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="detail?sort=number") as visit:
         await visit.presses("Columns")
         await visit.page.get_by_label("Reports").uncheck()
         await visit.page.keyboard.press("Escape")
@@ -63,8 +64,8 @@ async def test_columns_are_chosen_and_saved_as_csv(tale: story.Story) -> None:
         assert [line.split(",")[1] for line in lines[1:]] == ["aaaaa", "bbbbb", "ccccc", "ddddd", "eeeee"]
 
 
-async def test_chosen_trials_are_compared_killed_and_run_again(tale: story.Story) -> None:
-    async with visiting(tale, start="detail?sort=number") as visit:
+async def test_chosen_trials_are_compared_killed_and_run_again(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="detail?sort=number") as visit:
         await visit.page.get_by_label("Choose aaaaa").check()
         await visit.page.get_by_label("Choose eeeee").check()
         await visit.presses("Compare")
@@ -100,18 +101,18 @@ async def test_chosen_trials_are_compared_killed_and_run_again(tale: story.Story
         ("intermediate", "Intermediate results of 3 trials, up to 1 report."),
     ],
 )
-async def test_charts(tale: story.Story, tab: str, picture: str) -> None:
+async def test_charts(browser: playwright.Browser, tale: story.Story, tab: str, picture: str) -> None:
     tale.reports("eeeee", "0.5")
     tale.ends("eeeee", code=1)
     tale.runs("fffff")
     expected = picture.replace("5 trials", "6 trials").replace("results of 3", "results of 4")
-    async with visiting(tale, start=f"detail?tab={tab}") as visit:
+    async with visiting(browser, tale, start=f"detail?tab={tab}") as visit:
         await visit.page.get_by_role("img", name=expected).wait_for()
         assert visit.faults == []
 
 
-async def test_what_is_going_on_in_a_trial_and_why(tale: story.Story) -> None:
-    async with visiting(tale, start="trial/eeeee") as visit:
+async def test_what_is_going_on_in_a_trial_and_why(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="trial/eeeee") as visit:
         await visit.shows("It has reported nothing yet.")
         tale.reports("eeeee", "0.5")
         await visit.shows("It has reported 1 intermediate result; the last is 0.5.")
@@ -126,9 +127,11 @@ async def test_what_is_going_on_in_a_trial_and_why(tale: story.Story) -> None:
         assert visit.faults == []
 
 
-async def test_a_log_is_followed_searched_and_shown_in_its_colours(tale: story.Story) -> None:
+async def test_a_log_is_followed_searched_and_shown_in_its_colours(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
     await tale.writes("eeeee", "stdout", "\x1b[31mfirst\x1b[0m line\n" + "".join(f"step {n}\n" for n in range(500)))
-    async with visiting(tale, start="trial/eeeee?tab=logs") as visit:
+    async with visiting(browser, tale, start="trial/eeeee?tab=logs") as visit:
         await visit.shows("step 499")
         await visit.shows("501 lines")
         text = "".join(f"step {n}\n" for n in range(500))
@@ -142,10 +145,10 @@ async def test_a_log_is_followed_searched_and_shown_in_its_colours(tale: story.S
         assert visit.faults == []
 
 
-async def test_files_are_browsed_looked_at_and_downloaded(tale: story.Story) -> None:
+async def test_files_are_browsed_looked_at_and_downloaded(browser: playwright.Browser, tale: story.Story) -> None:
     await tale.writes("aaaaa", "output/result.csv", 'epoch,note\n1,"a, b"\n')
     await tale.writes("aaaaa", "output/<b>.html", "<script>document.title='run'</script>")
-    async with visiting(tale, start="trial/aaaaa?tab=files") as visit:
+    async with visiting(browser, tale, start="trial/aaaaa?tab=files") as visit:
         for name in ("1/", "master-0/", "output/"):
             await visit.presses(name)
         await visit.presses("result.csv")
@@ -159,6 +162,6 @@ async def test_files_are_browsed_looked_at_and_downloaded(tale: story.Story) -> 
         assert visit.faults == []
 
 
-async def test_a_trial_that_is_not_there(tale: story.Story) -> None:
-    async with visiting(tale, start="trial/zzzzz") as visit:
+async def test_a_trial_that_is_not_there(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="trial/zzzzz") as visit:
         await visit.shows("Experiment story123 has no trial zzzzz.")

@@ -75,12 +75,30 @@ class Visit:
 
 
 @contextlib.asynccontextmanager
+async def launched() -> AsyncIterator[playwright.Browser]:
+    """Run a browser; starting one takes longer than most visits."""
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@contextlib.asynccontextmanager
 async def visiting(
-    tale: story.Story, *, width: int = 1280, url_prefix: str = "", theme: str = "light", start: str = "oview"
+    browser: playwright.Browser,
+    tale: story.Story,
+    *,
+    width: int = 1280,
+    url_prefix: str = "",
+    theme: str = "light",
+    start: str = "oview",
 ) -> AsyncIterator[Visit]:
-    """Open the link that signs in, in a browser with a fresh profile.
+    """Open the link that signs in, with a fresh profile.
 
     Args:
+        browser: Runs already.
         tale: Whose portal it is.
         width: Of the window, in pixels.
         url_prefix: Where the portal stands.
@@ -89,14 +107,14 @@ async def visiting(
     """
     if not (STATIC / "index.html").is_file():
         raise AssertionError("the portal's page is not built: make web")
-    async with tale.shown(STATIC, url_prefix=url_prefix) as url, playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        scheme: Any = theme
-        page = await browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    scheme: Any = theme
+    async with tale.shown(STATIC, url_prefix=url_prefix) as url:
+        context = await browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page = await context.new_page()
         page.set_default_timeout(10_000)
         visit = Visit(page, url)
         await page.goto(f"{url}/{start}{'&' if '?' in start else '?'}token={tale.token}")
         try:
             yield visit
         finally:
-            await browser.close()
+            await context.close()
