@@ -10,7 +10,7 @@ STAMP := .stamp
 # Pods of the sandbox are processes here: one thread each keeps two cores fair.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow test-cluster check bench bench-search clean lock install web
+.PHONY: help demo test test-slow test-cluster test-web check bench bench-portal bench-search clean lock install web
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -59,6 +59,12 @@ test-cluster: $(STAMP)/install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+bench-portal: install
+	$(BIN)/python -m benchmarks.portal
+
+test-web: web
+	cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm test
 
 # FULL=1 runs all of it, in parts if need be; benchmarks/search/__main__.py tells how.
 bench-search: install

@@ -1,73 +1,20 @@
 """The overview in a real browser: what people see from the first minute to the end."""
 
-import contextlib
-import pathlib
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright import async_api as playwright
 
-import nni.server
 from nni.core import event, model
+from nni.server import health
 from nni.testing import story
+from nni.testing.browser import STATIC, visiting
 
-pytestmark = pytest.mark.requires("browser")
-
-STATIC = pathlib.Path(nni.server.__file__).parent / "static"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
 
 
-class Visit:
-    """A browser on the portal, and what went wrong in it."""
-
-    def __init__(self, page: playwright.Page, url: str) -> None:
-        self.page = page
-        self.url = url
-        self.faults: list[str] = []
-        page.on("console", lambda said: self.faults.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("request", self._request)
-
-    def _request(self, request: playwright.Request) -> None:
-        if not request.url.startswith((self.url + "/", "data:")):
-            self.faults.append(f"left the portal: {request.url}")
-
-    async def rows(self) -> list[list[str]]:
-        """Return number, trial, status and metric of each row that is shown."""
-        rows = await self.page.locator("tbody tr").all()
-        return [(await row.locator("td").all_inner_texts())[:4] for row in rows]
-
-    async def shows(self, text: str) -> None:
-        """Wait until a text can be seen."""
-        await self.page.get_by_text(text).first.wait_for()
-
-
-@contextlib.asynccontextmanager
-async def visiting(tale: story.Story, width: int = 1280, url_prefix: str = "") -> AsyncIterator[Visit]:
-    """Open the link that signs in, in a browser with a fresh profile."""
-    assert (STATIC / "index.html").is_file(), "the portal's page is not built: make web"
-    async with tale.shown(STATIC, url_prefix=url_prefix) as url, playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = await browser.new_page(viewport={"width": width, "height": 900})
-        page.set_default_timeout(10_000)
-        visit = Visit(page, url)
-        await page.goto(f"{url}/oview?token={tale.token}")
-        yield visit
-        await browser.close()
-
-
-async def test_an_experiment_from_its_first_minute_to_its_end() -> None:
+async def test_an_experiment_from_its_first_minute_to_its_end(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.shows("Starting")
         assert visit.page.url == f"{visit.url}/oview"
 
@@ -79,9 +26,9 @@ async def test_an_experiment_from_its_first_minute_to_its_end() -> None:
         tale.ends("aaaaa")
         tale.ends("bbbbb", code=3, lines=["ValueError: it's wrong"])
         await visit.shows("The command of master-0 ended with exit code 3: ValueError: it's wrong")
-        assert await visit.rows() == [["1", "bbbbb", "Failed", "\u2013"], ["0", "aaaaa", "Succeeded", "0.75"]]
-        assert await visit.page.locator(".best .figure").inner_text() == "0.75"
+        await visit.page.locator(".best .figure", has_text="0.75").wait_for()
         assert await visit.page.locator(".best dl").inner_text() == "x\n0"
+        assert await visit.column(1) == ["aaaaa"]
         assert await visit.page.title() == "2/6 Running · story"
 
         tale.proposes("ccccc")
@@ -95,52 +42,125 @@ async def test_an_experiment_from_its_first_minute_to_its_end() -> None:
         assert visit.faults == []
 
 
-async def test_trials_by_status_and_by_metric() -> None:
+async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_stops(browser: playwright.Browser) -> None:
     tale = story.Story()
+    tale.is_now()
     tale.happens(event.Started())
-    for trial, value in (("aaaaa", "0.2"), ("bbbbb", "0.9"), ("ccccc", "0.4")):
-        tale.runs(trial)
-        tale.reports(trial, final=value)
-        tale.ends(trial)
-    tale.runs("ddddd")
-    async with visiting(tale) as visit:
-        await visit.shows("ddddd")
-        await visit.page.get_by_role("button", name="Best first").click()
-        assert [row[1] for row in await visit.rows()] == ["bbbbb", "ccccc", "aaaaa"]
-        await visit.page.get_by_role("button", name="Newest first").click()
-        await visit.page.get_by_role("button", name="Running").click()
-        assert [row[1] for row in await visit.rows()] == ["ddddd"]
-        assert visit.faults == []
+    async with visiting(browser, tale) as visit:
+        for field, value in (("Trials at once", "5"), ("Trials in all", ""), ("Time in all", "2h")):
+            await visit.presses(f"Change: {field}")
+            await visit.page.get_by_label(field, exact=True).fill(value)
+            await visit.presses("Save")
+            await visit.page.get_by_role("button", name="Save").wait_for(state="detached")
+        await visit.presses("Change: Trials at once")
+        await visit.page.get_by_label("Trials at once", exact=True).fill("many")
+        await visit.presses("Save")
+        await visit.shows("params.trialConcurrency must be a whole number, 0 to pause, not 'many'.")
+        await visit.presses("Leave")
+        await visit.presses("Pause")
+        await visit.page.locator("header", has_text="Paused").wait_for()
+        await visit.presses("Resume")
+        await visit.page.locator("header", has_text="Running").wait_for()
+        await visit.presses("Stop experiment")
+        await visit.presses("Stop it")
+        await visit.shows("Stopping")
+    changed = event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=7200)
+    assert tale.commands == [
+        event.LimitsChanged(trial_concurrency=5, max_trial_number=6, max_experiment_seconds=None),
+        event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=None),
+        changed,
+        event.LimitsChanged(trial_concurrency=0, max_trial_number=None, max_experiment_seconds=7200),
+        changed,
+        event.StopRequested(by="the portal"),
+    ]
 
 
-async def test_it_fits_a_telephone_and_stands_below_a_prefix() -> None:
-    tale = story.Story(name="an-experiment-with-quite-a-long-name-without-any-space-in-it")
+async def test_a_dead_tuner_is_red_at_once_though_no_trial_has_changed(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    tale.vitals.hears(health.TUNER, tale.now())
+    async with visiting(browser, tale) as visit:
+        await visit.page.locator(".light.ok", has_text="Tuner").wait_for()
+        tale.vitals.fails(health.TUNER, "The tuner TPE ended by itself (signal SIGKILL).", tale.now())
+        await visit.page.locator(".light.failed", has_text="Tuner").wait_for()
+        await visit.page.locator(".notice", has_text="The tuner TPE ended by itself (signal SIGKILL).").wait_for()
+        tale.vitals.hears(health.TUNER, tale.now())
+        await visit.page.locator(".light.ok", has_text="Tuner").wait_for()
+
+
+async def test_curves_grow_while_trials_report(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
     tale.happens(event.Started())
     tale.runs("aaaaa")
-    tale.ends("aaaaa", code=1, lines=["x" * 200])
-    async with visiting(tale, width=420, url_prefix="proxy/8080") as visit:
-        await visit.shows("Needs a look")
-        assert await visit.page.evaluate("document.documentElement.scrollWidth") <= 420
+    async with visiting(browser, tale) as visit:
+        await visit.shows("Curves appear here as trials call nni.report_intermediate_result().")
+        tale.reports("aaaaa", "0.1", "0.2")
+        await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 2 reports.").wait_for()
+        tale.reports("aaaaa", "0.3")
+        await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 3 reports.").wait_for()
         assert visit.faults == []
 
 
-async def test_a_browser_that_was_not_signed_in_is_told_what_to_run() -> None:
+async def test_a_browser_that_was_not_signed_in_is_told_what_to_run(browser: playwright.Browser) -> None:
     tale = story.Story()
-    async with visiting(tale) as visit:
+    async with visiting(browser, tale) as visit:
         await visit.page.context.clear_cookies()
-        await visit.page.goto(f"{visit.url}/oview")
+        await visit.goes("oview")
         await visit.shows("nnictl webui url story123")
 
 
-async def test_the_page_says_when_the_manager_is_gone() -> None:
+async def test_two_experiments_of_one_host_do_not_sign_each_other_out(browser: playwright.Browser) -> None:
+    first, second = story.Story(name="first"), story.Story(name="second")
+    second.state.experiment_id = model.ExperimentId("story456")
+    async with visiting(browser, first) as visit, second.shown(STATIC) as other:
+        await visit.page.goto(f"{other}/oview?token={second.token}")
+        await visit.shows("second")
+        await visit.goes("oview")
+        await visit.shows("first")
+        await visit.page.goto(f"{other}/oview")
+        await visit.shows("second")
+
+
+async def test_the_page_says_when_the_manager_is_gone_and_catches_up(browser: playwright.Browser) -> None:
     tale = story.Story()
+    tale.is_now()
     tale.happens(event.Started())
-    async with visiting(tale) as visit:
-        await visit.shows("Live")
+    async with visiting(browser, tale, start="detail") as visit:
+        await visit.page.get_by_text("Live", exact=True).wait_for()
         await visit.page.context.set_offline(True)
         await visit.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         await visit.shows("The manager does not answer")
-        await visit.page.context.set_offline(False)
         tale.runs("aaaaa")
+        await visit.page.context.set_offline(False)
         await visit.shows("aaaaa")
+        await visit.page.get_by_text("Live", exact=True).wait_for()
+
+
+async def test_a_page_that_is_held_stands_still_and_then_catches_up(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    async with visiting(browser, tale, start="detail") as visit:
+        await visit.page.get_by_text("Live", exact=True).wait_for()
+        await visit.presses("Hold")
+        tale.runs("aaaaa")
+        await visit.shows("Updates paused")
+        assert await visit.page.get_by_text("aaaaa").count() == 0
+        await visit.presses("Update")
+        await visit.shows("aaaaa")
+
+
+async def test_news_that_comes_late_is_told_to_be_late(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    async with visiting(browser, tale) as visit:
+        await visit.page.get_by_text("Live", exact=True).wait_for()
+        tale.passes(-60)
+        tale.runs("aaaaa")
+        await visit.shows("Behind, catching up")
+        tale.passes(60)
+        tale.runs("bbbbb")
         await visit.page.get_by_text("Live", exact=True).wait_for()

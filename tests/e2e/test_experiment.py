@@ -312,7 +312,9 @@ def test_another_search_space_opens_an_exhausted_experiment_again_and_other_resu
     assert experiment.run(free_port)
     experiment._connected.post("experiment/import-data", [{"parameter": {"x": 0.2}, "value": 0.5}])
     experiment.update_search_space({"x": {"_type": "choice", "_value": [0.1, 0.2, 0.3]}})
-    until(experiment, lambda change: change["experiment"]["status"] == "DONE" and len(experiment.list_trial_jobs()) > 1)
+    experiments.until(
+        experiment, lambda change: change["experiment"]["status"] == "DONE" and len(experiment.list_trial_jobs()) > 1
+    )
     tried = [result.parameter for result in experiment.export_data()]
     # Neither what was tried nor what came from elsewhere is tried again.
     assert tried == [{"x": 0.1}, {"x": 0.3}]

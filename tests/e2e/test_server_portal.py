@@ -13,7 +13,7 @@ import yarl
 
 from nni import errors
 from nni.core import event, model
-from nni.server import events, listen
+from nni.server import events, health, listen
 from nni.testing import story
 
 API = "/api/v1/nni"
@@ -96,6 +96,8 @@ async def test_what_clients_of_nni_ask(tale: story.Story, static: pathlib.Path) 
         ("/aaaaa?type=PERIODICAL", [("aaaaa", "0.1"), ("aaaaa", "0.2")]),
         ("/aaaaa?replicas=all&type=PERIODICAL", [("aaaaa", "0.1"), ("aaaaa", "0.2"), ("aaaaa", "9")]),
         ("/bbbbb", []),
+        ("?trials=ccccc,aaaaa&type=PERIODICAL", [("ccccc", '{"default": NaN}'), ("aaaaa", "0.1"), ("aaaaa", "0.2")]),
+        ("?trials=aaaaa&type=PERIODICAL&since=1", [("aaaaa", "0.2")]),
         ("-latest", [("aaaaa", "0.2"), ("aaaaa", "0.3"), ("ccccc", '{"default": NaN}')]),
         ("-latest/", [("aaaaa", "0.2"), ("aaaaa", "0.3"), ("ccccc", '{"default": NaN}')]),
         ("-range/1/2", [("ccccc", '{"default": NaN}')]),
@@ -119,6 +121,9 @@ async def test_metrics(tale: story.Story, static: pathlib.Path, path: str, expec
         ("GET /trial-jobs?status=BORED", 400, "status=BORED is not one of WAITING, RUNNING"),
         ("GET /metric-data?type=", 400, "type= is not one of PERIODICAL, FINAL."),
         ("PUT /experiment?update_type=TRIAL_CONCURRENCY", 400, "The request's body is not JSON."),
+        ("POST /trial-jobs", 400, "The request's body is not JSON."),
+        ("GET /metric-data?trials=aaaaa,zzzzz", 404, "Experiment story123 has no trial zzzzz."),
+        ("GET /metric-data?since=x", 400, "since=x is not a number."),
     ],
 )
 async def test_mistakes_are_answered_with_a_sentence(
@@ -145,6 +150,73 @@ async def test_commands(tale: story.Story, static: pathlib.Path) -> None:
         event.KillRequested(trial=model.TrialId("ccccc")),
         event.StopRequested(by="the portal"),
     ]
+
+
+async def test_a_trial_of_one_s_own(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        _, added = await portal.ask(f"{API}/trial-jobs", "POST", json={"x": 0.5})
+        assert added == {"sequenceId": 3, "trialJobId": "own03"}
+        assert (await portal.get("/trial-jobs/own03"))["status"] == "WAITING"
+        wrong: tuple[Any, ...] = ([], {}, "x")
+        for body in wrong:
+            status, answer = await portal.ask(f"{API}/trial-jobs", "POST", json=body)
+            assert (status, answer["error"]) == (400, "The body is not an object of parameters by their names.")
+        await portal.ask(f"{API}/experiment", "DELETE")
+        status, answer = await portal.ask(f"{API}/trial-jobs", "POST", json={"x": 1})
+        assert (status, answer["error"]) == (409, "The experiment is stopping; it takes no trial any more.")
+    assert tale.commands[0] == event.TrialRequested(trial=model.TrialId("own03"), parameters={"x": 0.5})
+
+
+async def test_the_table_of_all_trials_says_where_to_listen_on(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        table = await portal.get("/trial-table")
+        assert table["trials"]["id"] == ["aaaaa", "bbbbb", "ccccc"]
+        assert (table["best"], table["experiment"]["namespace"]) == ("aaaaa", "default")
+        tale.reports("ccccc", "0.4")
+        async with listening(portal, after=table["place"]) as stream:
+            _, data = await stream.next()
+            assert ([trial["trialJobId"] for trial in data["trials"]], data["reset"]) == (["ccccc"], False)
+            assert "searchSpace" not in data["experiment"]
+
+
+async def test_a_trial_by_its_id_tells_of_its_replicas(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        replicas = (await portal.get("/trial-jobs/aaaaa"))["replicas"]
+    assert [(its["role"], its["index"], its["metrics"], its.get("exitCode")) for its in replicas] == [
+        ("master", 0, 3, 0),
+        ("worker", 0, 1, None),
+    ]
+
+
+async def test_the_job_of_a_trial_as_the_platform_has_it(tale: story.Story, static: pathlib.Path) -> None:
+    tale.jobs["nni-exp-story123-trial-ccccc"] = {
+        "kind": "PyTorchJob",
+        "metadata": {"name": "n", "managedFields": [{"manager": "nni"}]},
+        "spec": {"a": 1},
+    }
+    async with calling(tale, static) as portal:
+        status, text = await portal.ask(f"{API}/trial-manifest/ccccc")
+        assert (status, text) == (200, "kind: PyTorchJob\nmetadata:\n  name: n\nspec:\n  a: 1\n")
+        status, answer = await portal.ask(f"{API}/trial-manifest/aaaaa")
+        assert (status, answer["error"]) == (404, "There is no job of trial aaaaa on the platform now.")
+
+
+async def test_signs_of_life_come_with_the_stream(tale: story.Story, static: pathlib.Path) -> None:
+    tale.vitals.hears(health.TUNER, tale.now())
+    async with calling(tale, static) as portal, listening(portal) as stream:
+        await stream.next()
+        tale.vitals.fails(health.TUNER, "The tuner is gone.", tale.now())
+        _, data = await stream.next()
+        assert data["trials"] == []
+        assert data["health"] == await portal.get("/health")
+    assert data["health"][0] == {
+        "part": "tuner",
+        "state": "failed",
+        "heardAt": 1795441600000,
+        "sentence": "The tuner is gone.",
+        "since": 1795441600000,
+    }
+    assert [its["state"] for its in data["health"]] == ["failed", "unknown", "unknown", "unknown"]
 
 
 async def test_nothing_is_answered_without_the_token(tale: story.Story, static: pathlib.Path) -> None:

@@ -245,6 +245,33 @@ def test_raising_the_number_of_trials_opens_a_finished_experiment_again() -> Non
     assert story.state.ended_at is None
 
 
+def test_none_at_once_is_a_pause() -> None:
+    story = Story(trial_concurrency=1).running("aaaaa")
+    pause = event.LimitsChanged(trial_concurrency=0, max_trial_number=3, max_experiment_seconds=None)
+    assert story.happens(pause) == ()
+    story.reports("aaaaa", final("1"), ends=0)
+    assert kinds(story.observes("aaaaa", model.JobPhase.SUCCEEDED)) == ["Tell"]
+    assert story.status() is model.ExperimentStatus.RUNNING
+    assert kinds(story.happens(dataclasses.replace(pause, trial_concurrency=2))) == ["Ask"]
+
+
+def test_a_trial_of_a_users_own_runs_beside_those_of_the_tuner() -> None:
+    story = Story(trial_concurrency=1)
+    story.starts()
+    story.proposes("aaaaa")
+    (submit,) = story.happens(event.TrialRequested(trial=model.TrialId("own00"), parameters={"x": 9}))
+    assert isinstance(submit, event.Submit)
+    assert (submit.parameters, submit.parameter_id, submit.order.slot) == ({"x": 9}, 1, 1)
+    actions = story.creates("aaaaa", "own00")
+    for trial in ("aaaaa", "own00"):
+        story.observes(trial, model.JobPhase.RUNNING)
+        story.reports(trial, final("1"), ends=0)
+        actions = story.observes(trial, model.JobPhase.SUCCEEDED)
+    assert kinds(actions) == ["Tell", "Ask"]
+    assert isinstance(actions[1], event.Ask)
+    assert actions[1].parameter_ids == (2,)
+
+
 def test_after_its_duration_no_trial_is_added_and_running_ones_may_end() -> None:
     story = Story(max_experiment_seconds=60).running("aaaaa")
     story.at += 61

@@ -165,8 +165,8 @@ def test_limits_that_can_be_asked_for(
 @pytest.mark.parametrize(
     ("update_type", "profile", "words"),
     [
-        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": 0}}, "params.trialConcurrency .* above 0, not 0"),
-        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": True}}, "above 0, not True"),
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": -1}}, "params.trialConcurrency .* 0 to pause, not -1"),
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": True}}, "0 to pause, not True"),
         ("TRIAL_CONCURRENCY", {"params": {}}, "params.trialConcurrency"),
         ("TRIAL_CONCURRENCY", [], 'has no "params"'),
         ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 1.5}}, "params.maxTrialNumber"),

@@ -1,89 +1,202 @@
 // Every page's frame: what experiment this is, how it is doing, and whether what is shown is fresh.
 
-import { useEffect, useState } from "preact/hooks";
-import { statusWord } from "./format";
-import { listen, type Link } from "./live";
-import { apply, progress, type Model } from "./model";
-import { Overview } from "./overview";
+import type { ComponentType } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { statusWord } from "./data/format";
+import { Live, type Link } from "./data/live";
+import type { Model } from "./data/model";
+import { isPaused, progress } from "./data/progress";
+import { useRoute, type Route } from "./data/route";
+import { chooseTheme, chosenTheme, type Theme } from "./data/theme";
+import { Overview } from "./pages/overview";
+import { Lights } from "./parts/lights";
+import { Status } from "./parts/small";
+
+export interface Props {
+  model: Model;
+  now: number;
+  route: Route;
+}
 
 const LINKS: Record<Link, string> = {
   connecting: "Connecting",
   live: "Live",
+  behind: "Behind, catching up",
+  held: "Updates paused",
   lost: "No answer, trying again",
   refused: "Signed out",
+};
+
+const PAGES = [
+  ["oview", "Overview"],
+  ["detail", "Trials"],
+  ["analysis", "Analysis"],
+  ["cluster", "Cluster"],
+  ["logs", "Logs"],
+  ["experiment", "Experiments"],
+] as const;
+
+/** Pages beside the first are loaded when they are first opened. */
+const LATER: Record<string, () => Promise<ComponentType<Props>>> = {
+  detail: async () => (await import("./pages/trials")).Trials,
+  trial: async () => (await import("./pages/trial")).Trial,
+  analysis: async () => (await import("./pages/analysis")).Analysis,
+  cluster: async () => (await import("./pages/cluster")).Cluster,
+  logs: async () => (await import("./pages/logs")).Logs,
+  experiment: async () => (await import("./pages/experiments")).Experiments,
 };
 
 export function App() {
   const [model, setModel] = useState<Model | null>(null);
   const [link, setLink] = useState<Link>("connecting");
-  const now = useNow(model?.experiment.endTime === null);
+  const [isHeld, setHeld] = useState(false);
+  const live = useRef<Live | null>(null);
+  const route = useRoute();
+  const now = useNow(model !== null && !model.experiment.isOver);
 
   useEffect(() => {
-    let known: Model | null = null;
-    return listen((change) => {
-      known = apply(known, change, Date.now());
-      if (!change.more) setModel(known);
-    }, setLink);
+    const its = new Live({ onModel: setModel, onLink: setLink });
+    live.current = its;
+    return () => its.stop();
   }, []);
+  const title = model ? titleOf(model, route) : "nni";
   useEffect(() => {
-    document.title = model ? title(model) : "nni";
-  }, [model]);
+    document.title = title;
+  }, [title]);
+  const hold = (): void => {
+    live.current?.hold(!isHeld);
+    setHeld(!isHeld);
+  };
 
   return (
-    <>
-      <header>
-        <h1>{model ? (model.experiment.name ?? model.experiment.id) : " "}</h1>
-        {model && <Status status={model.experiment.status} />}
-        <p class="about">
+    <div class="frame">
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+        To the content
+      </a>
+      <nav class="rail" aria-label="Pages">
+        {PAGES.map(([page, name]) => {
+          const isHere = route.page === page || (page === "detail" && route.page === "trial") || (page === "oview" && !isKnown(route.page));
+          return (
+            <a key={page} href={page} {...(isHere ? { "aria-current": "page" } : {})}>
+              {name}
+            </a>
+          );
+        })}
+      </nav>
+      <div class="body">
+        <header>
+          <h1>{model ? (model.experiment.name ?? model.experiment.id) : " "}</h1>
+          {model && <Status status={isPaused(model) ? "PAUSED" : model.experiment.status} />}
           {model && (
-            <>
+            <p class="about">
               <span title="Experiment">{model.experiment.id}</span>
-              <span title="Platform">{model.experiment.platform}</span>
               {model.experiment.tuner && <span title="Tuner">{model.experiment.tuner}</span>}
-            </>
+            </p>
           )}
-        </p>
-        <p class={`link ${link}`} role="status">
-          {LINKS[link]}
-        </p>
-      </header>
+          <span class="gap" />
+          {model && <Lights health={model.health} platform={model.experiment.platform} now={now + model.ahead} />}
+          <p class={`link ${link}`} role="status">
+            {LINKS[link]}
+          </p>
+          <button type="button" class="small" aria-pressed={isHeld} title="Keep what is shown from changing" onClick={hold}>
+            {isHeld ? "Update" : "Hold"}
+          </button>
+          <ThemeSwitch />
+        </header>
+        <Notices model={model} link={link} />
+        <main id="main" tabIndex={-1}>
+          {model ? <Page model={model} now={now} route={route} /> : link === "connecting" && <p class="empty">Loading</p>}
+        </main>
+      </div>
+    </div>
+  );
+}
+
+const isKnown = (page: string): boolean => page in LATER;
+
+function Notices({ model, link }: { model: Model | null; link: Link }) {
+  const id = model?.experiment.id ?? "";
+  const dead = model?.health.find((sign) => sign.part === "tuner" && sign.state === "failed")?.sentence;
+  const told = [...(model?.experiment.errors ?? []), ...(dead && !model?.experiment.isOver ? [dead] : [])];
+  return (
+    <>
       {link === "refused" && (
         <p class="notice bad">
-          This browser is not signed in any more. <code>nnictl webui url {model?.experiment.id}</code> prints the link.
+          This browser is not signed in any more. <code>nnictl webui url {id}</code> prints the link.
         </p>
       )}
       {link === "lost" && (
         <p class="notice bad">
           The manager does not answer{model && "; what you see is the last that it said"}. It may have ended:{" "}
-          <code>nnictl experiment status {model?.experiment.id}</code> tells.
+          <code>nnictl experiment status {id}</code> tells.
         </p>
       )}
-      <main>{model ? <Overview model={model} now={now} /> : link === "connecting" && <p class="empty">Loading</p>}</main>
+      {[...new Set(told)].map((sentence) => (
+        <p class="notice bad" key={sentence}>
+          {sentence}
+        </p>
+      ))}
     </>
   );
 }
 
-/** An experiment's or a trial's status: a coloured mark and a word. */
-export function Status({ status }: { status: string }) {
+function Page(props: Props) {
+  const { page } = props.route;
+  const Later = useLater(page);
+  if (!isKnown(page)) return <Overview {...props} />;
+  return Later ? <Later {...props} /> : <p class="empty">Loading</p>;
+}
+
+function useLater(page: string): ComponentType<Props> | null {
+  const [loaded, setLoaded] = useState<{ page: string; component: ComponentType<Props> } | null>(null);
+  useEffect(() => {
+    let isWanted = true;
+    void LATER[page]?.().then((component) => isWanted && setLoaded({ page, component }));
+    return () => {
+      isWanted = false;
+    };
+  }, [page]);
+  return loaded?.page === page ? loaded.component : null;
+}
+
+const THEMES: Record<Theme, { next: Theme; word: string }> = {
+  system: { next: "light", word: "System" },
+  light: { next: "dark", word: "Light" },
+  dark: { next: "system", word: "Dark" },
+};
+
+function ThemeSwitch() {
+  const [theme, setTheme] = useState(chosenTheme);
+  const { next, word } = THEMES[theme];
   return (
-    <span class={`status ${status}`} title={status}>
-      {statusWord(status)}
-    </span>
+    <button
+      type="button"
+      class="small"
+      title={`Theme: ${theme}; change to ${next}`}
+      aria-label={`Theme: ${theme}`}
+      onClick={() => {
+        chooseTheme(next);
+        setTheme(next);
+      }}
+    >
+      {word}
+    </button>
   );
 }
 
-function title(model: Model): string {
+function titleOf(model: Model, route: Route): string {
+  const name = model.experiment.name ?? model.experiment.id;
+  if (route.page === "trial" && route.rest[0]) return `${route.rest[0]} · ${name}`;
   const { ended, of } = progress(model, Date.now());
-  const { experiment } = model;
-  return `${ended}${of === null ? "" : `/${of}`} ${statusWord(experiment.status)} · ${experiment.name ?? experiment.id}`;
+  return `${ended}${of === null ? "" : `/${of}`} ${statusWord(model.experiment.status)} · ${name}`;
 }
 
-/** The time, each second while it matters. */
+/** The time, each second while it matters and the page is seen. */
 function useNow(isRunning: boolean): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
     if (!isRunning) return undefined;
-    const timer = window.setInterval(() => setNow(Date.now()), 1000);
+    const timer = window.setInterval(() => document.hidden || setNow(Date.now()), 1000);
     return () => window.clearInterval(timer);
   }, [isRunning]);
   return now;

@@ -134,6 +134,15 @@ class KillRequested:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequested:
+    """Somebody asked for a trial with parameters of their own choice."""
+
+    trial: model.TrialId
+    """The id that it will have."""
+    parameters: model.Parameters
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsChanged:
     """Somebody changed the limits of the running experiment."""
 
@@ -286,6 +295,7 @@ Event = (
     | Started
     | StopRequested
     | Ticked
+    | TrialRequested
     | TunerFailed
     | TunerTold
 )

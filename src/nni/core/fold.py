@@ -66,17 +66,29 @@ def _proposed(happened: event.Proposed, state: State, at: float) -> None:
     state.asked -= happened.asked
     state.exhausted = state.exhausted or len(happened.proposals) < happened.asked
     for proposal in happened.proposals:
-        trial = Trial(
-            id=proposal.trial,
-            sequence=len(state.trials),
-            parameter_id=proposal.parameter_id,
-            parameters=proposal.parameters,
-            created_at=at,
-        )
-        state.put(trial)
-        state.todo[trial.id] = None
-        if state.stop_requested:
-            state.stop(trial, model.TrialStatus.SYS_CANCELED, _stopped_by("the experiment's stop", at), at)
+        _add(state, proposal, at)
+
+
+@_fold.register
+def _trial_requested(happened: event.TrialRequested, state: State, at: float) -> None:
+    number = state.next_parameter_id
+    state.next_parameter_id += 1
+    proposal = event.Proposal(trial=happened.trial, parameter_id=number, parameters=happened.parameters)
+    _add(state, proposal, at)
+
+
+def _add(state: State, proposal: event.Proposal, at: float) -> None:
+    trial = Trial(
+        id=proposal.trial,
+        sequence=len(state.trials),
+        parameter_id=proposal.parameter_id,
+        parameters=proposal.parameters,
+        created_at=at,
+    )
+    state.put(trial)
+    state.todo[trial.id] = None
+    if state.stop_requested:
+        state.stop(trial, model.TrialStatus.SYS_CANCELED, _stopped_by("the experiment's stop", at), at)
 
 
 @_fold.register

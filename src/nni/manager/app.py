@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import doctor, ground, ids, loop, performer, recall, secrets
+from nni.manager import doctor, ground, ids, importance, loop, machine, performer, recall, secrets, vitals
+from nni.manager.files import Files
 from nni.records import registry, sqlite
-from nni.server import auth, events, intake, listen, portal, rest, views
+from nni.server import auth, events, health, intake, listen, portal, rest, views
+from nni.storage import mounted
 from nni.tuners import process
 
 _log = logging.getLogger(__name__)
@@ -65,6 +67,9 @@ class SystemClock:
         return time.time()  # noqa: TID251 the one clock
 
 
+CLOCK = SystemClock()
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
     """What is joined around the loop."""
@@ -77,6 +82,8 @@ class _Parts:
     tokens: secrets.TrialTokens
     clock: ports.Clock
     running: loop.Loop
+    heard: vitals.Heard
+    job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 
 async def run(
@@ -103,11 +110,14 @@ async def run(
             async with contextlib.AsyncExitStack() as stack:
                 parts = await _join(request, spec, environment, stack, say)
                 stack.enter_context(_stopping(parts.running, request))
-                if not parts.state.cleaned_up:
+                is_stopped = parts.state.cleaned_up
+                if not is_stopped:
                     parts.running.emit(event.Started())
                 async with _entered_in_registry(parts):
                     ready(request.url, secrets.portal_token(request.directory))
-                    await parts.running.run()
+                    if not is_stopped:
+                        async with parts.heard.watching():
+                            await parts.running.run()
                     if request.is_supervised:
                         # What was stopped stays stopped, and can still be looked at.
                         await parts.running.left.wait()
@@ -126,7 +136,6 @@ async def _join(
     say: Callable[[str], None],
 ) -> _Parts:
     """Make and open every part; the stack takes them apart again in the opposite order."""
-    clock = SystemClock()
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
     stand = await _stand(request, spec, environment, say)
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
@@ -139,9 +148,12 @@ async def _join(
     say("Packing code")
     files = await stand.files(request.experiment_id)
     intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
-    platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
+    platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=CLOCK)
     tuner, assessor = _algorithms(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
+    signs = health.Vitals(revisions.nudge)
+    heard = vitals.Heard(signs, CLOCK, platform=platform, tuner=tuner, volume=files.volume)
+    files.volume = heard.volume
 
     async def perform(action: event.Action) -> None:
         # The loop has the performer act, and the performer emits into the loop: one is named before it is there.
@@ -150,26 +162,23 @@ async def _join(
     running = loop.Loop(
         state=state,
         records=records,
-        clock=clock,
+        clock=CLOCK,
         perform=perform,
         announce=revisions.publish,
     )
     doing = performer.Performer(
-        platform=platform,
-        tuner=tuner,
+        platform=heard.platform,
+        tuner=heard.tuner,
         assessor=assessor,
         files=files,
         chief=state.chief,
         emit=running.emit,
         new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
     )
-    others = [tuner] if assessor is None else [tuner, assessor]
-    for port in (platform, *others):
-        stack.push_async_callback(port.close)
     if not state.cleaned_up:
         # Nothing is made for an experiment that was stopped and is only looked at.
         say("Connecting, uploading code, starting the tuner")
-        await _at_once(files.upload(), platform.open(running.emit), *(one.open() for one in others))
+        await _open(heard, assessor, files, running.emit, stack)
         if assessor is not None:
             await recall.recall(assessor, state, await records.metrics(kind=model.MetricType.PERIODICAL))
     parts = _Parts(
@@ -179,15 +188,30 @@ async def _join(
         records=records,
         revisions=revisions,
         tokens=tokens,
-        clock=clock,
+        clock=CLOCK,
         running=running,
+        heard=heard,
+        job=stand.job,
     )
     await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
 
 
-async def _at_once(*openings: Coroutine[Any, Any, None]) -> None:
+async def _open(
+    heard: vitals.Heard,
+    assessor: process.AssessorProcess | None,
+    files: Files,
+    emit: ports.Emit,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    """Open what takes its time, all at once."""
+    openings = [files.upload(), heard.platform.open(emit), heard.tuner.open()]
+    stack.push_async_callback(heard.platform.close)
+    stack.push_async_callback(heard.tuner.close)
+    if assessor is not None:
+        openings.append(assessor.open())
+        stack.push_async_callback(assessor.close)
     async with asyncio.TaskGroup() as tasks:
         for opening in openings:
             tasks.create_task(opening)
@@ -232,6 +256,14 @@ def _portal(parts: _Parts) -> web.Application:
             revisions=parts.revisions,
             request=parts.running.commit,
             clock=parts.clock,
+            vitals=parts.heard.vitals,
+            volume=parts.heard.volume,
+            logs=mounted.MountedVolume(request.directory / "log"),
+            new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
+            experiments=machine.experiments,
+            results=machine.results,
+            importance=importance.Importance(parts.state).ask,
+            job=parts.job,
         ),
         about=views.About(
             port=request.port,
@@ -252,6 +284,7 @@ def _intake(parts: _Parts) -> web.Application:
 
     async def accept(reported: event.ReplicaReported) -> int:
         await running.commit(reported)
+        parts.heard.metrics.hears()
         trial = state.trials[reported.attempt.trial]
         known = trial.replicas.get(reported.replica)
         return known.received if known is not None else 0

@@ -41,7 +41,8 @@ class Files:
             runtime: What runs in the pod.
             url: Gives the URL of a path on the volume.
         """
-        self._volume = volume
+        self.volume = volume
+        """What everything goes through; another may be put before it."""
         self._experiment_id = experiment_id
         self._roles = roles
         self._bundles = bundles
@@ -60,17 +61,17 @@ class Files:
             await self._put_once(layout.bundle(self._experiment_id, packed.digest), packed.content)
 
     async def _put_once(self, path: str, content: bytes) -> None:
-        known = await self._volume.stat(path)
+        known = await self.volume.stat(path)
         if known is None or known.size != len(content):
-            await self._volume.put(path, content)
+            await self.volume.put(path, content)
 
     async def prepare(self, order: model.JobOrder, parameter_id: int, parameters: model.Parameters) -> None:
         """Write what an attempt needs before its job may be created."""
         trial, number = order.attempt.trial, order.attempt.number
         directory = layout.attempt(self._experiment_id, trial, number)
-        await self._volume.make(layout.checkpoint(self._experiment_id, trial))
-        await self._volume.make(directory)
-        await self._volume.put(f"{directory}/{layout.PARAMETERS}", parameter.encode(parameter_id, parameters))
+        await self.volume.make(layout.checkpoint(self._experiment_id, trial))
+        await self.volume.make(directory)
+        await self.volume.put(f"{directory}/{layout.PARAMETERS}", parameter.encode(parameter_id, parameters))
         for role in self._roles:
             text = script.script(
                 experiment=self._experiment_id,
@@ -82,7 +83,7 @@ class Files:
                 bundle=self._bundles[role.code_directory].digest,
                 command=role.command,
             )
-            await self._volume.put(f"{directory}/{layout.script(role.name)}", text.encode())
+            await self.volume.put(f"{directory}/{layout.script(role.name)}", text.encode())
 
     async def harvest(
         self, attempt: model.AttemptKey, chief: model.Replica, *, wait_for_exit: bool
@@ -100,7 +101,7 @@ class Files:
         if wait_for_exit:
             await self._wait_for_exit(attempt, chief)
         directory = layout.attempt(self._experiment_id, attempt.trial, attempt.number)
-        for name in await self._volume.list(directory):
+        for name in await self.volume.list(directory):
             role, dash, index = name.rpartition("-")
             if dash and index.isdecimal():
                 yield await self._report_of(attempt, model.Replica(role, int(index)))
@@ -108,7 +109,7 @@ class Files:
     async def _wait_for_exit(self, attempt: model.AttemptKey, chief: model.Replica) -> None:
         path = f"{self._directory(attempt, chief)}/{layout.EXIT}"
         for _ in range(int(EXIT_SECONDS / EXIT_PAUSE_SECONDS)):
-            if await self._volume.stat(path) is not None:
+            if await self.volume.stat(path) is not None:
                 return
             # A volume tells of no change: looking again is all there is.
             await asyncio.sleep(EXIT_PAUSE_SECONDS)
@@ -116,12 +117,12 @@ class Files:
     async def _report_of(self, attempt: model.AttemptKey, replica: model.Replica) -> event.ReplicaReported:
         directory = self._directory(attempt, replica)
         offset = self._read.get((attempt, replica), 0)
-        journal = report.parse_journal(await self._volume.read(f"{directory}/{layout.JOURNAL}", offset))
+        journal = report.parse_journal(await self.volume.read(f"{directory}/{layout.JOURNAL}", offset))
         self._read[attempt, replica] = offset + journal.consumed
         if journal.broken:
             _log.warning("%d lines in the journal of %s %s are no metrics", journal.broken, attempt, replica)
         try:
-            ending = report.parse_exit(await self._volume.read(f"{directory}/{layout.EXIT}"))
+            ending = report.parse_exit(await self.volume.read(f"{directory}/{layout.EXIT}"))
         except errors.WireError:
             ending = None
         return reports.reported(attempt, replica, intake.Batch(journal.metrics, ending), by_volume=True)

@@ -11,7 +11,7 @@ import subprocess
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from nni import errors
 from nni.core import model, ports
@@ -65,6 +65,15 @@ class Ground(Protocol):
         clock: ports.Clock,
     ) -> ports.Platform:
         """Return the platform, not yet open."""
+        ...
+
+    async def job(self, name: str) -> Mapping[str, Any] | None:
+        """Return a job as the platform has it, None when there is no such object (any more).
+
+        Raises:
+            PlatformError: It may not be read.
+            PlatformUnavailableError: The platform does not answer.
+        """
         ...
 
 
@@ -124,6 +133,9 @@ class _Local:
             environment=self.environment,
             clock=clock,
         )
+
+    async def job(self, name: str) -> Mapping[str, Any] | None:
+        return None
 
 
 async def _files(
@@ -251,6 +263,16 @@ class KubeflowGround:
             token=tokens,
             clock=clock,
         )
+
+    async def job(self, name: str) -> Mapping[str, Any] | None:
+        """See the protocol."""
+        resource = api.Resource(group=self.kind.group, version=self.version, plural=self.kind.plural)
+        try:
+            return await self.connection.run(lambda: self.connection.get(resource, name))
+        except api.Refusal as refusal:
+            if refusal.code == 404:
+                return None
+            raise errors.PlatformError(f"The job {name} cannot be read: {refusal.message}") from refusal
 
 
 def _mount_table() -> str:

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
+from nni.core import model
+from nni.core import state as states
+from nni.core import trial as trials
 from nni.server import views
 
 CHUNK = 200
@@ -21,6 +24,14 @@ def refuse_size(sentence: str, most: int) -> web.HTTPError:
     """Return the error answer to a body of more than ``most`` bytes."""
     text = views.compact({"error": sentence})
     return web.HTTPRequestEntityTooLarge(most, most, text=text, content_type="application/json")
+
+
+def named(state: states.State, trial_id: str) -> trials.Trial:
+    """Return a trial by its id, or raise the error answer that there is none."""
+    known = state.trials.get(model.TrialId(trial_id))
+    if known is None:
+        raise refuse(web.HTTPNotFound, f"Experiment {state.experiment_id} has no trial {trial_id}.")
+    return known
 
 
 def json(value: object) -> web.Response:

@@ -9,12 +9,13 @@ import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from nni.core import ports
+from nni.core import spec as specs
 from nni.core import state as states
 from nni.core import trial as trials
-from nni.server import views
+from nni.server import health, table, views
 
 HEARTBEAT_SECONDS = 15.0
-"""A comment is sent after so long a silence, so that both sides notice a dead connection."""
+"""A sign of life is sent after so long a silence, so that both sides notice a dead connection."""
 PAUSE_SECONDS = 0.05
 """What changes within this time comes in one event."""
 BATCH = 250
@@ -27,12 +28,24 @@ class Revisions:
     def __init__(self, revision: int = 0) -> None:
         self._revision = revision
         self._moved = asyncio.Event()
+        self.news = 0
+        """Grows with everything that is told, with or without a new revision."""
 
     def publish(self, revision: int) -> None:
         """Wake every listener that waits for a revision up to this one."""
         self._revision = revision
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Wake the listeners for something that is no part of the state."""
+        self.news += 1
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+
+    async def since(self, news: int) -> None:
+        """Return as soon as more has been told than this."""
+        while self.news <= news:
+            await self._moved.wait()
 
     async def after(self, revision: int) -> int:
         """Return the published revision as soon as it is above this one."""
@@ -46,6 +59,7 @@ async def stream(
     about: views.About,
     revisions: Revisions,
     *,
+    vitals: health.Vitals,
     clock: ports.Clock,
     run: str,
     last_id: str | None,
@@ -56,6 +70,7 @@ async def stream(
         state: The experiment; read between two awaits only.
         about: What stays the same.
         revisions: Says when there is something new.
+        vitals: How the parts are that the experiment leans on.
         clock: The listener learns how far its own clock is off.
         run: Names this run of the portal.
         last_id: What the listener saw last (its ``Last-Event-ID``), None for nothing.
@@ -63,22 +78,22 @@ async def stream(
     seen = _seen(last_id, run, state.revision)
     yield "retry: 1000\n\n"
     while True:
-        revision = state.revision
+        revision, news = state.revision, revisions.news
         changed = list(state.changed_since(seen))
         changed.reverse()
         for batch, is_last in _batches(changed):
-            data = _change(state, about, batch) | {
+            data = head(state, about, vitals, clock.now(), whole=seen < 0) | {
+                "trials": [_row(trial) for trial in batch],
                 "reset": seen < 0,
                 "more": not is_last,
-                "now": views.milliseconds(clock.now()),
             }
-            yield _event(data, f"{run}-{revision}" if is_last else None)
+            yield _event(data, place(run, revision) if is_last else None)
             await asyncio.sleep(0)
             seen = max(seen, 0)
         seen = revision
         await asyncio.sleep(PAUSE_SECONDS)
-        while not await _moves(revisions, seen):
-            yield ": still here\n\n"
+        while not await _moves(revisions, news):
+            yield f": still here\nevent: beat\ndata: {views.milliseconds(clock.now())}\n\n"
 
 
 def _seen(last_id: str | None, run: str, revision: int) -> int:
@@ -98,24 +113,47 @@ def _batches(changed: Sequence[trials.Trial]) -> Iterator[tuple[Sequence[trials.
             return
 
 
-async def _moves(revisions: Revisions, seen: int) -> bool:
-    """Wait for a revision above the one that was seen; return False when that takes too long."""
+def place(run: str, revision: int) -> str:
+    """Return the id of an event: where in the stream a listener is that knows a revision."""
+    return f"{run}-{revision}"
+
+
+async def _moves(revisions: Revisions, news: int) -> bool:
+    """Wait for more than what was told; return False when that takes too long."""
     try:
         async with asyncio.timeout(HEARTBEAT_SECONDS):
-            await revisions.after(seen)
+            await revisions.since(news)
     except TimeoutError:
         return False
     return True
 
 
-def _change(state: states.State, about: views.About, changed: Sequence[trials.Trial]) -> views.Json:
+def head(
+    state: states.State, about: views.About, vitals: health.Vitals, now: float, *, whole: bool = True
+) -> views.Json:
+    """Return what a page knows beside the trials.
+
+    Args:
+        state: The experiment.
+        about: What stays the same.
+        vitals: How the parts are that the experiment leans on.
+        now: Seconds since the epoch.
+        whole: Whether to give what a listener knows already because it never changes.
+    """
     return {
         "revision": state.revision,
-        "experiment": summary(state, about),
+        "now": views.milliseconds(now),
+        "experiment": summary(state, about) | (setting(state) if whole else {}),
         "counts": {status.value: number for status, number in state.counts.items()},
         "best": state.best,
-        "trials": [views.row(trial) for trial in changed],
+        "health": health.shown(vitals.signs),
     }
+
+
+def _row(trial: trials.Trial) -> views.Json:
+    """Return a trial as ``trial-jobs`` has it, with what the table of all trials has beyond that."""
+    others = table.other_metrics(trial)
+    return views.row(trial) | ({"metrics": others} if others else {})
 
 
 def _event(data: views.Json, event_id: str | None) -> str:
@@ -144,3 +182,29 @@ def summary(state: states.State, about: views.About) -> views.Json:
         "maxTrialNumber": limits.max_trial_number,
         "maxExperimentSeconds": limits.max_experiment_seconds,
     }
+
+
+def setting(state: states.State) -> views.Json:
+    """Return what was chosen when the experiment began."""
+    return {
+        "roles": [_role(role) for role in state.spec.platform.roles],
+        "searchSpace": dict(state.spec.search_space),
+        **_where(state.spec.platform),
+    }
+
+
+def _role(role: specs.RoleSpec) -> views.Json:
+    return {
+        "name": role.name,
+        "replicas": role.replicas,
+        "command": role.command,
+        "image": role.image,
+        "cpus": role.cpus,
+        "gpus": role.gpus,
+    }
+
+
+def _where(platform: specs.PlatformSpec) -> views.Json:
+    if isinstance(platform, specs.LocalSpec):
+        return {"operator": None, "namespace": None}
+    return {"operator": platform.operator, "namespace": platform.namespace}

@@ -28,7 +28,7 @@ def parse(
     }
     match update_type:
         case "TRIAL_CONCURRENCY":
-            wanted["trial_concurrency"] = _count("trialConcurrency", params.get("trialConcurrency"))
+            wanted["trial_concurrency"] = _concurrency(params.get("trialConcurrency"))
         case "MAX_TRIAL_NUM":
             wanted["max_trial_number"] = _optional_count("maxTrialNumber", params.get("maxTrialNumber"))
         case "MAX_EXEC_DURATION":
@@ -70,6 +70,13 @@ def _params(profile: object) -> dict[str, Any]:
     if isinstance(params, dict):
         return params
     raise ValueError('The body has no "params"; send the profile that GET experiment gives, with the change in it.')
+
+
+def _concurrency(value: object) -> int:
+    """Return a number of trials at once; none at all is how an experiment pauses."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"params.trialConcurrency must be a whole number, 0 to pause, not {value!r}.")
 
 
 def _space(value: object) -> dict[str, Any]:

@@ -5,22 +5,32 @@ Where NNI answers 200 with nothing, or not at all, this answers with a status an
 
 import asyncio
 import dataclasses
+import gzip
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
+from nni import errors
 from nni.core import event, model, ports
 from nni.core import state as states
 from nni.core import trial as trials
-from nni.server import answers, events, limits, views
+from nni.server import answers, events, health, limits, table, views
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
 Command = (
-    event.StopRequested | event.KillRequested | event.LimitsChanged | event.SearchSpaceChanged | event.ResultsImported
+    event.StopRequested
+    | event.KillRequested
+    | event.LimitsChanged
+    | event.SearchSpaceChanged
+    | event.ResultsImported
+    | event.TrialRequested
 )
+
+MOST_TRIALS = 200
+"""Trials whose metrics one request may ask for by their ids."""
 
 
 class MetricSource(Protocol):
@@ -43,6 +53,20 @@ class Sources:
     request: Callable[[Command], Awaitable[None]]
     """Takes a user's command into the loop; returns when it will not be lost."""
     clock: ports.Clock
+    vitals: health.Vitals
+    volume: ports.Volume
+    """Where trials leave their files."""
+    logs: ports.Volume
+    """The directory of the manager's own logs."""
+    new_trial_id: Callable[[], model.TrialId]
+    experiments: Callable[[], Awaitable[Sequence[views.Json]]]
+    """Returns the experiments of this machine as ``experiments-info`` lists them."""
+    results: Callable[[str], Awaitable[views.Json]]
+    """Returns the final metrics of an experiment of this machine by its id."""
+    importance: Callable[[], Awaitable[views.Json]]
+    """Returns the share of each parameter in what makes results good."""
+    job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
+    """Returns a job as the platform has it, None where there is none (any more)."""
 
 
 class Rest:
@@ -65,6 +89,7 @@ class Rest:
             "job-statistics": self._job_statistics,
             "trial-jobs": self._trials,
             "trial-jobs/{trial}": self._trial,
+            "trial-manifest/{trial}": self._manifest,
             "metric-data": self._metrics,
             "metric-data/{trial}": self._metrics,
             "metric-data-latest": self._metrics_latest,
@@ -73,12 +98,18 @@ class Rest:
             "export-data": self._export,
             "pareto-front": self._pareto_front,
             "events": self._events,
+            "trial-table": self._table,
+            "health": self._health,
+            "experiment-results/{experiment}": self._results,
+            "parameter-importance": self._importance,
+            "experiments-info": self._experiments,
         }
         return [
             *(web.get(f"{base}/{path}", handler) for path, handler in gets.items()),
             web.put(f"{base}/experiment", self._change),
             web.post(f"{base}/experiment/import-data", self._import),
             web.delete(f"{base}/experiment", self._stop),
+            web.post(f"{base}/trial-jobs", self._add_trial),
             web.delete(f"{base}/trial-jobs/{{trial}}", self._kill),
         ]
 
@@ -104,7 +135,44 @@ class Rest:
 
     async def _trial(self, request: web.Request) -> web.StreamResponse:
         trial = self._named(request)
-        return answers.json(views.trial(trial, self._state.chief) | views.history(trial))
+        return answers.json(views.trial(trial, self._state.chief) | views.history(trial) | views.replicas(trial))
+
+    async def _table(self, request: web.Request) -> web.StreamResponse:
+        """Answer with all trials, and the place in the stream from which to listen on."""
+        state, now = self._state, self._sources.clock.now()
+        answer = events.head(state, self._about, self._sources.vitals, now)
+        answer["place"] = events.place(self._run, state.revision)
+        known, origin = list(state.trials.values()), state.started_at or now
+        # Trials never change, so that another thread may read what this moment's state holds.
+        body = await asyncio.to_thread(_packed, answer, known, origin)
+        headers = {"Content-Encoding": "gzip"}
+        return web.Response(body=body, headers=headers, content_type="application/json")
+
+    async def _manifest(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the trial's job as the platform has it, in YAML."""
+        trial = self._named(request)
+        try:
+            job = await self._sources.job(trial.job) if trial.job else None
+        except (errors.PlatformError, errors.PlatformUnavailableError) as error:
+            raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
+        if job is None:
+            raise answers.refuse(web.HTTPNotFound, f"There is no job of trial {trial.id} on the platform now.")
+        return web.Response(text=views.manifest(job), content_type="application/yaml")
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(health.shown(self._sources.vitals.signs))
+
+    async def _results(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return answers.json(await self._sources.results(request.match_info["experiment"]))
+        except errors.ExperimentNotFoundError as error:
+            raise answers.refuse(web.HTTPNotFound, str(error)) from error
+
+    async def _importance(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(await self._sources.importance())
+
+    async def _experiments(self, request: web.Request) -> web.StreamResponse:
+        return answers.json(await self._sources.experiments())
 
     async def _pareto_front(self, request: web.Request) -> web.StreamResponse:
         return await answers.array(request, (views.export(its) for its in views.pareto_front(self._state)))
@@ -118,9 +186,24 @@ class Rest:
         return await answers.array(request, (views.export(its) for its in wanted))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        trial = self._named(request).id if "trial" in request.match_info else None
+        """Answer with metrics: of one trial, of those that ``?trials=`` names, or of all; ``?since=`` a sequence."""
         kind = _one_of(model.MetricType, request, "type")
-        return await self._rows(request, await self._sources.records.metrics(trial, kind))
+        since = _count(request, "since")
+        rows: list[ports.MetricRow] = []
+        for trial in self._asked_for(request):
+            rows += await self._sources.records.metrics(trial, kind)
+        return await self._rows(request, [row for row in rows if row.metric.sequence >= since] if since else rows)
+
+    def _asked_for(self, request: web.Request) -> Sequence[model.TrialId | None]:
+        if "trial" in request.match_info:
+            return [self._named(request).id]
+        named = request.query.get("trials")
+        if named is None:
+            return [None]
+        wanted = dict.fromkeys(filter(None, named.split(",")))
+        if len(wanted) > MOST_TRIALS:
+            raise answers.refuse(web.HTTPBadRequest, f"trials= names more than {MOST_TRIALS} trials; ask in parts.")
+        return [answers.named(self._state, one).id for one in wanted]
 
     async def _metrics_latest(self, request: web.Request) -> web.StreamResponse:
         return await self._rows(request, views.latest(await self._sources.records.metrics()))
@@ -165,6 +248,17 @@ class Rest:
         await self._sources.request(event.StopRequested(by="the portal"))
         return web.Response()
 
+    async def _add_trial(self, request: web.Request) -> web.StreamResponse:
+        """Take a trial of the user's own: the body is its parameters."""
+        parameters = await _body(request)
+        if not isinstance(parameters, dict) or not parameters:
+            raise answers.refuse(web.HTTPBadRequest, "The body is not an object of parameters by their names.")
+        if self._state.stop_requested:
+            raise answers.refuse(web.HTTPConflict, "The experiment is stopping; it takes no trial any more.")
+        trial = self._sources.new_trial_id()
+        await self._sources.request(event.TrialRequested(trial=trial, parameters=parameters))
+        return answers.json({"sequenceId": self._state.trials[trial].sequence, "trialJobId": trial})
+
     async def _kill(self, request: web.Request) -> web.StreamResponse:
         await self._sources.request(event.KillRequested(trial=self._named(request).id))
         return web.Response()
@@ -176,6 +270,7 @@ class Rest:
             self._state,
             self._about,
             self._sources.revisions,
+            vitals=self._sources.vitals,
             clock=self._sources.clock,
             run=self._run,
             last_id=request.headers.get("Last-Event-ID") or request.query.get("after"),
@@ -197,16 +292,19 @@ class Rest:
                 task.cancel()
 
     def _named(self, request: web.Request) -> trials.Trial:
-        trial_id = model.TrialId(request.match_info["trial"])
-        known = self._state.trials.get(trial_id)
-        if known is None:
-            sentence = f"Experiment {self._state.experiment_id} has no trial {trial_id}."
-            raise answers.refuse(web.HTTPNotFound, sentence)
-        return known
+        return answers.named(self._state, request.match_info["trial"])
 
 
-def _json(value: object) -> web.Response:
-    return web.json_response(value, dumps=views.compact)
+def _packed(head: views.Json, known: Sequence[trials.Trial], origin: float) -> bytes:
+    answer = head | {"trials": table.columns(known, origin)}
+    return gzip.compress(views.compact(answer).encode(), compresslevel=5, mtime=0)
+
+
+def _count(request: web.Request, name: str) -> int:
+    given = request.query.get(name, "0")
+    if not given.isdecimal():
+        raise answers.refuse(web.HTTPBadRequest, f"{name}={given} is not a number.")
+    return int(given)
 
 
 def _one_of(kind: type[_Choice], request: web.Request, name: str) -> _Choice | None:

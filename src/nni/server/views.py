@@ -3,14 +3,16 @@
 Pure functions: state and rows in, plain objects out. Times are milliseconds since the epoch, as NNI has them. What is
 the user's own (parameters, metrics) stays JSON text inside strings, so that a NaN in it never spoils an answer.
 
-Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines`` and ``metricPath``,
-and a metric, where it is asked for, ``role``, ``index`` and ``attempt``.
+Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines``, ``metricPath``
+and, asked for by its id, ``replicas``; a metric, where it is asked for, has ``role``, ``index`` and ``attempt``.
 """
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import yaml
 
 from nni.core import model, objectives, ports
 from nni.core import state as states
@@ -38,6 +40,11 @@ class About:
 def milliseconds(seconds: float) -> int:
     """Return a time as NNI gives it."""
     return int(seconds * 1000)
+
+
+def name_of_number(value: float) -> str:
+    """Return the name of a number that JSON cannot hold."""
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 what NaN is
 
 
 def compact(value: object) -> str:
@@ -291,3 +298,23 @@ def pareto_front(state: states.State) -> list[trials.Trial]:
 def export(trial: trials.Trial) -> Json:
     """Return a succeeded trial as ``export-data`` lists it."""
     return {"parameter": trial.parameters, "value": trial.final, "trialJobId": trial.id}
+
+
+def replicas(trial: trials.Trial) -> Json:
+    """Return what was heard of each replica of a trial's current attempt."""
+    return {"replicas": [_replica(who, known) for who, known in sorted(trial.replicas.items())]}
+
+
+def _replica(who: model.Replica, known: trials.ReplicaRecord) -> Json:
+    answer: Json = {"role": who.role, "index": who.index, "metrics": known.received}
+    if known.heard_at is not None:
+        answer["heardAt"] = milliseconds(known.heard_at)
+    if known.exit is not None:
+        answer |= {"exitCode": known.exit.code, "stopped": known.exit.stopped, "lastLines": list(known.exit.lines)}
+    return answer
+
+
+def manifest(job: Mapping[str, Any]) -> str:
+    """Return a Kubernetes object as YAML, without what the API server notes down for itself."""
+    metadata = {name: value for name, value in job.get("metadata", {}).items() if name != "managedFields"}
+    return yaml.safe_dump({**job, "metadata": metadata}, sort_keys=False, allow_unicode=True, width=120)

@@ -218,6 +218,7 @@ def story() -> list[ports.Entry]:
         event.TunerTold(trials=(TRIAL,)),
         event.LimitsChanged(trial_concurrency=4, max_trial_number=None, max_experiment_seconds=60),
         event.KillRequested(trial=TRIAL),
+        event.TrialRequested(trial=OTHER, parameters={"x": 3}),
         event.Began(action=event.Remove(attempt=attempt, ending=model.TrialStatus.USER_CANCELED)),
         event.JobRemoved(attempt=attempt),
         event.TunerFailed(message="no more"),

@@ -5,16 +5,19 @@ For tests of what people see. The state is folded as the manager folds it; comma
 
 import contextlib
 import datetime as dt
+import itertools
 import os
 import pathlib
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from nni import _version
+from nni import _version, errors
 from nni.core import event, fold, model, ports, spec
 from nni.core import state as states
-from nni.server import auth, events, listen, portal, rest, views
+from nni.server import auth, events, health, listen, portal, rest, views
+from nni.testing import volume
+from nni.wire import layout
 
 CHIEF = model.Replica("master")
 
@@ -32,25 +35,36 @@ class Story:
         self.revisions = events.Revisions()
         self.token = secrets.token_urlsafe(16)
         self.commands: list[rest.Command] = []
-        self._rows: list[ports.MetricRow] = []
+        self.vitals = health.Vitals(self.revisions.nudge)
+        self.volume = volume.MemoryVolume()
+        self.logs = volume.MemoryVolume()
+        self.experiments: list[views.Json] = []
+        self.results: dict[str, list[float]] = {}
+        """Final metrics of other experiments, by their ids."""
+        self.importance: dict[str, float] = {}
+        self.jobs: dict[str, Mapping[str, Any]] = {}
+        """Jobs as the platform has them, by their names."""
+        self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
+        self._is_real = False
 
     def now(self) -> float:
         """Return the story's time, in seconds since the epoch."""
-        return self._now
+        return self._now + (_real_time() if self._is_real else 0.0)
 
     def passes(self, seconds: float) -> None:
         """Let time pass."""
         self._now += seconds
 
     def is_now(self) -> None:
-        """Set the story's clock to the real time."""
-        self._now = dt.datetime.now(dt.UTC).timestamp()
+        """Set the story's clock to the real time; it goes on from there."""
+        self._is_real = True
+        self._now = 0.0
 
     def happens(self, *happened: event.Event) -> None:
         """Fold events and tell the listeners."""
         for its in happened:
-            fold.fold(self.state, its, self._now)
+            fold.fold(self.state, its, self.now())
         self.revisions.publish(self.state.revision)
 
     def proposes(self, *trials: str, **parameters: Any) -> None:
@@ -95,22 +109,23 @@ class Story:
     def reports(self, trial: str, *values: str, final: str | None = None, who: model.Replica = CHIEF) -> None:
         """Have a replica report intermediate values and a final one, all JSON text."""
         attempt = self.key(trial)
-        said = [row.metric for row in self._rows if (row.attempt, row.replica) == (attempt, who)]
+        rows = self._rows.setdefault(attempt.trial, [])
+        said = [row.metric for row in rows if (row.attempt, row.replica) == (attempt, who)]
         kinds = [(value, model.MetricType.PERIODICAL) for value in values]
         kinds += [] if final is None else [(final, model.MetricType.FINAL)]
         first = len(said) + 1
         metrics = tuple(
             model.Metric(
                 number=first + place,
-                at=self._now,
+                at=self.now(),
                 type=kind,
                 sequence=len(said) + place if kind is model.MetricType.PERIODICAL else 0,
                 value=value,
             )
             for place, (value, kind) in enumerate(kinds)
         )
-        self._rows += [
-            ports.MetricRow(attempt=attempt, replica=who, metric=metric, received_at=self._now) for metric in metrics
+        rows += [
+            ports.MetricRow(attempt=attempt, replica=who, metric=metric, received_at=self.now()) for metric in metrics
         ]
         self.happens(event.ReplicaReported(attempt=attempt, replica=who, metrics=metrics))
 
@@ -134,16 +149,37 @@ class Story:
         self, trial: model.TrialId | None = None, kind: model.MetricType | None = None
     ) -> Sequence[ports.MetricRow]:
         """Return metrics as the records do."""
-        return [
-            row
-            for row in self._rows
-            if (trial is None or row.attempt.trial == trial) and (kind is None or row.metric.type is kind)
-        ]
+        found = itertools.chain.from_iterable(self._rows.values()) if trial is None else self._rows.get(trial, ())
+        return [row for row in found if kind is None or row.metric.type is kind]
 
     async def request(self, command: rest.Command) -> None:
         """Take a command as the loop does."""
         self.commands.append(command)
         self.happens(command)
+
+    async def writes(self, trial: str, path: str, text: str | bytes, who: model.Replica = CHIEF) -> None:
+        """Have a replica write a file into its directory on the volume."""
+        key = self.key(trial)
+        directory = layout.replica(self.state.experiment_id, key.trial, key.number, who.role, who.index)
+        content = text.encode() if isinstance(text, str) else text
+        await self.volume.put(f"{directory}/{path}", content)
+
+    async def _known(self) -> Sequence[views.Json]:
+        return self.experiments
+
+    async def _job(self, name: str) -> Mapping[str, Any] | None:
+        return self.jobs.get(name)
+
+    async def _results(self, experiment_id: str) -> views.Json:
+        if experiment_id not in self.results:
+            raise errors.ExperimentNotFoundError(f"No experiment {experiment_id} is known on this machine.")
+        return {"id": experiment_id, "experimentName": "", "values": self.results[experiment_id]}
+
+    async def _importance(self) -> views.Json:
+        return {"importance": self.importance, "trials": len(self.state.trials)}
+
+    def _new_trial_id(self) -> model.TrialId:
+        return model.TrialId(f"own{len(self.state.trials):02}")
 
     @contextlib.asynccontextmanager
     async def shown(self, static: pathlib.Path, *, url_prefix: str = "") -> AsyncIterator[str]:
@@ -157,7 +193,19 @@ class Story:
         port = listener.getsockname()[1]
         app = portal.make_app(
             sources=rest.Sources(
-                state=self.state, records=self, revisions=self.revisions, request=self.request, clock=self
+                state=self.state,
+                records=self,
+                revisions=self.revisions,
+                request=self.request,
+                clock=self,
+                vitals=self.vitals,
+                volume=self.volume,
+                logs=self.logs,
+                new_trial_id=self._new_trial_id,
+                experiments=self._known,
+                results=self._results,
+                importance=self._importance,
+                job=self._job,
             ),
             about=views.About(
                 port=port,
@@ -173,6 +221,10 @@ class Story:
         )
         async with listen.serve(app, listener):
             yield f"http://127.0.0.1:{port}" + (f"/{url_prefix}" if url_prefix else "")
+
+
+def _real_time() -> float:
+    return dt.datetime.now(dt.UTC).timestamp()
 
 
 def _spec(**changes: Any) -> spec.ExperimentSpec:

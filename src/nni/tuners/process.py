@@ -67,6 +67,12 @@ class _Process:
             await self.close()
             raise
 
+    async def ended(self) -> str:
+        """Return how the process ended, as one sentence, as soon as it has; it is open."""
+        assert self._process is not None  # noqa: S101
+        said = await self._last_words(self._process)
+        return self._failure or said
+
     async def close(self) -> None:
         """See the port. A tuner that does not end by itself is killed."""
         process, self._process = self._process, None

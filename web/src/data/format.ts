@@ -71,6 +71,7 @@ const WORDS: Record<string, string> = {
   DONE: "Done",
   STOPPING: "Stopping",
   STOPPED: "Stopped",
+  PAUSED: "Paused",
   ERROR: "Error",
   WAITING: "Waiting",
   SUCCEEDED: "Succeeded",
@@ -83,4 +84,48 @@ const WORDS: Record<string, string> = {
 /** A status in words; NNI's own word stands in the title beside it. */
 export function statusWord(status: string): string {
   return WORDS[status] ?? status;
+}
+
+const REASONS: Record<string, string> = {
+  user: "Trial's own code",
+  config: "Configuration",
+  capacity: "No room",
+  infrastructure: "Cluster or machine",
+};
+
+/** Who can mend a reason of this class. */
+export function reasonWord(kind: string): string {
+  return REASONS[kind] ?? kind;
+}
+
+/** A size with three digits: `312 B`, `1.25 MB`. */
+export function bytes(size: number): string {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let rest = size;
+  let unit = 0;
+  while (rest >= 1000 && unit < units.length - 1) {
+    rest /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? rest : Number(rest.toPrecision(3))} ${units[unit]}`;
+}
+
+/** Hours with three digits: `0.25 h`, `1240 h`. */
+export function hours(value: number): string {
+  return value >= 100 ? `${Math.round(value)} h` : `${Number(value.toPrecision(3))} h`;
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** Seconds as the configuration writes them: `90s`, `2h`, `3d`. */
+export function written(seconds: number): string {
+  const units: [number, string][] = [
+    [86400, "d"],
+    [3600, "h"],
+    [60, "m"],
+  ];
+  const [size, name] = units.find(([its]) => seconds >= its && seconds % its === 0) ?? [1, "s"];
+  return `${seconds / size}${name}`;
 }

@@ -1,0 +1,65 @@
+"""The experiments of this machine, as the portal lists them."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from nni.core import model, ports
+from nni.core import trial as trials
+from nni.records import registry, sqlite
+from nni.server import views
+
+
+async def experiments() -> Sequence[views.Json]:
+    """Return all experiments in the shape of NNI's ``experiments-info``, the oldest first."""
+    known = await asyncio.to_thread(registry.Registry(registry.default_directory()).list)
+    return [_info(its) for its in known]
+
+
+def _info(known: registry.Known) -> views.Json:
+    moments = {"startTime": known.start_time, "endTime": known.end_time}
+    times = {name: "N/A" if at is None else views.milliseconds(at) for name, at in moments.items()}
+    return {
+        "id": known.id,
+        "port": known.port,
+        "status": known.status,
+        "platform": known.platform,
+        "experimentName": known.name or "",
+        "pid": known.pid if known.is_alive else None,
+        "prefixUrl": known.url_prefix,
+        "logDir": str(known.directory),
+        "isAlive": known.is_alive,
+        **times,
+    }
+
+
+async def results(experiment_id: str) -> views.Json:
+    """Return the final metrics of another experiment of this machine, running or not.
+
+    Raises:
+        ExperimentNotFoundError: Nothing is known of it.
+        RecordsError: Its records cannot be read.
+    """
+    known = await asyncio.to_thread(registry.Registry(registry.default_directory()).read, experiment_id)
+    records = await sqlite.SqliteRecords.open_existing(known.directory)
+    try:
+        rows = await records.metrics(kind=model.MetricType.FINAL)
+    finally:
+        await records.close()
+    return {"id": known.id, "experimentName": known.name or "", "values": final_values(rows)}
+
+
+def final_values(rows: Iterable[ports.MetricRow]) -> list[float]:
+    """Return the numbers that count among final metrics: of each trial's last attempt, the chief replica's."""
+    kept: dict[model.TrialId, tuple[tuple[int, int], float]] = {}
+    for row in rows:
+        value = trials.scalar(row.metric.value)
+        if row.replica.index != 0 or value is None:
+            continue
+        rank = (row.attempt.number, _CHIEFS.index(row.replica.role) if row.replica.role in _CHIEFS else -1)
+        if row.attempt.trial not in kept or kept[row.attempt.trial][0] <= rank:
+            kept[row.attempt.trial] = (rank, value)
+    return [value for _, value in kept.values()]
+
+
+_CHIEFS = ("worker", "master", "chief")
+"""Roles whose metrics count, the last before the others."""

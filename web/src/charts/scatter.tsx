@@ -1,0 +1,94 @@
+// The default metric of every trial, and the best so far.
+
+import { useMemo } from "preact/hooks";
+import type uPlot from "uplot";
+import { metric, statusWord } from "../data/format";
+import { isLive, type Model, type Trial } from "../data/model";
+import { go } from "../data/route";
+import { axis, dots, isCrowd, Plot, rings, stairs } from "./plot";
+
+interface Props {
+  model: Model;
+  trials?: readonly Trial[];
+  height: number;
+  isLogarithmic?: boolean;
+}
+
+/** Room for the numbers beside a chart. */
+export const SIDE = 62;
+
+export function MetricScatter({ model, trials = model.trials, height, isLogarithmic = false }: Props) {
+  const { data, places } = useMemo(
+    () => columns(trials, model.experiment.maximize, isLogarithmic),
+    [trials, model.revision, isLogarithmic],
+  );
+  const count = data[0].length;
+  if (count === 0) {
+    return (
+      <p class="empty" style={{ height: `${height}px` }}>
+        A point for each trial appears here, as soon as one has reported a metric.
+      </p>
+    );
+  }
+  const best = data[3]?.[count - 1];
+  return (
+    <Plot
+      label={`Default metric of ${count} trials by number. Best so far ${metric(best ?? undefined)}.`}
+      height={height}
+      data={data}
+      shape={`metric ${isLogarithmic} ${isCrowd(count)}`}
+      options={(palette) => ({
+        scales: { x: { time: false, range: spread }, y: isLogarithmic ? { distr: 3 } : {} },
+        axes: [axis(palette, { label: "Trial number" }), axis(palette, { size: SIDE })],
+        series: [
+          {},
+          dots(palette.succeeded, count),
+          rings(palette.running),
+          stairs(palette.text, 1.5),
+          rings(palette.failed),
+        ],
+      })}
+      tip={(series, place) => (series === 3 ? null : said(places[place]))}
+      onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
+    />
+  );
+}
+
+/** Numbers from first to last, with a little room; a single one in the middle. */
+export function spread(_: uPlot, low: number, high: number): uPlot.Range.MinMax {
+  const room = Math.max((high - low) * 0.02, 0.5);
+  return [low - room, high + room];
+}
+
+export function said(trial: Trial | undefined): string | null {
+  if (!trial) return null;
+  const value = trial.finalValue ?? trial.lastValue;
+  return `${trial.trialJobId}, number ${trial.sequenceId}: ${metric(value)} (${statusWord(trial.status)})`;
+}
+
+function columns(
+  trials: readonly Trial[],
+  maximize: boolean,
+  isLogarithmic: boolean,
+): { data: uPlot.AlignedData; places: Trial[] } {
+  const places: Trial[] = [];
+  const x: number[] = [];
+  const final: (number | null)[] = [];
+  const last: (number | null)[] = [];
+  const broken: (number | null)[] = [];
+  const best: (number | null)[] = [];
+  let soFar: number | null = null;
+  for (const trial of trials) {
+    const value = trial?.finalValue ?? trial?.lastValue;
+    if (value === undefined || (isLogarithmic && value <= 0)) continue;
+    const isFinal = trial.finalValue !== undefined;
+    if (isFinal && trial.status === "SUCCEEDED" && (soFar === null || (maximize ? value > soFar : value < soFar))) soFar = value;
+    places.push(trial);
+    x.push(trial.sequenceId);
+    final.push(isFinal ? value : null);
+    last.push(isFinal || !isLive(trial) ? null : value);
+    broken.push(isFinal || isLive(trial) ? null : value);
+    best.push(soFar);
+  }
+  return { data: [x, final, last, best, broken], places };
+}

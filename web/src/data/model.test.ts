@@ -1,0 +1,197 @@
+import { describe, expect, it } from "vitest";
+import { apply, begin, parametersOf, ranked, type Change, type Head, type Model, type Row, type Setting, type Status, type Summary } from "./model";
+import { concerns, failures, progress, usage } from "./progress";
+import { trialsOf, type Columns } from "./snapshot";
+
+const NONE: Record<Status, number> = {
+  WAITING: 0,
+  RUNNING: 0,
+  SUCCEEDED: 0,
+  FAILED: 0,
+  USER_CANCELED: 0,
+  SYS_CANCELED: 0,
+  EARLY_STOPPED: 0,
+};
+const SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null };
+
+function row(sequenceId: number, status: Status, more: Partial<Row> = {}): Row {
+  return {
+    trialJobId: `t${sequenceId}`,
+    sequenceId,
+    status,
+    hyperParameters: [],
+    submitTime: 0,
+    attempt: 1,
+    intermediateCount: 0,
+    ...more,
+  };
+}
+
+function head(more: Partial<Head> = {}, experiment: Partial<Summary & Setting> = {}): Head {
+  return {
+    revision: 1,
+    now: 0,
+    counts: NONE,
+    best: null,
+    health: [],
+    experiment: {
+      ...SETTING,
+      id: "e",
+      name: null,
+      status: "RUNNING",
+      isOver: false,
+      errors: [],
+      startTime: 0,
+      endTime: null,
+      platform: "local",
+      version: "0",
+      tuner: "TPE",
+      maximize: true,
+      trialNumber: 0,
+      trialConcurrency: 1,
+      maxTrialNumber: null,
+      maxExperimentSeconds: null,
+      ...experiment,
+    },
+    ...more,
+  };
+}
+
+function modelOf(rows: Row[], more: Partial<Head> = {}, experiment: Partial<Summary & Setting> = {}): Model {
+  const its = head(more, experiment);
+  return apply(begin({ ...its, best: null }, [], 0), change(rows, its), 0);
+}
+
+const change = (trials: Row[], its: Head): Change => ({ ...its, reset: false, more: false, trials });
+const ids = (model: Model): string[] => model.trials.map((its) => its.trialJobId);
+
+describe("apply", () => {
+  it("keeps trials by number, whatever order they come in", () => {
+    const model = apply(modelOf([row(2, "RUNNING"), row(0, "FAILED")]), change([row(1, "WAITING")], head()), 0);
+    expect(ids(model)).toEqual(["t0", "t1", "t2"]);
+  });
+  it("finds the best trial, changed now or before", () => {
+    const first = modelOf([row(0, "SUCCEEDED", { finalValue: 1 })], { best: "t0" });
+    expect(first.best?.finalValue).toBe(1);
+    expect(apply(first, change([row(1, "RUNNING")], head({ best: "t0" })), 0).best?.finalValue).toBe(1);
+    expect(apply(first, change([row(0, "SUCCEEDED", { finalValue: 2 })], head({ best: "t0" })), 0).best?.finalValue).toBe(2);
+    expect(modelOf([], { best: "t7" }).best).toBeNull();
+  });
+  it("keeps what the stream tells only once", () => {
+    const model = modelOf([], {}, { namespace: "ml" });
+    const { namespace: _, ...rest } = head().experiment;
+    expect(apply(model, change([], head({ experiment: rest })), 0).experiment.namespace).toBe("ml");
+  });
+  it("knows the names of parameters and metrics in the order of first sight", () => {
+    const parameters = (text: string): Partial<Row> => ({ hyperParameters: [`{"parameters":${text}}`] });
+    const model = modelOf([row(0, "RUNNING", parameters('{"b":1,"a":2}')), row(1, "SUCCEEDED", { metrics: { loss: 1 } }), row(2, "RUNNING", parameters('{"c":1}'))]);
+    expect([model.parameterNames, model.metricNames]).toEqual([["b", "a", "c"], ["loss"]]);
+  });
+});
+
+describe("a table of all trials", () => {
+  const columns: Columns = {
+    statuses: ["WAITING", "RUNNING", "FAILED"],
+    origin: 1050,
+    tick: 100,
+    id: ["aaaaa", "bbbbb"],
+    status: [1, 2],
+    submitTime: [0, 5],
+    startTime: [3, null],
+    endTime: [null, 9],
+    attempt: [[1, 2]],
+    intermediateCount: [4, 0],
+    finalValue: [null, null],
+    lastValue: [[0, 0.5]],
+    metrics: [{ name: "loss", values: [[0, 2]] }],
+    exitCode: [[1, 137]],
+    reasons: [{ class: "user", sentence: "boom" }],
+    reason: [[1, 0, 1234]],
+    parameters: [
+      { name: "lr", values: [0.1, 0.2] },
+      { name: "own", values: [null, "x"] },
+    ],
+  };
+  it("becomes trials", () => {
+    const [first, second] = trialsOf(columns);
+    expect(first).toMatchObject({ trialJobId: "aaaaa", status: "RUNNING", startTime: 1300, endTime: undefined, attempt: 1, lastValue: 0.5 });
+    expect(first?.metrics).toEqual({ loss: 2 });
+    expect(first?.parameters).toEqual({ lr: 0.1 });
+    expect(second).toMatchObject({ sequenceId: 1, status: "FAILED", submitTime: 1500, endTime: 2400, attempt: 2, exitCode: 137 });
+    expect(second?.reason).toEqual({ class: "user", sentence: "boom", since: 1234 });
+  });
+});
+
+describe("ranked", () => {
+  const rows = [row(0, "SUCCEEDED", { finalValue: 0.2 }), row(1, "RUNNING", { lastValue: 9 }), row(2, "SUCCEEDED", { finalValue: 0.5 })];
+  it.each([
+    [true, ["t2", "t0"]],
+    [false, ["t0", "t2"]],
+  ])("maximize %s", (maximize, expected) => {
+    expect(ranked(modelOf(rows, {}, { maximize })).map((its) => its.trialJobId)).toEqual(expected);
+  });
+});
+
+describe("concerns", () => {
+  const because = (sentence: string): Partial<Row> => ({ reason: { class: "user", sentence, evidence: "", since: 0 } });
+  it("tells each sentence once, failures first", () => {
+    const model = modelOf([
+      row(0, "FAILED", because("boom")),
+      row(1, "WAITING", because("full")),
+      row(2, "FAILED", because("boom")),
+      row(3, "SUCCEEDED", because("no final result")),
+    ]);
+    expect(concerns(model, 0).map(({ kind, sentence, count, trial: its }) => [kind, sentence, count, its.trialJobId])).toEqual([
+      ["failed", "boom", 2, "t2"],
+      ["waiting", "full", 1, "t1"],
+    ]);
+    expect(failures(model)).toEqual([["user", 2]]);
+  });
+  it("names trials that run for longer than others took and say nothing", () => {
+    const done = [0, 1, 2, 3].map((number) => row(number, "SUCCEEDED", { startTime: 0, endTime: 120_000 }));
+    const model = modelOf([...done, row(4, "RUNNING", { startTime: 0 }), row(5, "RUNNING", { startTime: 0, intermediateCount: 1 })]);
+    expect(concerns(model, 121_000).map(({ kind, trial: its }) => [kind, its.trialJobId])).toEqual([["silent", "t4"]]);
+    expect(concerns(model, 119_000)).toEqual([]);
+  });
+});
+
+describe("parametersOf", () => {
+  it.each([
+    ['{"parameters":{"lr":0.1,"name":"it\'s"}}', { lr: 0.1, name: "it's" }],
+    ['{"parameters":{"lr":NaN,"b":-Infinity}}', { lr: "NaN", b: "-Infinity" }],
+    ['{"parameters":{"text":"[NaN,NaN]"}}', { text: "[NaN,NaN]" }],
+    ['{"parameters":3}', {}],
+    ["{", {}],
+  ])("%s", (text, expected) => expect(parametersOf({ hyperParameters: [text] })).toEqual(expected));
+});
+
+describe("usage", () => {
+  it("counts what all pods of all trials were given", () => {
+    const role = { name: "worker", replicas: 2, command: "", image: "", cpus: 4, gpus: 1 };
+    const rows = [row(0, "SUCCEEDED", { startTime: 0, endTime: 3_600_000 }), row(1, "RUNNING", { startTime: 0 }), row(2, "WAITING")];
+    expect(usage(modelOf(rows, {}, { roles: [role] }), 1_800_000)).toEqual({ ran: 5_400_000, coreHours: 12, gpuHours: 3 });
+    expect(usage(modelOf(rows), 0)).toMatchObject({ coreHours: null, gpuHours: null });
+  });
+});
+
+describe("progress", () => {
+  const counts = { ...NONE, SUCCEEDED: 2, FAILED: 1, RUNNING: 1 };
+  it("guesses from what has ended", () => {
+    const model = modelOf([], { counts }, { maxTrialNumber: 12 });
+    expect(progress(model, 60_000)).toEqual({ ended: 3, of: 12, share: 0.25, elapsed: 60_000, left: 180_000 });
+  });
+  it("goes by time where that is nearer", () => {
+    const model = modelOf([], { counts }, { maxTrialNumber: 12, maxExperimentSeconds: 100 });
+    expect(progress(model, 60_000)).toMatchObject({ share: 0.6, left: 40_000 });
+  });
+  it("guesses nothing while it is paused", () => {
+    expect(progress(modelOf([], { counts }, { maxTrialNumber: 12, trialConcurrency: 0 }), 60_000).left).toBeNull();
+  });
+  it("knows nothing without bounds", () => {
+    expect(progress(modelOf([], { counts }), 60_000)).toMatchObject({ of: null, share: null, left: null });
+  });
+  it("goes by the manager's clock, and stands when it is over", () => {
+    expect(progress(modelOf([], { now: 5000 }), 1000).elapsed).toBe(6000);
+    expect(progress(modelOf([], {}, { endTime: 2000, status: "DONE" }), 60_000)).toMatchObject({ elapsed: 2000, left: null });
+  });
+});

@@ -1,0 +1,48 @@
+// One sentence about a trial: what is going on, and why.
+
+import { ago, duration, metric, plural } from "./format";
+import { took, type Model, type Trial } from "./model";
+
+export function verdict(trial: Trial, model: Model, now: number): string {
+  const time = took(trial, now);
+  const ran = time === undefined ? "" : ` after ${duration(time)}`;
+  const why = trial.reason ? ` ${trial.reason.sentence}` : "";
+  switch (trial.status) {
+    case "WAITING":
+      return `It has been waiting for ${duration(now - trial.submitTime)}.${why || " Its job has just been sent."}`;
+    case "RUNNING":
+      return running(trial, now, why);
+    case "SUCCEEDED":
+      return trial.finalValue === undefined ? `It ended${ran}.${why}` : succeeded(trial, model, ran);
+    case "FAILED":
+      return `It failed${ran}.${why}`;
+    case "EARLY_STOPPED":
+      return `It was stopped early${ran}.${why}`;
+    case "USER_CANCELED":
+    case "SYS_CANCELED":
+      return `It was stopped${ran}.${why}`;
+  }
+}
+
+function running(trial: Trial, now: number, why: string): string {
+  const since = trial.startTime === undefined ? "" : `, started ${ago(trial.startTime, now)}`;
+  const said =
+    trial.intermediateCount === 0
+      ? "It has reported nothing yet."
+      : `It has reported ${plural(trial.intermediateCount, "intermediate result")}; the last is ${metric(trial.lastValue)}.`;
+  return `It is running${since}. ${said}${why}`;
+}
+
+function succeeded(trial: Trial, model: Model, ran: string): string {
+  const { maximize } = model.experiment;
+  const value = trial.finalValue ?? 0;
+  let rank = 1;
+  let of = 0;
+  for (const other of model.trials) {
+    if (other.finalValue === undefined || other.status !== "SUCCEEDED") continue;
+    of += 1;
+    if (maximize ? other.finalValue > value : other.finalValue < value) rank += 1;
+  }
+  const place = rank === 1 ? "the best" : `number ${rank} of ${of}`;
+  return `It succeeded${ran} with ${metric(value)}, ${of === 1 ? "the only result so far" : `${place} so far`}.`;
+}

@@ -1,0 +1,162 @@
+// What bounds the experiment, changed in place; pause, resume and stop.
+
+import { useState } from "preact/hooks";
+import { duration, written } from "../data/format";
+import type { Model } from "../data/model";
+import { isPaused } from "../data/progress";
+import { change, stop, type Limit } from "../data/rest";
+import { Confirm, useCommand } from "./small";
+
+interface FieldProps {
+  label: string;
+  shown: string;
+  /** What stands in the field when it is opened. */
+  text: string;
+  hint: string;
+  parse: (text: string) => number | string | null;
+  limit: Limit;
+  isOver: boolean;
+}
+
+/** A limit with a button that turns it into a field. */
+function Field({ label, shown, text, hint, parse, limit, isOver }: FieldProps) {
+  const [draft, setDraft] = useState<string | null>(null);
+  const { run, error, isBusy } = useCommand(() => setDraft(null));
+  const id = `limit-${limit}`;
+  if (draft === null) {
+    return (
+      <div>
+        <dt>{label}</dt>
+        <dd>
+          {shown}{" "}
+          {!isOver && (
+            <button type="button" class="small" aria-label={`Change: ${label}`} onClick={() => setDraft(text)}>
+              Change
+            </button>
+          )}
+        </dd>
+      </div>
+    );
+  }
+  return (
+    <div class="editing">
+      <dt>
+        <label for={id}>{label}</label>
+      </dt>
+      <dd>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            run(() => change(limit, parse(draft)));
+          }}
+          onKeyDown={(event) => event.key === "Escape" && setDraft(null)}
+        >
+          <input
+            id={id}
+            value={draft}
+            size={8}
+            autocomplete="off"
+            ref={focus}
+            onInput={(event) => setDraft(event.currentTarget.value)}
+          />
+          <button type="submit" class="small strong" disabled={isBusy}>
+            Save
+          </button>
+          <button type="button" class="small" onClick={() => setDraft(null)}>
+            Leave
+          </button>
+        </form>
+        <p class={error ? "notice bad" : "hint"}>{error ?? hint}</p>
+      </dd>
+    </div>
+  );
+}
+
+/** The button that opened the field is gone: the field takes its place for the keyboard. */
+const focus = (input: HTMLInputElement | null): void => {
+  if (document.activeElement === document.body) input?.focus();
+};
+
+const count = (text: string): number | string | null => (text.trim() === "" ? null : /^\d+$/.test(text.trim()) ? Number(text) : text);
+
+export function Limits({ model }: { model: Model }) {
+  const { experiment } = model;
+  const { trialConcurrency, maxTrialNumber, maxExperimentSeconds, isOver } = experiment;
+  const isDone = isOver && experiment.status !== "DONE";
+  return (
+    <dl class="facts limits">
+      <Field
+        label="Trials at once"
+        shown={isPaused(model) ? "paused" : String(trialConcurrency)}
+        text={String(trialConcurrency)}
+        hint="0 pauses the experiment."
+        parse={count}
+        limit="TRIAL_CONCURRENCY"
+        isOver={isDone}
+      />
+      <Field
+        label="Trials in all"
+        shown={maxTrialNumber === null ? "no limit" : String(maxTrialNumber)}
+        text={maxTrialNumber === null ? "" : String(maxTrialNumber)}
+        hint="Empty for no limit."
+        parse={count}
+        limit="MAX_TRIAL_NUM"
+        isOver={isDone}
+      />
+      <Field
+        label="Time in all"
+        shown={maxExperimentSeconds === null ? "no limit" : duration(maxExperimentSeconds * 1000)}
+        text={maxExperimentSeconds === null ? "" : written(maxExperimentSeconds)}
+        hint="Such as 90m, 8h or 2d; empty for no limit."
+        parse={(text) => (text.trim() === "" ? null : text.trim())}
+        limit="MAX_EXEC_DURATION"
+        isOver={isDone}
+      />
+    </dl>
+  );
+}
+
+const KEPT = "nni-concurrency-";
+
+/** Pausing is running no new trial; how many ran at once is kept in this browser for the way back. */
+export function Controls({ model }: { model: Model }) {
+  const [isAsking, setAsking] = useState(false);
+  const { run, error, isBusy } = useCommand(() => undefined);
+  const { experiment } = model;
+  if (experiment.status === "STOPPED" || experiment.status === "STOPPING") return null;
+  const pause = async (): Promise<void> => {
+    localStorage.setItem(KEPT + experiment.id, String(experiment.trialConcurrency));
+    await change("TRIAL_CONCURRENCY", 0);
+  };
+  const resume = (): Promise<void> =>
+    change("TRIAL_CONCURRENCY", Math.max(1, Number(localStorage.getItem(KEPT + experiment.id) ?? 1)));
+  return (
+    <p class="actions">
+      {isPaused(model) ? (
+        <button type="button" class="strong" disabled={isBusy} onClick={() => run(resume)}>
+          Resume
+        </button>
+      ) : (
+        experiment.status === "RUNNING" && (
+          <button type="button" disabled={isBusy} title="Running trials go on; no new one is started" onClick={() => run(pause)}>
+            Pause
+          </button>
+        )
+      )}
+      <button type="button" onClick={() => setAsking(true)}>
+        Stop experiment
+      </button>
+      {error && <span class="notice bad">{error}</span>}
+      {isAsking && (
+        <Confirm title="Stop the experiment?" verb="Stop it" onYes={stop} onClose={() => setAsking(false)}>
+          <p>
+            {model.counts.RUNNING + model.counts.WAITING > 0
+              ? `${model.counts.RUNNING} running and ${model.counts.WAITING} waiting trials are stopped, and their jobs removed. `
+              : "No trial is running. "}
+            Results, logs and files stay. The portal ends with the experiment.
+          </p>
+        </Confirm>
+      )}
+    </p>
+  );
+}
