@@ -11,7 +11,7 @@ import pytest
 
 from nni import errors
 from nni.core import ports
-from nni.storage import mounted
+from nni.storage import kept, mounted
 from nni.testing import volume as contract
 
 
@@ -25,6 +25,11 @@ class TestMountedVolume(contract.VolumeContract):
         root = directory / "volume of ours"
         root.mkdir()
         return mounted.MountedVolume(root)
+
+
+class TestKeptVolume(contract.VolumeContract):
+    async def open(self, directory: Path) -> ports.Volume:
+        return kept.KeptVolume(directory)
 
 
 @pytest.fixture

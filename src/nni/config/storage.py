@@ -8,14 +8,16 @@ from nni.config import base
 
 NFS = "nfs"
 AZURE = "azureStorage"
-TYPES = (NFS, AZURE)
+MANAGER = "manager"
+TYPES = (MANAGER, NFS, AZURE)
+OUTPUT_LIMIT = "200Mi"
 
 
 class K8sStorageConfig(base.Config):
-    """Any storage; ``K8sNfsConfig`` and ``K8sAzureStorageConfig`` know their type themselves."""
+    """Any storage; the classes that derive from this know their type themselves."""
 
     storage_type: str | None = None
-    """``nfs`` or ``azureStorage``."""
+    """``manager``, ``nfs`` or ``azureStorage``."""
     azure_account: str | None = None
     azure_share: str | None = None
     key_vault_name: str | None = None
@@ -23,12 +25,24 @@ class K8sStorageConfig(base.Config):
     server: str | None = None
     path: str | None = None
     mount_path: base.AnyPath | None = None
+    output_limit: str | int | None = None
 
     def fill(self, values: Mapping[str, Any], directory: Path | None) -> None:
         """See the base class."""
         # NNI's classes have a second, unused field with the same meaning, and its users' files have it.
         renamed = {"storage_type" if name == "storage" else name: value for name, value in values.items()}
         super().fill(renamed, directory)
+
+
+class K8sManagerStorageConfig(K8sStorageConfig):
+    """No shared storage: pods fetch the code from the manager and send their outputs to it. An addition to NNI.
+
+    This is what is used when no storage is configured. Outputs land in the experiment's directory.
+    """
+
+    storage_type: str | None = MANAGER
+    output_limit: str | int | None = OUTPUT_LIMIT
+    """What each trial may leave with the manager: ``200Mi``, ``1gb``, or an int in MiB."""
 
 
 class K8sNfsConfig(K8sStorageConfig):
@@ -59,5 +73,6 @@ class K8sAzureStorageConfig(K8sStorageConfig):
 def make(values: Mapping[str, Any], directory: Path | None) -> K8sStorageConfig:
     """Return a storage configuration of the class that its type says."""
     kind = K8sStorageConfig.from_dict(values).storage_type
-    cls = {NFS: K8sNfsConfig, AZURE: K8sAzureStorageConfig}.get(kind or "", K8sStorageConfig)
+    known = {MANAGER: K8sManagerStorageConfig, NFS: K8sNfsConfig, AZURE: K8sAzureStorageConfig}
+    cls = known.get(kind or "", K8sStorageConfig)
     return cls.from_dict(values, directory)

@@ -43,6 +43,17 @@ class NfsSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerSpec:
+    """No shared storage: pods fetch from the manager and send to it."""
+
+    output_limit_mib: int
+    """What each trial may leave with the manager."""
+
+
+StorageSpec = NfsSpec | ManagerSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KubeflowSpec:
     """Trials as Kubeflow jobs."""
 
@@ -51,7 +62,7 @@ class KubeflowSpec:
     """As the user wrote it; the platform falls forward to a served version."""
     namespace: str
     roles: tuple[RoleSpec, ...]
-    storage: NfsSpec
+    storage: StorageSpec
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

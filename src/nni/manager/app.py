@@ -24,6 +24,7 @@ from nni.core.state import State
 from nni.manager import ground, ids, loop, performer, secrets
 from nni.records import registry, sqlite
 from nni.server import auth, events, intake, listen, portal, rest, views
+from nni.server import exchange as exchanges
 from nni.tuners import process
 
 _log = logging.getLogger(__name__)
@@ -130,9 +131,13 @@ async def _join(
         fold.fold(state, entry.event, entry.at)
     tokens = secrets.trial_tokens(request.directory)
     say("Packing code")
-    files = await stand.files(request.experiment_id)
-    intake_url = f"http://{stand.intake_address}:{request.port + 1}"
-    platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=clock)
+    files = await stand.files(request.experiment_id, request.url)
+    platform = stand.platform(
+        request.experiment_id,
+        intake_url=f"http://{stand.intake_address}:{request.port + 1}",
+        tokens=tokens.of,
+        clock=clock,
+    )
     tuner = process.TunerProcess(
         tuner=spec.tuner, search_space=spec.search_space, log=request.directory / "log" / "dispatcher.log"
     )
@@ -174,7 +179,8 @@ async def _join(
         clock=clock,
         running=running,
     )
-    await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
+    exchange = stand.exchange(request.experiment_id, files)
+    await stack.enter_async_context(listen.serve(_intake(parts, exchange), intake_socket))
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
 
@@ -203,7 +209,7 @@ def _portal(parts: _Parts) -> web.Application:
     )
 
 
-def _intake(parts: _Parts) -> web.Application:
+def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:
     state, running, tokens = parts.state, parts.running, parts.tokens
 
     async def accept(reported: event.ReplicaReported) -> int:
@@ -216,6 +222,7 @@ def _intake(parts: _Parts) -> web.Application:
         experiment_id=parts.request.experiment_id,
         verify=lambda attempt, token: tokens.verify(state, attempt, token),
         accept=accept,
+        files=files,
     )
 
 

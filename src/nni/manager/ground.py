@@ -1,13 +1,11 @@
 """What an experiment stands on: its platform, its volume, and how trials reach the intake."""
 
 import asyncio
-import contextlib
 import dataclasses
 import ipaddress
 import logging
 import os
 import socket
-import subprocess
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +14,13 @@ from typing import Protocol
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
+from nni.manager import volumes
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import client, kinds, manifest, platform
+from nni.platforms.kubeflow import client, kinds, platform
 from nni.runtime import archive
-from nni.storage import bundle, mounted, nfs
+from nni.server import exchange
+from nni.storage import bundle, mounted
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +41,17 @@ class Ground(Protocol):
         """The address under which trials reach it."""
         ...
 
-    async def files(self, experiment_id: model.ExperimentId) -> Files:
-        """Pack the code, and return the experiment's files."""
+    async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
+        """Pack the code, and return the experiment's files.
+
+        Args:
+            experiment_id: Whose they are.
+            portal: Its address, for files that are seen there alone.
+        """
+        ...
+
+    def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
+        """Return what gives files to pods and takes theirs, where pods share no volume with the manager."""
         ...
 
     def platform(
@@ -76,7 +85,9 @@ async def find(
         case specs.LocalSpec():
             return _Local(spec.platform, environment, directory / "volume")
         case specs.KubeflowSpec():
-            return await _kubeflow(spec.platform, spec.manager_address, environment, say)
+            backing = await volumes.back(spec.platform.storage, environment=environment, directory=directory)
+            _log.info("storage: %s", backing.said)
+            return await _kubeflow(spec.platform, backing, spec.manager_address, environment, say)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,10 +98,13 @@ class _Local:
     intake_host: str = LOOPBACK
     intake_address: str = LOOPBACK
 
-    async def files(self, experiment_id: model.ExperimentId) -> Files:
+    async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         self.root.mkdir(parents=True, exist_ok=True)
         volume = mounted.MountedVolume(self.root)
         return await _files(experiment_id, self.spec.roles, volume, lambda path: (self.root / path).as_uri())
+
+    def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
+        return None
 
     def platform(
         self,
@@ -134,17 +148,12 @@ async def _files(
 
 async def _kubeflow(
     spec: specs.KubeflowSpec,
+    backing: volumes.Backing,
     manager_address: str | None,
     environment: Mapping[str, str],
     say: Callable[[str], None],
 ) -> Ground:
-    """Connect to the cluster, find the job kind there and the volume here."""
-    root = nfs.locate(spec.storage, environment.get("NNI_MOUNTS"), await asyncio.to_thread(_mount_table))
-    if not await asyncio.to_thread(root.is_dir):
-        raise errors.VolumeError(
-            f"{root}, where the NFS export {spec.storage.server}:{spec.storage.path} should be, is not a directory; "
-            "mount the export there, or correct storage.mount_path or NNI_MOUNTS."
-        )
+    """Connect to the cluster and find the job kind there."""
     connection = await asyncio.to_thread(client.connect, environment, spec.namespace)
     kind = kinds.KINDS[spec.operator]
     try:
@@ -162,7 +171,7 @@ async def _kubeflow(
         address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
     return _Kubeflow(
         spec=spec,
-        root=root,
+        backing=backing,
         connection=connection,
         kind=kind,
         version=version,
@@ -182,16 +191,27 @@ def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Kubeflow:
     spec: specs.KubeflowSpec
-    root: Path
+    backing: volumes.Backing
     connection: client.Client
     kind: kinds.JobKind
     version: str
     intake_host: str
     intake_address: str
 
-    async def files(self, experiment_id: model.ExperimentId) -> Files:
-        volume = mounted.MountedVolume(self.root)
-        return await _files(experiment_id, self.spec.roles, volume, lambda path: nfs.url(self.spec.storage, path))
+    async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
+        url = self.backing.url or (lambda path: f"{portal}/trial/{path.rpartition('/')[2]}")
+        return await _files(experiment_id, self.spec.roles, self.backing.volume, url)
+
+    def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
+        storage = self.spec.storage
+        if self.backing.store is None or not isinstance(storage, specs.ManagerSpec):
+            return None
+        return exchange.Exchange(
+            experiment_id=experiment_id,
+            volume=self.backing.store,
+            needs=files.needs,
+            limit=storage.output_limit_mib << 20,
+        )
 
     def platform(
         self,
@@ -201,27 +221,17 @@ class _Kubeflow:
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
-        volume, mount = nfs.pod_volume(self.spec.storage)
         return platform.KubeflowPlatform(
             connection=self.connection,
             kind=self.kind,
             version=self.version,
             experiment_id=experiment_id,
             roles=self.spec.roles,
-            volume=manifest.Volume(volume=volume, mount=mount),
+            volume=self.backing.pod,
             intake_url=intake_url,
             token=tokens,
             clock=clock,
         )
-
-
-def _mount_table() -> str:
-    """Return what this machine has mounted: Linux's mountinfo, or what ``mount`` prints elsewhere."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    with contextlib.suppress(OSError):
-        return subprocess.run(["mount"], capture_output=True, text=True, check=False).stdout  # noqa: S607 macOS's own
-    return ""
 
 
 def _is_loopback(host: str) -> bool:

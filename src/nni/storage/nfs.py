@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 from nni import errors
 from nni.core import spec as specs
-
-VOLUME = "nni-volume"
-MOUNT_PATH = "/mnt/nni/volume"
+from nni.storage import pod
 
 
 class _Mount(NamedTuple):
@@ -49,8 +47,7 @@ def locate(spec: specs.NfsSpec, mounts_env: str | None, mount_table: str) -> Pat
 
 def pod_volume(spec: specs.NfsSpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a pod's specification says of the export: the volume, and its mount in a container."""
-    volume = {"name": VOLUME, "nfs": {"server": spec.server, "path": spec.path}}
-    return volume, {"name": VOLUME, "mountPath": MOUNT_PATH}
+    return pod.side({"nfs": {"server": spec.server, "path": spec.path}})
 
 
 def url(spec: specs.NfsSpec, path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nni.core import model, spec
 from nni.platforms.kubeflow import names
-from nni.wire import layout
+from nni.wire import bootstrap, layout
 
 POD_DIRECTORY = "/mnt/nni/pod"
 """Where a container has a directory to itself."""
@@ -25,6 +25,8 @@ class Volume:
     """An entry of a pod's ``volumes``."""
     mount: Mapping[str, Any]
     """An entry of a container's ``volumeMounts``."""
+    runtime: str | None = None
+    """sha256 of the runtime, which pods then fetch from the intake; None where it is on the volume."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +89,23 @@ def _template(job: Job, role: spec.RoleSpec) -> dict[str, Any]:
 
 
 def _container(job: Job, role: spec.RoleSpec) -> dict[str, Any]:
-    attempt = job.order.attempt
-    directory = layout.attempt(job.experiment, attempt.trial, attempt.number)
     return {
         "name": job.container,
         "image": role.image,
-        "command": ["sh", f"{job.volume.mount['mountPath']}/{directory}/{layout.script(role.name)}"],
+        "command": _command(job, role),
         "env": _environment(job, role),
         "resources": _resources(role),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [dict(job.volume.mount), {"name": _POD_VOLUME, "mountPath": POD_DIRECTORY}],
     }
+
+
+def _command(job: Job, role: spec.RoleSpec) -> list[str]:
+    if job.volume.runtime is not None:
+        return bootstrap.command(layout.runtime(job.experiment, job.volume.runtime), job.volume.runtime)
+    attempt = job.order.attempt
+    directory = layout.attempt(job.experiment, attempt.trial, attempt.number)
+    return ["sh", f"{job.volume.mount['mountPath']}/{directory}/{layout.script(role.name)}"]
 
 
 def _environment(job: Job, role: spec.RoleSpec) -> list[dict[str, Any]]:
@@ -113,6 +121,8 @@ def _environment(job: Job, role: spec.RoleSpec) -> list[dict[str, Any]]:
         "NNI_TRIAL_ATTEMPT": str(attempt.number),
         "NNI_ROLE": role.name,
     }
+    if job.volume.runtime is not None:
+        given["NNI_STORAGE"] = "manager"
     if role.gpus == 0:
         # On a node with GPUs a container that asks for none may see them all.
         given["NVIDIA_VISIBLE_DEVICES"] = "void"
