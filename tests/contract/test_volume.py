@@ -140,7 +140,7 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, name: str, code: int, times: int =
     [
         (errno.ENOSPC, "no space is left on it"),
         (errno.EDQUOT, "its quota is used up"),
-        (errno.EROFS, "it is mounted read-only"),
+        (errno.EROFS, "it is read-only"),
         (errno.EACCES, rf"permission denied for user id {os.geteuid()}; on an NFS export with root_squash"),
         (errno.EPERM, "permission denied"),
         (errno.ESTALE, "its file handle is stale"),

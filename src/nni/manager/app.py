@@ -122,7 +122,9 @@ async def _join(
     """Make and open every part; the stack takes them apart again in the opposite order."""
     clock = SystemClock()
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
-    stand = await ground.find(spec, environment=environment, directory=request.directory, say=say)
+    stand = await stack.enter_async_context(
+        ground.found(spec, environment=environment, directory=request.directory, say=say)
+    )
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
     records = await sqlite.SqliteRecords.create(request.directory)
     stack.push_async_callback(records.close)

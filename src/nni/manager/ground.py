@@ -1,13 +1,14 @@
 """What an experiment stands on: its platform, its volume, and how trials reach the intake."""
 
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 import logging
 import os
 import socket
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -66,10 +67,11 @@ class Ground(Protocol):
         ...
 
 
-async def find(
+@contextlib.asynccontextmanager
+async def found(
     spec: specs.ExperimentSpec, *, environment: Mapping[str, str], directory: Path, say: Callable[[str], None]
-) -> Ground:
-    """Return what a configuration asks to stand on.
+) -> AsyncIterator[Ground]:
+    """Hold what a configuration asks to stand on while the context is open.
 
     Args:
         spec: The experiment.
@@ -83,11 +85,14 @@ async def find(
     """
     match spec.platform:
         case specs.LocalSpec():
-            return _Local(spec.platform, environment, directory / "volume")
+            yield _Local(spec.platform, environment, directory / "volume")
         case specs.KubeflowSpec():
             backing = await volumes.back(spec.platform.storage, environment=environment, directory=directory)
             _log.info("storage: %s", backing.said)
-            return await _kubeflow(spec.platform, backing, spec.manager_address, environment, say)
+            try:
+                yield await _kubeflow(spec.platform, backing, spec.manager_address, environment, say)
+            finally:
+                await backing.close()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nni.core import ports
 from nni.core import spec as specs
 from nni.platforms.kubeflow import manifest
 from nni.runtime import archive
-from nni.storage import kept, mounted, nfs, pod
+from nni.storage import kept, mounted, nfs, nfs_direct, nfs_mount, pod
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Backing:
     """Gives the URL of a path; None where the portal alone shows it."""
     said: str
     """What is used, and how: a line for the log."""
+    close: Callable[[], Awaitable[None]]
+    """Lets go of the volume."""
     store: kept.KeptVolume | None = None
     """The same volume, where pods send their files to the manager."""
 
@@ -59,23 +61,68 @@ async def _at_manager(root: Path) -> Backing:
         pod=_pod(pod.scratch(), runtime.digest),
         url=None,
         said=f"no shared storage: pods fetch the code from the manager, and outputs land in {root}",
+        close=_nothing,
         store=volume,
     )
 
 
 async def _nfs(storage: specs.NfsSpec, environment: Mapping[str, str]) -> Backing:
+    """Return an export as it can be reached from here: mounted already, without a mount, or by a mount of our own."""
     root = nfs.locate(storage, environment.get("NNI_MOUNTS"), await asyncio.to_thread(_mount_table))
+    name = f"NFS export {storage.server}:{storage.path}"
+    if root is None:
+        return await _nfs_direct(storage, name)
     if not await asyncio.to_thread(root.is_dir):
         raise errors.VolumeError(
-            f"{root}, where the NFS export {storage.server}:{storage.path} should be, is not a directory; "
+            f"{root}, where the {name} should be, is not a directory; "
             "mount the export there, or correct storage.mount_path or NNI_MOUNTS."
         )
+    return _nfs_backing(storage, mounted.MountedVolume(root), f"{name}, mounted here at {root}", _nothing)
+
+
+async def _nfs_direct(storage: specs.NfsSpec, name: str) -> Backing:
+    try:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(storage.server, storage.path), f"the {name}")
+    except errors.VolumeError as error:
+        return await _nfs_mounted(storage, name, str(error))
+    try:
+        await volume.test()
+    except BaseException as error:
+        await volume.close()
+        if isinstance(error, errors.VolumeError):
+            return await _nfs_mounted(storage, name, str(error))
+        raise
+    return _nfs_backing(storage, volume, f"{name}, without a mount: NFSv3 through libnfs", volume.close)
+
+
+async def _nfs_mounted(storage: specs.NfsSpec, name: str, why_not: str) -> Backing:
+    try:
+        own = await nfs_mount.mount(storage.server, storage.path)
+    except errors.VolumeError as error:
+        raise errors.VolumeError(
+            f"The {name} cannot be used from this machine. It is not mounted here: mount it, or set storage.mount_path "
+            f"or NNI_MOUNTS={storage.server}:{storage.path}=DIRECTORY to where it is. Without a mount: {why_not} "
+            f"By a mount of our own: {error}"
+        ) from error
+    return _nfs_backing(
+        storage, mounted.MountedVolume(own.directory), f"{name}, mounted for this experiment", own.close
+    )
+
+
+def _nfs_backing(
+    storage: specs.NfsSpec, volume: ports.Volume, said: str, close: Callable[[], Awaitable[None]]
+) -> Backing:
     return Backing(
-        volume=mounted.MountedVolume(root),
+        volume=volume,
         pod=_pod(nfs.pod_volume(storage)),
         url=lambda path: nfs.url(storage, path),
-        said=f"NFS export {storage.server}:{storage.path}, mounted here at {root}",
+        said=said,
+        close=close,
     )
+
+
+async def _nothing() -> None:
+    """Nothing is held open."""
 
 
 def _pod(side: tuple[dict[str, Any], dict[str, Any]], runtime: str | None = None) -> manifest.Volume:
