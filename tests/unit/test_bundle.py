@@ -31,7 +31,13 @@ def git(directory: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=directory, check=True, capture_output=True)
 
 
-CODE = {"main.py": "print(1)\n", "lib/a.py": "", "lib/Grüße 世界.txt": "x", ".env": "A=1", "data/x" * 30 + "/y": "deep"}
+CODE = {
+    "main.py": "print(1)\n",
+    "lib/a.py": "",
+    "lib/Grüße 世界.txt": "x",
+    ".env_": "A=1",
+    "data/x" * 30 + "/y": "deep",
+}
 
 
 async def test_the_same_files_are_the_same_bytes(tmp_path: Path) -> None:
@@ -173,13 +179,22 @@ async def test_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text.split(";")[0] for text in warned.warnings] == [
         f"The code directory {tmp_path} has 12 files of 0.1 MiB in all"
     ]
-    monkeypatch.setattr(bundle, "REFUSE_BYTES", 70_000)
     with pytest.raises(
         errors.ConfigError, match=r"has 0\.1 MiB, .* largest files are file11 \(0 MiB\), file10"
     ) as caught:
-        await bundle.build(tmp_path)
+        await bundle.build(tmp_path, 70_000)
     assert "file02" in str(caught.value)
     assert "file01" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [".env", ".env.local", "lib/id_rsa", "tls/server.key", ".aws/credentials"])
+async def test_what_looks_like_a_key_travels_with_a_warning(name: str, tmp_path: Path) -> None:
+    packed = await bundle.build(write(tmp_path / "code", {"main.py": "", "keyboard.py": "", name: "x"}))
+    assert name in members(packed)
+    assert packed.warnings == (
+        f"The code directory {tmp_path}/code holds {name}, which look like keys and travel to the volume; "
+        "name them in a .nniignore file there, or use a Secret of the cluster.",
+    )
 
 
 async def test_many_files_are_a_warning(tmp_path: Path) -> None:

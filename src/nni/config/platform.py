@@ -58,7 +58,7 @@ def _local(top: View, view: View) -> spec.LocalSpec:
     holder.checked("trial_command", str.strip, "is no command; write for example 'python3 model.py'")
     directory = _holder(top, view, "trial_code_directory").directory("trial_code_directory")
     role = spec.RoleSpec(name="worker", replicas=1, command=command or "", code_directory=directory or "")
-    return spec.LocalSpec(roles=(role,))
+    return spec.LocalSpec(roles=(role,), code_limit_mib=_code_limit(view))
 
 
 def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
@@ -78,7 +78,12 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         namespace=namespace or "",
         roles=_roles(top, view),
         storage=_storage(view),
+        code_limit_mib=_code_limit(view),
     )
+
+
+def _code_limit(view: View) -> int:
+    return view.parsed("trial_code_limit", units.parse_size) or spec.CODE_LIMIT_MIB
 
 
 def _roles(top: View, view: View) -> tuple[spec.RoleSpec, ...]:

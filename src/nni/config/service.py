@@ -18,6 +18,8 @@ class TrainingServiceConfig(base.Config):
     platform: str = base.REQUIRED
     trial_command: str | None = None
     trial_code_directory: base.AnyPath | None = None
+    trial_code_limit: str | int | None = None
+    """What a code directory may hold: ``300Mi`` when unset. An addition to NNI."""
     trial_gpu_number: int | None = None
     nni_manager_ip: str | None = None
     debug: bool | None = None

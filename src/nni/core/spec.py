@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+CODE_LIMIT_MIB = 300
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AlgorithmSpec:
@@ -63,6 +65,8 @@ class KubeflowSpec:
     namespace: str
     roles: tuple[RoleSpec, ...]
     storage: StorageSpec
+    code_limit_mib: int = CODE_LIMIT_MIB
+    """What a code directory may hold."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,8 @@ class LocalSpec:
 
     roles: tuple[RoleSpec, ...]
     """Exactly one, of one replica."""
+    code_limit_mib: int = CODE_LIMIT_MIB
+    """What its code directory may hold."""
 
 
 PlatformSpec = KubeflowSpec | LocalSpec

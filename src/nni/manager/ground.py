@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -85,7 +85,7 @@ async def found(
     """
     match spec.platform:
         case specs.LocalSpec():
-            yield _Local(spec.platform, environment, directory / "volume")
+            yield _Local(spec.platform, environment, directory / "volume", say)
         case specs.KubeflowSpec():
             backing = await volumes.back(spec.platform.storage, environment=environment, directory=directory)
             _log.info("storage: %s", backing.said)
@@ -100,13 +100,14 @@ class _Local:
     spec: specs.LocalSpec
     environment: Mapping[str, str]
     root: Path
+    say: Callable[[str], None]
     intake_host: str = LOOPBACK
     intake_address: str = LOOPBACK
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         self.root.mkdir(parents=True, exist_ok=True)
         volume = mounted.MountedVolume(self.root)
-        return await _files(experiment_id, self.spec.roles, volume, lambda path: (self.root / path).as_uri())
+        return await _files(experiment_id, self.spec, volume, lambda path: (self.root / path).as_uri(), self.say)
 
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         return None
@@ -132,19 +133,21 @@ class _Local:
 
 async def _files(
     experiment_id: model.ExperimentId,
-    roles: Sequence[specs.RoleSpec],
+    spec: specs.PlatformSpec,
     volume: ports.Volume,
     url: Callable[[str], str],
+    say: Callable[[str], None],
 ) -> Files:
     """Pack each distinct code directory once."""
-    directories = sorted({role.code_directory for role in roles})
-    packed = {one: await bundle.build(Path(one)) for one in directories}
+    directories = sorted({role.code_directory for role in spec.roles})
+    packed = {one: await bundle.build(Path(one), spec.code_limit_mib << 20) for one in directories}
     for warning in (warning for one in packed.values() for warning in one.warnings):
         _log.warning("%s", warning)
+        say(warning)
     return Files(
         volume=volume,
         experiment_id=experiment_id,
-        roles=roles,
+        roles=spec.roles,
         bundles=packed,
         runtime=await asyncio.to_thread(archive.build),
         url=url,
@@ -178,6 +181,7 @@ async def _kubeflow(
         spec=spec,
         backing=backing,
         connection=connection,
+        say=say,
         kind=kind,
         version=version,
         intake_host=LOOPBACK if is_near else ALL_ADDRESSES,
@@ -198,6 +202,7 @@ class _Kubeflow:
     spec: specs.KubeflowSpec
     backing: volumes.Backing
     connection: client.Client
+    say: Callable[[str], None]
     kind: kinds.JobKind
     version: str
     intake_host: str
@@ -205,7 +210,7 @@ class _Kubeflow:
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         url = self.backing.url or (lambda path: f"{portal}/trial/{path.rpartition('/')[2]}")
-        return await _files(experiment_id, self.spec.roles, self.backing.volume, url)
+        return await _files(experiment_id, self.spec, self.backing.volume, url, self.say)
 
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         storage = self.spec.storage

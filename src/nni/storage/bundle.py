@@ -7,6 +7,7 @@ never travel; other names that begin with a dot do.
 
 import asyncio
 import dataclasses
+import fnmatch
 import gzip
 import hashlib
 import io
@@ -25,6 +26,10 @@ WARN_FILES = 2_000
 WARN_BYTES = 20 << 20
 REFUSE_BYTES = 300 << 20
 _LARGEST = 10
+_KEYS = (
+    ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.kdbx", "id_rsa", "id_dsa", "id_ecdsa",
+    "id_ed25519", "credentials", "credentials.json", "kubeconfig", ".netrc", ".pypirc", ".npmrc", ".git-credentials",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,28 +54,33 @@ class _Found(NamedTuple):
     size: int
 
 
-async def build(directory: Path) -> Bundle:
+async def build(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
     """Pack a directory, in a thread.
+
+    Args:
+        directory: The code directory.
+        limit: Bytes of content that travel at most.
 
     Raises:
         ConfigError: It is not there, is too large, or has a file that cannot travel; the message names it.
     """
-    return await asyncio.to_thread(pack, directory)
+    return await asyncio.to_thread(pack, directory, limit)
 
 
-def pack(directory: Path) -> Bundle:
+def pack(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
     """Pack a directory; see ``build``."""
     if not directory.is_dir():
         raise _refused(f"The code directory {directory} is not a directory; name the one that holds the trial's code.")
     found, warnings = _survey(directory)
     total = sum(each.size for each in found)
-    if total > REFUSE_BYTES:
-        raise _refused(_too_large(directory, found, total))
+    if total > limit:
+        raise _refused(_too_large(directory, found, total, limit))
     if total > WARN_BYTES or len(found) > WARN_FILES:
         warnings.append(
             f"The code directory {directory} has {len(found):,} files of {units.format_size(total / 2**20)} in all; "
             "name in a .nniignore file there what trials do not need."
         )
+    warnings += _about_keys(directory, found)
     manifest = hashlib.sha256()
     packed = io.BytesIO()
     size = 0
@@ -156,12 +166,31 @@ def _leaves(link: Path, target: Path) -> errors.ConfigError:
     )
 
 
-def _too_large(directory: Path, found: Sequence[_Found], total: int) -> str:
+def _about_keys(directory: Path, found: Sequence[_Found]) -> list[str]:
+    """Return what is to be said of files that look like keys: whoever sees the volume sees them."""
+    names = [
+        each.path for each in found if any(fnmatch.fnmatchcase(each.path.rpartition("/")[2], one) for one in _KEYS)
+    ]
+    if not names:
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [
+        f"The code directory {directory} holds {', '.join(names[:3])}{more}, which look like keys and travel to the "
+        "volume; name them in a .nniignore file there, or use a Secret of the cluster."
+    ]
+
+
+def _looks_like_a_key(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _KEYS)
+
+
+def _too_large(directory: Path, found: Sequence[_Found], total: int, limit: int) -> str:
     largest = sorted(found, key=lambda each: each.size, reverse=True)[:_LARGEST]
     names = ", ".join(f"{each.path} ({units.format_size(each.size / 2**20)})" for each in largest)
     return (
         f"The code directory {directory} has {units.format_size(total / 2**20)}, and at most "
-        f"{units.format_size(REFUSE_BYTES / 2**20)} travel with a trial; move data elsewhere or name it in .nniignore. "
+        f"{units.format_size(limit / 2**20)} travel with a trial; move data elsewhere, name it in .nniignore, or raise "
+        "trial_code_limit. "
         f"The largest files are {names}."
     )
 
