@@ -15,7 +15,6 @@ from nni.experiment import (
     KubeflowRoleConfig,
 )
 
-
 AS_NNI_WRITES = {"storage": "nfs", "server": "a", "path": "/b"}
 
 
