@@ -60,7 +60,7 @@ def test_storage(storage: K8sStorageConfig | None, expected: spec.StorageSpec, t
 @pytest.mark.parametrize(
     ("storage", "said"),
     [
-        (K8sManagerStorageConfig(server="a"), "storage.server: is for a storage that pods mount; remove it"),
+        (K8sManagerStorageConfig(server="a"), "storage.server: is for NFS; remove it"),
         (K8sManagerStorageConfig(output_limit="many"), "storage.output_limit: 'many' is not a size"),
         (K8sNfsConfig(path="/b"), "storage.server: is not set"),
         (K8sStorageConfig(), "storage.storage_type: is not set; use 'manager'"),

@@ -28,6 +28,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--nfs", action="append", default=[], metavar="SERVER:PATH[=DIR]",
         help="map an NFS export to a directory (to one made for this run when DIR is left out); may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--pvc", action="append", default=[], metavar="CLAIM[=DIR]",
+        help="map a PersistentVolumeClaim to a directory; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--azure-share", action="append", default=[], metavar="SHARE[=DIR]",
+        help="map an Azure Files share to a directory; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--nodes", default="1", help="how many nodes there are (default 1)")
     parser.add_argument("--cpus", default="64", help="CPUs of each node, declared only (default 64)")
     parser.add_argument("--memory", default="256Gi", help="memory of each node, declared only (default 256Gi)")
@@ -60,7 +68,13 @@ def _options(arguments: argparse.Namespace) -> "cluster.Options":
     from nni.sandbox import cluster, nodes  # noqa: PLC0415
 
     return cluster.Options(
-        exports=dict(_export(text) for text in arguments.nfs),
+        exports=dict(
+            [
+                *(_export(text) for text in arguments.nfs),
+                *(_named(text, "--pvc", "pvc") for text in arguments.pvc),
+                *(_named(text, "--azure-share", "azure") for text in arguments.azure_share),
+            ]
+        ),
         node_count=_number(arguments.nodes, "--nodes", 1, 1000),
         capacity=nodes.Capacity(
             _quantity(arguments.cpus, "--cpus"),
@@ -85,12 +99,21 @@ def _export(text: str) -> tuple[str, pathlib.Path | None]:
         raise errors.SandboxError(
             f"--nfs {text} is not of the form SERVER:PATH or SERVER:PATH=DIR, as in 10.0.0.1:/data=./data."
         )
-    if not equals:
-        return export, None
+    return export, _directory(f"--nfs {text}", folder) if equals else None
+
+
+def _named(text: str, option: str, kind: str) -> tuple[str, pathlib.Path | None]:
+    name, equals, folder = text.partition("=")
+    if not name or "/" in name or "," in text or (equals and not folder):
+        raise errors.SandboxError(f"{option} {text} is not of the form NAME or NAME=DIR, as in data=./data.")
+    return f"{kind}:/{name}", _directory(f"{option} {text}", folder) if equals else None
+
+
+def _directory(given: str, folder: str) -> pathlib.Path:
     place = pathlib.Path(folder).resolve()
     if not place.is_dir():
-        raise errors.SandboxError(f"--nfs {text}: {folder} is not a directory; make it first or leave =DIR out.")
-    return export, place
+        raise errors.SandboxError(f"{given}: {folder} is not a directory; make it first or leave =DIR out.")
+    return place
 
 
 def _number(text: str, option: str, least: int, most: int) -> int:

@@ -3,10 +3,9 @@
 import math
 import re
 import typing
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from nni.config import operators, service, storage
+from nni.config import operators, service, storage_rules
 from nni.config.view import View
 from nni.core import nearest, spec, units
 
@@ -77,7 +76,7 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         api_version=version or "v1",
         namespace=namespace or "",
         roles=_roles(top, view),
-        storage=_storage(view),
+        storage=storage_rules.freeze(view),
         code_limit_mib=_code_limit(view),
     )
 
@@ -133,50 +132,6 @@ def _role(top: View, view: View, name: str, *, is_single: bool) -> spec.RoleSpec
     )
 
 
-def _storage(view: View) -> spec.StorageSpec:
-    of = view.child("storage")
-    if of is None:
-        return spec.ManagerSpec(output_limit_mib=units.parse_size(storage.OUTPUT_LIMIT))
-    kind = of.needed("storage_type", f"use {nearest.either(storage.TYPES)}")
-    freeze = _STORAGES.get(kind)
-    if freeze is not None:
-        return freeze(of)
-    if kind is not None:
-        of.wrong("storage_type", f"{kind!r} is not a type of storage; {nearest.advice(kind, storage.TYPES)}")
-    return spec.NfsSpec(server="", path="")
-
-
-def _manager(view: View) -> spec.ManagerSpec:
-    for name in _FIELDS:
-        view.refused(name, "is for a storage that pods mount; remove it")
-    limit = view.parsed("output_limit", units.parse_size)
-    return spec.ManagerSpec(output_limit_mib=limit or units.parse_size(storage.OUTPUT_LIMIT))
-
-
-def _nfs(view: View) -> spec.NfsSpec:
-    for name in _AZURE_FIELDS:
-        view.refused(name, "is for Azure storage; remove it")
-    server = view.needed("server", "write the name or the address of the NFS server, such as '10.20.30.40'")
-    view.checked("server", _is_host, "is not the name or the address of a server; write for example '10.20.30.40'")
-    path = view.needed("path", "write the directory that the NFS server exports, such as '/mnt/nfs/nni'")
-    view.checked("path", lambda path: path.startswith("/"), "is not absolute; write for example '/mnt/nfs/nni'")
-    return spec.NfsSpec(server=server or "", path=path or "", mount_path=view.directory("mount_path"))
-
-
-def _azure(view: View) -> spec.StorageSpec:
-    view.wrong("storage_type", "Azure Files are not in this version yet; use K8sNfsConfig(server=..., path=...)")
-    return spec.NfsSpec(server="", path="")
-
-
-_AZURE_FIELDS = ("azure_account", "azure_share", "key_vault_name", "key_vault_key")
-_FIELDS = (*_AZURE_FIELDS, "server", "path", "mount_path")
-_STORAGES: Mapping[str | None, Callable[[View], spec.StorageSpec]] = {
-    storage.MANAGER: _manager,
-    storage.NFS: _nfs,
-    storage.AZURE: _azure,
-}
-
-
 def manager_address(top: View) -> str | None:
     """Return the address that pods call back, where one is set; None on the local platform."""
     view = top.child("training_service")
@@ -184,7 +139,7 @@ def manager_address(top: View) -> str | None:
         return None
     address: str | None = _holder(top, view, "nni_manager_ip").checked(
         "nni_manager_ip",
-        _is_host,
+        storage_rules.is_host,
         "is not a name or an address; write for example '10.0.0.5', without http:// and port",
     )
     return address
@@ -209,7 +164,3 @@ def _first(*values: Any) -> Any:
 
 def _is_image(image: str) -> bool:
     return bool(image) and not re.search(r"\s", image)
-
-
-def _is_host(host: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_.:%-]+", host) is not None and re.fullmatch(r"[^:]+:\d+", host) is None

@@ -9,7 +9,8 @@ from nni.config import base
 NFS = "nfs"
 AZURE = "azureStorage"
 MANAGER = "manager"
-TYPES = (MANAGER, NFS, AZURE)
+PVC = "pvc"
+TYPES = (MANAGER, NFS, AZURE, PVC)
 OUTPUT_LIMIT = "200Mi"
 
 
@@ -17,7 +18,7 @@ class K8sStorageConfig(base.Config):
     """Any storage; the classes that derive from this know their type themselves."""
 
     storage_type: str | None = None
-    """``manager``, ``nfs`` or ``azureStorage``."""
+    """``manager``, ``nfs``, ``azureStorage`` or ``pvc``."""
     azure_account: str | None = None
     azure_share: str | None = None
     key_vault_name: str | None = None
@@ -26,6 +27,10 @@ class K8sStorageConfig(base.Config):
     path: str | None = None
     mount_path: base.AnyPath | None = None
     output_limit: str | int | None = None
+    secret_name: str | None = None
+    endpoint: str | None = None
+    claim_name: str | None = None
+    sub_path: str | None = None
 
     def fill(self, values: Mapping[str, Any], directory: Path | None) -> None:
         """See the base class."""
@@ -68,11 +73,35 @@ class K8sAzureStorageConfig(K8sStorageConfig):
     key_vault_name: str | None = None
     key_vault_key: str | None = None
     """Name of the vault's secret that holds the account's key."""
+    secret_name: str | None = None
+    """Name of a Secret in the jobs' namespace that holds the account's key, instead of a vault. An addition to NNI."""
+    endpoint: str | None = None
+    """URL of the account's file service, for clouds that are not the public one. An addition to NNI."""
+
+
+class K8sPvcConfig(K8sStorageConfig):
+    """A PersistentVolumeClaim that many pods may write (``ReadWriteMany``). An addition to NNI.
+
+    Pods that use one may run under PodSecurity ``restricted``.
+    """
+
+    storage_type: str | None = PVC
+    claim_name: str | None = None
+    """Of a claim in the jobs' namespace."""
+    sub_path: str | None = None
+    """The directory in the claim that is used; all of it when unset."""
+    mount_path: base.AnyPath | None = None
+    """Where this machine, or the manager's pod, has the claim mounted."""
 
 
 def make(values: Mapping[str, Any], directory: Path | None) -> K8sStorageConfig:
     """Return a storage configuration of the class that its type says."""
     kind = K8sStorageConfig.from_dict(values).storage_type
-    known = {MANAGER: K8sManagerStorageConfig, NFS: K8sNfsConfig, AZURE: K8sAzureStorageConfig}
+    known = {
+        MANAGER: K8sManagerStorageConfig,
+        NFS: K8sNfsConfig,
+        AZURE: K8sAzureStorageConfig,
+        PVC: K8sPvcConfig,
+    }
     cls = known.get(kind or "", K8sStorageConfig)
     return cls.from_dict(values, directory)

@@ -52,7 +52,33 @@ class ManagerSpec:
     """What each trial may leave with the manager."""
 
 
-StorageSpec = NfsSpec | ManagerSpec
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AzureSpec:
+    """An Azure Files share; its account's key is in a Key Vault, or in a Secret of the cluster."""
+
+    account: str
+    share: str
+    key_vault_name: str | None = None
+    key_vault_key: str | None = None
+    """Name of the vault's secret."""
+    secret_name: str | None = None
+    """Name of the cluster's Secret; None when the key is in the vault."""
+    endpoint: str | None = None
+    """The account's file service; None for the public cloud's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PvcSpec:
+    """A PersistentVolumeClaim of the jobs' namespace."""
+
+    claim_name: str
+    sub_path: str
+    """Relative; empty for all of the claim."""
+    mount_path: str | None = None
+    """Where the manager has the whole claim; None to look for it."""
+
+
+StorageSpec = ManagerSpec | NfsSpec | AzureSpec | PvcSpec
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,13 @@ from nni.config.service import (
     LocalConfig,
     TrainingServiceConfig,
 )
-from nni.config.storage import K8sAzureStorageConfig, K8sManagerStorageConfig, K8sNfsConfig, K8sStorageConfig
+from nni.config.storage import (
+    K8sAzureStorageConfig,
+    K8sManagerStorageConfig,
+    K8sNfsConfig,
+    K8sPvcConfig,
+    K8sStorageConfig,
+)
 
 __all__ = [
     "AlgorithmConfig",
@@ -18,6 +24,7 @@ __all__ = [
     "K8sAzureStorageConfig",
     "K8sManagerStorageConfig",
     "K8sNfsConfig",
+    "K8sPvcConfig",
     "K8sStorageConfig",
     "KubeflowConfig",
     "KubeflowRoleConfig",

@@ -123,7 +123,7 @@ async def _join(
     clock = SystemClock()
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
     stand = await stack.enter_async_context(
-        ground.found(spec, environment=environment, directory=request.directory, say=say)
+        ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
     )
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
     records = await sqlite.SqliteRecords.create(request.directory)

@@ -69,12 +69,18 @@ class Ground(Protocol):
 
 @contextlib.asynccontextmanager
 async def found(
-    spec: specs.ExperimentSpec, *, environment: Mapping[str, str], directory: Path, say: Callable[[str], None]
+    spec: specs.ExperimentSpec,
+    experiment_id: model.ExperimentId,
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    say: Callable[[str], None],
 ) -> AsyncIterator[Ground]:
     """Hold what a configuration asks to stand on while the context is open.
 
     Args:
         spec: The experiment.
+        experiment_id: Its id.
         environment: Of this process.
         directory: The experiment's own.
         say: Told what the user should know of what was found.
@@ -87,10 +93,14 @@ async def found(
         case specs.LocalSpec():
             yield _Local(spec.platform, environment, directory / "volume", say)
         case specs.KubeflowSpec():
-            backing = await volumes.back(spec.platform.storage, environment=environment, directory=directory)
+            connection = await asyncio.to_thread(client.connect, environment, spec.platform.namespace)
+            asked = volumes.Asked(
+                environment=environment, directory=directory, experiment_id=experiment_id, connection=connection
+            )
+            backing = await volumes.back(spec.platform.storage, asked)
             _log.info("storage: %s", backing.said)
             try:
-                yield await _kubeflow(spec.platform, backing, spec.manager_address, environment, say)
+                yield await _kubeflow(spec, spec.platform, backing, connection, say)
             finally:
                 await backing.close()
 
@@ -155,14 +165,13 @@ async def _files(
 
 
 async def _kubeflow(
+    experiment: specs.ExperimentSpec,
     spec: specs.KubeflowSpec,
     backing: volumes.Backing,
-    manager_address: str | None,
-    environment: Mapping[str, str],
+    connection: client.Client,
     say: Callable[[str], None],
 ) -> Ground:
-    """Connect to the cluster and find the job kind there."""
-    connection = await asyncio.to_thread(client.connect, environment, spec.namespace)
+    """Find the job kind on the cluster, and where pods reach this machine."""
     kind = kinds.KINDS[spec.operator]
     try:
         version = await connection.run(lambda: _version(connection, kind, spec.api_version))
@@ -174,7 +183,7 @@ async def _kubeflow(
         say(notice)
     host = urllib.parse.urlsplit(connection.server).hostname or ""
     is_near = _is_loopback(host)
-    address = manager_address
+    address = experiment.manager_address
     if address is None:
         address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
     return _Kubeflow(

@@ -1,6 +1,7 @@
 """Which volume an experiment has, on the manager's side and on the pods'."""
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import subprocess
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nni import errors
-from nni.core import ports
+from nni.core import model, ports
 from nni.core import spec as specs
-from nni.platforms.kubeflow import manifest
+from nni.platforms.kubeflow import client, manifest, names
 from nni.runtime import archive
-from nni.storage import kept, mounted, nfs, nfs_direct, nfs_mount, pod
+from nni.storage import azure_access, kept, mounted, nfs, nfs_direct, nfs_mount, pod
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +35,34 @@ class Backing:
     """The same volume, where pods send their files to the manager."""
 
 
-async def back(storage: specs.StorageSpec, *, environment: Mapping[str, str], directory: Path) -> Backing:
-    """Return the volume of a configuration.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a volume may depend on, beside its own configuration."""
 
-    Args:
-        storage: What is configured.
-        environment: Of this process.
-        directory: The experiment's own.
+    environment: Mapping[str, str]
+    """Of this process."""
+    directory: Path
+    """The experiment's own."""
+    experiment_id: model.ExperimentId
+    connection: client.Client
+    """The cluster, where a Secret may be read."""
+
+
+async def back(storage: specs.StorageSpec, asked: Asked) -> Backing:
+    """Return the volume of a configuration.
 
     Raises:
         VolumeError: It cannot be reached.
     """
     match storage:
         case specs.ManagerSpec():
-            return await _at_manager(directory / "volume")
+            return await _at_manager(asked.directory / "volume")
         case specs.NfsSpec():
-            return await _nfs(storage, environment)
+            return await _nfs(storage, asked.environment)
+        case specs.AzureSpec():
+            return await _azure(storage, asked)
+        case specs.PvcSpec():
+            return await _pvc(storage, asked.environment)
 
 
 async def _at_manager(root: Path) -> Backing:
@@ -121,13 +134,79 @@ def _nfs_backing(
     )
 
 
+async def _azure(storage: specs.AzureSpec, asked: Asked) -> Backing:
+    secret: Mapping[str, str]
+    if storage.secret_name is not None:
+        key = await _key_from_secret(storage.secret_name, asked.connection)
+        secret_name, secret, whence = storage.secret_name, {}, f"Secret {storage.secret_name}"
+    else:
+        key = await azure_access.key_from_vault(storage)
+        secret_name = names.secret(asked.experiment_id)
+        secret = {azure_access.FIELD_OF_ACCOUNT: storage.account, azure_access.FIELD_OF_KEY: key}
+        whence = f"Key Vault {storage.key_vault_name}"
+    volume = await azure_access.volume(storage, key)
+    return Backing(
+        volume=volume,
+        pod=_pod(azure_access.pod_volume(storage, secret_name), secret=secret),
+        url=lambda path: azure_access.url(storage, path),
+        said=f"share {storage.share} of Azure storage account {storage.account}, its key from {whence}",
+        close=volume.close,
+    )
+
+
+async def _key_from_secret(name: str, connection: client.Client) -> str:
+    try:
+        found = await connection.run(lambda: connection.secret(name))
+    except (client.Refusal, errors.PlatformUnavailableError) as error:
+        said = getattr(error, "message", str(error))
+        raise errors.VolumeError(
+            f"The Secret {name} with the storage account's key cannot be read in namespace {connection.namespace}: "
+            f"{said.rstrip('.')}; correct secret_name, or allow this user to get it."
+        ) from error
+    encoded = (found.get("data") or {}).get(azure_access.FIELD_OF_KEY)
+    if not encoded:
+        raise errors.VolumeError(
+            f"The Secret {name} has no field {azure_access.FIELD_OF_KEY}; store the account's key there, and its name "
+            f"in {azure_access.FIELD_OF_ACCOUNT}."
+        )
+    return base64.b64decode(encoded).decode().strip()
+
+
+async def _pvc(storage: specs.PvcSpec, environment: Mapping[str, str]) -> Backing:
+    told = nfs.told("pvc", storage.claim_name, environment.get("NNI_MOUNTS"))
+    mount_path = told or storage.mount_path
+    if mount_path is None:
+        raise errors.VolumeError(
+            f"It is not known where this machine has the claim {storage.claim_name} mounted: set storage.mount_path, "
+            "and where it has not, run the manager in the cluster, or leave storage out."
+        )
+    root = Path(mount_path, storage.sub_path)
+    try:
+        # A node cannot make it, where the server squashes root.
+        await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.VolumeError(
+            f"The directory {root} of claim {storage.claim_name} cannot be made ({error.strerror}); correct "
+            "storage.mount_path and storage.sub_path."
+        ) from error
+    return Backing(
+        volume=mounted.MountedVolume(root),
+        pod=_pod(pod.claim(storage)),
+        url=None,
+        said=f"claim {storage.claim_name}, mounted here at {mount_path}",
+        close=_nothing,
+    )
+
+
 async def _nothing() -> None:
     """Nothing is held open."""
 
 
-def _pod(side: tuple[dict[str, Any], dict[str, Any]], runtime: str | None = None) -> manifest.Volume:
+def _pod(
+    side: tuple[dict[str, Any], dict[str, Any]], runtime: str | None = None, secret: Mapping[str, str] | None = None
+) -> manifest.Volume:
     volume, mount = side
-    return manifest.Volume(volume=volume, mount=mount, runtime=runtime)
+    return manifest.Volume(volume=volume, mount=mount, runtime=runtime, secret=secret or {})
 
 
 def _mount_table() -> str:

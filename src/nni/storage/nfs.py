@@ -37,6 +37,17 @@ def locate(spec: specs.NfsSpec, mounts_env: str | None, mount_table: str) -> Pat
     return _nearest(spec, _parse_table(mount_table)) if found is None else found
 
 
+def told(kind: str, name: str, mounts_env: str | None) -> str | None:
+    """Return where NNI_MOUNTS says that something else than an export is: a claim (``pvc:/name=directory``).
+
+    Raises:
+        VolumeError: NNI_MOUNTS cannot be read.
+    """
+    wanted = PurePosixPath("/", name)
+    found = [mount for mount in _told(mounts_env or "") if kind in mount.servers and mount.export == wanted]
+    return found[0].directory if found else None
+
+
 def pod_volume(spec: specs.NfsSpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a pod's specification says of the export: the volume, and its mount in a container."""
     return pod.side({"nfs": {"server": spec.server, "path": spec.path}})

@@ -27,6 +27,8 @@ class Volume:
     """An entry of a container's ``volumeMounts``."""
     runtime: str | None = None
     """sha256 of the runtime, which pods then fetch from the intake; None where it is on the volume."""
+    secret: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    """What the nodes need to mount it, kept in the experiment's Secret."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class KubeflowPlatform:
         self._volume = volume
         self._intake_url = intake_url
         self._clock = clock
-        self._tokens = tokens.TokenSecret(connection, experiment_id, token)
+        self._tokens = tokens.TokenSecret(connection, experiment_id, token, volume.secret)
         self._emit: ports.Emit = lambda happened: None
         self._seen: dict[model.AttemptKey, _Seen] = {}
         self._news = asyncio.Event()

@@ -6,7 +6,8 @@ Pods get their token by reference, so it stands in no manifest, and a trial cost
 import asyncio
 import base64
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from nni import errors
 from nni.core import model
@@ -27,9 +28,14 @@ class TokenSecret:
     """Keeps the Secret ahead of the slots that are used."""
 
     def __init__(
-        self, connection: client.Client, experiment_id: model.ExperimentId, token: Callable[[int], str]
+        self,
+        connection: client.Client,
+        experiment_id: model.ExperimentId,
+        token: Callable[[int], str],
+        beside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Take the finished parts; ``token`` gives the token of a slot."""
+        """Take the finished parts; ``token`` gives the token of a slot, ``beside`` is kept in the same Secret."""
+        self._beside = beside
         self._connection = connection
         self._name = names.secret(experiment_id)
         self._labels = dict(names.labels(experiment_id))
@@ -60,7 +66,8 @@ class TokenSecret:
             self._made.add(block)
 
     async def _write(self, block: int) -> None:
-        data: dict[str, str | None] = {key(slot): self._encoded(slot) for slot in _slots(block)}
+        data: dict[str, str | None] = {key(slot): _encoded(self._token(slot)) for slot in _slots(block)}
+        data |= {name: _encoded(text) for name, text in self._beside.items()}
         if not self._is_there:
             body = {
                 "apiVersion": "v1",
@@ -96,8 +103,9 @@ class TokenSecret:
         self._made.clear()
         self._is_there = False
 
-    def _encoded(self, slot: int) -> str:
-        return base64.b64encode(self._token(slot).encode()).decode()
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _slots(block: int) -> Sequence[int]:

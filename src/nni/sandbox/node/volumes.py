@@ -14,9 +14,16 @@ class VolumeMissingError(LookupError):
 
 @dataclasses.dataclass(frozen=True)
 class Exports:
-    """NFS exports that are mapped to directories: ``server:path`` to directory."""
+    """What is mapped to directories: NFS exports (``server:path``), claims (``pvc:/``), Azure shares (``azure:/``)."""
 
     folders: Mapping[str, pathlib.Path]
+
+    def named(self, kind: str, name: str, option: str) -> pathlib.Path:
+        """Find the directory of a claim or a share. Raises VolumeMissingError."""
+        found = self.folders.get(f"{kind}:/{name}")
+        if found is None:
+            raise VolumeMissingError(f'"{name}" is not in this sandbox; start it with {option} {name}=DIR')
+        return found
 
     def folder(self, server: str, path: str) -> pathlib.Path:
         """Find the directory of an export, or of a directory below one. Raises VolumeMissingError."""
@@ -55,8 +62,8 @@ class Volumes:
         match kind:
             case "emptyDir" | "ephemeral":
                 return self._new(name)
-            case "nfs":
-                return self._exports.folder(source["server"], source["path"])
+            case "nfs" | "persistentVolumeClaim" | "csi":
+                return self._shared(kind, source)
             case "hostPath":
                 return pathlib.Path(source["path"])
             case "configMap":
@@ -67,6 +74,21 @@ class Volumes:
                 return self._projected(name, source if kind == "projected" else {"sources": [{kind: source}]})
             case _:
                 raise VolumeMissingError(f"the sandbox cannot mount volumes of the type {kind}")
+
+    def _shared(self, kind: str, source: schema.Object) -> pathlib.Path:
+        if kind == "nfs":
+            return self._exports.folder(source["server"], source["path"])
+        if kind == "persistentVolumeClaim":
+            return self._exports.named("pvc", source["claimName"], "--pvc")
+        if source["driver"] != "file.csi.azure.com":
+            raise VolumeMissingError(f"the sandbox has no CSI driver {source['driver']}")
+        attributes = source.get("volumeAttributes", {})
+        name = attributes.get("secretName", "")
+        held = self._builder.data(kinds.SECRET, name) or {}
+        missing = {"azurestorageaccountname", "azurestorageaccountkey"} - set(held)
+        if missing:
+            raise VolumeMissingError(f'secret "{name}" does not hold {" and ".join(sorted(missing))}')
+        return self._exports.named("azure", attributes.get("shareName", ""), "--azure-share")
 
     def _new(self, name: str) -> pathlib.Path:
         folder = self._folder / name

@@ -1,0 +1,163 @@
+"""Experiments on a PersistentVolumeClaim, and what a claim and a share look like in a job."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from nni import errors
+from nni.core import model, spec
+from nni.experiment import Experiment, K8sPvcConfig, KubeflowRoleConfig
+from nni.platforms.kubeflow import client as own_client
+from nni.platforms.kubeflow import kinds, manifest, names, tokens
+from nni.sandbox import schema
+from nni.storage import azure_access, pod
+from nni.testing.sandbox import Sandbox
+
+TRAIN = """\
+import pathlib
+import nni
+
+parameters = nni.get_next_parameter()
+print("it's here", flush=True)
+pathlib.Path("model.bin").write_bytes(b"m" * 1000)
+nni.report_final_result(parameters["x"])
+"""
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Path:
+    made = tmp_path / "claim"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, claim: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with Sandbox(nfs={"pvc:/data": claim}) as running:
+        monkeypatch.setenv("KUBECONFIG", str(running.kubeconfig))
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("NNI_MOUNTS", raising=False)
+        yield running
+
+
+def experiment(tmp_path: Path, **storage: Any) -> Experiment:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text(TRAIN)
+    made = Experiment("kubeflow")
+    made.config.search_space = {"x": {"_type": "choice", "_value": [1, 2]}}
+    made.config.tuner.name = "Random"
+    made.config.max_trial_number = 1
+    made.config.trial_concurrency = 1
+    service = made.config.training_service
+    service.operator = "pytorch-operator"
+    service.storage = K8sPvcConfig(claim_name="data", **storage)
+    service.master = KubeflowRoleConfig(replicas=1, command="python3 train.py", code_directory=code)
+    return made
+
+
+def test_an_experiment_on_a_claim(cluster: Sandbox, claim: Path, tmp_path: Path, free_port: int) -> None:
+    running = experiment(tmp_path, sub_path="my/part", mount_path=claim)
+    try:
+        assert running.run(free_port) is True
+        (trial,) = running.list_trial_jobs()
+    finally:
+        running.stop()
+
+    assert trial.status == "SUCCEEDED"
+    assert trial.logPath == f"http://127.0.0.1:{free_port}/trial/{trial.trialJobId}"
+    place = claim / "my" / "part" / "nni" / running.id / trial.trialJobId / "1" / "master-0"
+    assert (place / "stdout").read_text() == "it's here\n"
+    assert (place / "output" / "model.bin").stat().st_size == 1000
+
+
+def test_a_claim_is_found_where_nni_mounts_says(
+    cluster: Sandbox, tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NNI_MOUNTS", cluster.mounts)
+    running = experiment(tmp_path)
+    try:
+        assert running.run(free_port) is True
+    finally:
+        running.stop()
+
+
+def test_a_claim_that_is_nowhere_here(cluster: Sandbox, tmp_path: Path, free_port: int) -> None:
+    with pytest.raises(errors.ManagerError, match=r"It is not known where .* data mounted: set storage\.mount_path"):
+        experiment(tmp_path).start(free_port)
+
+
+CLAIM = spec.PvcSpec(claim_name="data", sub_path="my/part")
+SHARE = spec.AzureSpec(account="account", share="nni", key_vault_name="v", key_vault_key="k")
+
+
+def job(side: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    kind = kinds.KINDS["pytorch-operator"]
+    made = manifest.Job(
+        experiment=model.ExperimentId("k3x9ab12"),
+        order=model.JobOrder(attempt=model.AttemptKey(model.TrialId("k2f9z"), 1), sequence=4, slot=7),
+        roles=[spec.RoleSpec(name="master", replicas=1, command="true", code_directory="/code", image="x")],
+        volume=manifest.Volume(volume=side[0], mount=side[1]),
+        intake_url="http://10.0.0.5:8081",
+        container=kind.container,
+        token_key="slot-7",
+    )
+    return manifest.build(made, api_version="kubeflow.org/v1", kind=kind.kind, written=kind.write(made))
+
+
+@pytest.mark.parametrize(
+    ("side", "volume", "mount"),
+    [
+        (
+            pod.claim(CLAIM),
+            {"name": "nni-volume", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "nni-volume", "mountPath": "/mnt/nni/volume", "subPath": "my/part"},
+        ),
+        (
+            azure_access.pod_volume(SHARE, "the-secret"),
+            {
+                "name": "nni-volume",
+                "csi": {
+                    "driver": "file.csi.azure.com",
+                    "readOnly": False,
+                    "volumeAttributes": {
+                        "shareName": "nni",
+                        "secretName": "the-secret",
+                        "mountOptions": "dir_mode=0777,file_mode=0777,cache=strict,actimeo=30,nosharesock",
+                    },
+                },
+            },
+            {"name": "nni-volume", "mountPath": "/mnt/nni/volume"},
+        ),
+    ],
+)
+def test_what_a_pod_mounts(side: Any, volume: dict[str, Any], mount: dict[str, Any]) -> None:
+    built = job(side)
+    template = built["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    assert template["volumes"][0] == volume
+    assert template["containers"][0]["volumeMounts"][0] == mount
+    _, report = schema.load().check("PyTorchJob", built)
+    assert report == schema.load().check("PyTorchJob", job(pod.scratch()))[1]
+
+
+async def test_what_mounts_need_is_in_the_experiments_secret_and_goes_with_it(cluster: Sandbox) -> None:
+    connection = own_client.connect({"KUBECONFIG": str(cluster.kubeconfig)}, "default")
+    experiment_id = model.ExperimentId("k3x9ab12")
+    secret = tokens.TokenSecret(
+        connection, experiment_id, lambda slot: f"token {slot}", {"azurestorageaccountkey": "a"}
+    )
+    with config.new_client_from_config(str(cluster.kubeconfig)) as api:
+        core = client.CoreV1Api(api)
+        await secret.ensure(0)
+        await secret.ensure(300)
+        data = core.read_namespaced_secret(names.secret(experiment_id), "default").data
+        assert base64.b64decode(data["azurestorageaccountkey"]) == b"a"
+        assert base64.b64decode(data["slot-300"]) == b"token 300"
+        await secret.delete()
+        with pytest.raises(client.exceptions.ApiException, match="Not Found"):
+            core.read_namespaced_secret(names.secret(experiment_id), "default")
+    connection.close()
