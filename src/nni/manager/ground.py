@@ -15,7 +15,7 @@ from typing import Protocol
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
-from nni.manager import volumes
+from nni.manager import leftovers, volumes
 from nni.manager.files import Files
 from nni.platforms import local
 from nni.platforms.kubeflow import client, kinds, platform
@@ -95,10 +95,14 @@ async def found(
         case specs.KubeflowSpec():
             connection = await asyncio.to_thread(client.connect, environment, spec.platform.namespace)
             asked = volumes.Asked(
-                environment=environment, directory=directory, experiment_id=experiment_id, connection=connection
+                environment=environment,
+                directory=directory,
+                experiment_id=experiment_id,
+                connect=lambda: connection,
             )
             backing = await volumes.back(spec.platform.storage, asked)
             _log.info("storage: %s", backing.said)
+            await asyncio.to_thread(leftovers.remember, directory, spec.platform)
             try:
                 yield await _kubeflow(spec, spec.platform, backing, connection, say)
             finally:

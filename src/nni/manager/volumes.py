@@ -44,8 +44,8 @@ class Asked:
     directory: Path
     """The experiment's own."""
     experiment_id: model.ExperimentId
-    connection: client.Client
-    """The cluster, where a Secret may be read."""
+    connect: Callable[[], client.Client]
+    """Gives the cluster, where a Secret may have to be read."""
 
 
 async def back(storage: specs.StorageSpec, asked: Asked) -> Backing:
@@ -137,7 +137,7 @@ def _nfs_backing(
 async def _azure(storage: specs.AzureSpec, asked: Asked) -> Backing:
     secret: Mapping[str, str]
     if storage.secret_name is not None:
-        key = await _key_from_secret(storage.secret_name, asked.connection)
+        key = await _key_from_secret(storage.secret_name, await asyncio.to_thread(asked.connect))
         secret_name, secret, whence = storage.secret_name, {}, f"Secret {storage.secret_name}"
     else:
         key = await azure_access.key_from_vault(storage)
