@@ -9,7 +9,7 @@ STAMP := .stamp
 # Pods of the sandbox are processes here: one thread each keeps two cores fair.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow check bench clean lock install web
+.PHONY: help demo test test-slow check bench bench-storage clean lock install web
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -53,6 +53,9 @@ test-slow: install
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+bench-storage: install
+	$(BIN)/python -m benchmarks.storage
 
 lock: $(STAMP)/install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \

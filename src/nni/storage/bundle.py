@@ -6,6 +6,7 @@ never travel; other names that begin with a dot do.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import fnmatch
 import gzip
@@ -14,9 +15,10 @@ import io
 import os
 import stat
 import tarfile
+import typing
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from nni import errors
 from nni.core import units
@@ -26,6 +28,11 @@ WARN_FILES = 2_000
 WARN_BYTES = 20 << 20
 REFUSE_BYTES = 300 << 20
 _LARGEST = 10
+_STORE, _FAST = 0, 1
+"""Levels of gzip."""
+_SAMPLE = 1 << 16
+_WORTH = 0.9
+"""The share to which compression has to bring a file's sample down."""
 _KEYS = (
     ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.kdbx", "id_rsa", "id_dsa", "id_ecdsa",
     "id_ed25519", "credentials", "credentials.json", "kubeconfig", ".netrc", ".pypirc", ".npmrc", ".git-credentials",
@@ -47,11 +54,49 @@ class Bundle:
     """Sentences for the user."""
 
 
-class _Found(NamedTuple):
+class _Found(typing.NamedTuple):
     path: str
     """Relative to the code directory, with ``/``."""
     is_link: bool
     size: int
+
+
+class _Gzip:
+    """A gzip file whose level can change between members: what is compressed already is not compressed again."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        self._target = target
+        self._level = _FAST
+        self._written = 0
+        self._member = self._new()
+
+    def choose_level(self, content: bytes) -> None:
+        """Choose the level for a file that comes next; for small ones it does not matter."""
+        if len(content) < _SAMPLE:
+            return
+        middle = len(content) // 2
+        sample = content[middle : middle + _SAMPLE]
+        level = _STORE if len(zlib.compress(sample, _FAST)) > _WORTH * len(sample) else _FAST
+        if level != self._level:
+            self._member.close()
+            self._level = level
+            self._member = self._new()
+
+    def write(self, content: bytes) -> int:
+        """Take bytes of the archive."""
+        self._written += len(content)
+        return self._member.write(content)
+
+    def tell(self) -> int:
+        """Return how many bytes were taken."""
+        return self._written
+
+    def close(self) -> None:
+        """Write the end."""
+        self._member.close()
+
+    def _new(self) -> gzip.GzipFile:
+        return gzip.GzipFile(filename="", mode="wb", compresslevel=self._level, fileobj=self._target, mtime=0)
 
 
 async def build(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
@@ -85,11 +130,13 @@ def pack(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
     packed = io.BytesIO()
     size = 0
     with (
-        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        contextlib.closing(_Gzip(packed)) as compressed,
+        # It writes and tells, which is all that is asked of a file here.
+        tarfile.open(fileobj=typing.cast(typing.IO[bytes], compressed), mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for each in found:
             member, content = _member(directory, each)
+            compressed.choose_level(content)
             kind = "link" if member.issym() else f"{member.mode:o}"
             digest = hashlib.sha256(member.linkname.encode(errors="surrogateescape") or content).hexdigest()
             manifest.update(f"{kind} {digest} ".encode() + os.fsencode(each.path) + b"\0")

@@ -228,7 +228,7 @@ def _write(path: Path, span: str, body: bytes) -> web.Response:
     with path.open("r+b") as file:
         file.seek(start)
         file.write(body)
-    return _done(201, ETag=_etag(path))
+    return _done(201, ETag=_etag(path), Last_Modified=_http_date(path))
 
 
 def _resize(path: Path, size: int) -> web.Response:
