@@ -1,6 +1,8 @@
 """Experiments on a PersistentVolumeClaim, and what a claim and a share look like in a job."""
 
 import base64
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,6 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from nni import errors
 from nni.core import model, spec
 from nni.experiment import Experiment, K8sPvcConfig, KubeflowRoleConfig
 from nni.platforms.kubeflow import client as own_client
@@ -86,9 +87,36 @@ def test_a_claim_is_found_where_nni_mounts_says(
         running.stop()
 
 
-def test_a_claim_that_is_nowhere_here(cluster: Sandbox, tmp_path: Path, free_port: int) -> None:
-    with pytest.raises(errors.ManagerError, match=r"It is not known where .* data mounted: set storage\.mount_path"):
-        experiment(tmp_path).start(free_port)
+def test_a_claim_that_is_not_mounted_here_keeps_the_outputs_and_the_logs_come(
+    cluster: Sandbox, claim: Path, tmp_path: Path, free_port: int
+) -> None:
+    running = experiment(tmp_path)
+    running.config.max_trial_number = 2
+    running.config.trial_concurrency = 2
+    try:
+        assert running.run(free_port) is True
+        trials = running.list_trial_jobs()
+    finally:
+        running.stop()
+
+    assert [trial.status for trial in trials] == ["SUCCEEDED"] * 2
+    home = Path.home() / "nni-experiments" / running.id / "volume" / "nni" / running.id
+    for trial in trials:
+        there = claim / "nni" / running.id / trial.trialJobId / "1" / "master-0"
+        here = home / trial.trialJobId / "1" / "master-0"
+        assert (there / "output" / "model.bin").stat().st_size == 1000
+        assert (here / "stdout").read_text() == "it's here\n"
+        assert (here / "metrics.jsonl").read_text().count("\n") == 1
+        assert '"code": 0' in (here / "exit.json").read_text()
+        assert not (here / "output").exists()
+    deleted = subprocess.run(
+        [sys.executable, "-m", "nni", "experiment", "delete", running.id, "--yes"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"nni/{running.id} on claim data, which cannot be reached from here: delete it there" in deleted.stdout
+    # Each pod has fetched the runtime, and none has left half of it.
+    assert len(list((claim / "nni" / running.id / "runtime").iterdir())) == 1
+    assert len(list((claim / "nni" / running.id / "code").iterdir())) == 1
 
 
 CLAIM = spec.PvcSpec(claim_name="data", sub_path="my/part")

@@ -64,7 +64,9 @@ def _local_size(known: "registry.Known") -> int:
     return sum(path.lstat().st_size for path in known.directory.rglob("*") if not path.is_dir())
 
 
-def _size(size: int) -> str:
+def _size(size: int | None) -> str:
+    if size is None:
+        return "?"
     from nni.core import units  # noqa: PLC0415
 
     return units.format_size(size / 2**20)

@@ -11,7 +11,6 @@ AZURE = "azureStorage"
 MANAGER = "manager"
 PVC = "pvc"
 TYPES = (MANAGER, NFS, AZURE, PVC)
-OUTPUT_LIMIT = "200Mi"
 
 
 class K8sStorageConfig(base.Config):
@@ -46,8 +45,8 @@ class K8sManagerStorageConfig(K8sStorageConfig):
     """
 
     storage_type: str | None = MANAGER
-    output_limit: str | int | None = OUTPUT_LIMIT
-    """What each trial may leave with the manager: ``200Mi``, ``1gb``, or an int in MiB."""
+    output_limit: str | int | None = None
+    """What each trial may leave with the manager: ``1gb``, or an int in MiB; ``200Mi`` when unset."""
 
 
 class K8sNfsConfig(K8sStorageConfig):
@@ -91,7 +90,10 @@ class K8sPvcConfig(K8sStorageConfig):
     sub_path: str | None = None
     """The directory in the claim that is used; all of it when unset."""
     mount_path: base.AnyPath | None = None
-    """Where this machine, or the manager's pod, has the claim mounted."""
+    """Where this machine, or the manager's pod, has the claim mounted. Without it, pods fetch the code from the manager
+    and send their logs to it; what else they write stays on the claim."""
+    output_limit: str | int | None = None
+    """What each trial may leave with the manager without ``mount_path``: ``200Mi`` when unset."""
 
 
 def make(values: Mapping[str, Any], directory: Path | None) -> K8sStorageConfig:

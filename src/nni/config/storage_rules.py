@@ -12,7 +12,7 @@ def freeze(view: View) -> spec.StorageSpec:
     """Return the storage of a platform; what is wrong with it is reported to the view."""
     of = view.child("storage")
     if of is None:
-        return spec.ManagerSpec(output_limit_mib=units.parse_size(storage.OUTPUT_LIMIT))
+        return spec.ManagerSpec()
     kind = of.needed("storage_type", f"use {nearest.either(storage.TYPES)}")
     rule = _RULES.get(kind)
     if rule is not None:
@@ -26,8 +26,11 @@ def freeze(view: View) -> spec.StorageSpec:
 
 
 def _manager(view: View) -> spec.ManagerSpec:
-    limit = view.parsed("output_limit", units.parse_size)
-    return spec.ManagerSpec(output_limit_mib=limit or units.parse_size(storage.OUTPUT_LIMIT))
+    return spec.ManagerSpec(output_limit_mib=_output_limit(view))
+
+
+def _output_limit(view: View) -> int:
+    return view.parsed("output_limit", units.parse_size) or spec.OUTPUT_LIMIT_MIB
 
 
 def _nfs(view: View) -> spec.NfsSpec:
@@ -67,7 +70,12 @@ def _pvc(view: View) -> spec.PvcSpec:
     view.checked("claim_name", _CLAIM.fullmatch, "is not the name of a PersistentVolumeClaim")
     below = view.checked("sub_path", _is_below, "is not a directory in the claim; write for example 'nni/mine'")
     mount_path = view.directory("mount_path")
-    return spec.PvcSpec(claim_name=claim or "", sub_path=(below or "").strip("/"), mount_path=mount_path)
+    return spec.PvcSpec(
+        claim_name=claim or "",
+        sub_path=(below or "").strip("/"),
+        mount_path=mount_path,
+        output_limit_mib=_output_limit(view),
+    )
 
 
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -79,7 +87,7 @@ _FIELDS: Mapping[str | None, tuple[str, ...]] = {
     storage.MANAGER: ("output_limit",),
     storage.NFS: ("server", "path", "mount_path"),
     storage.AZURE: _AZURE_FIELDS,
-    storage.PVC: ("claim_name", "sub_path", "mount_path"),
+    storage.PVC: ("claim_name", "sub_path", "mount_path", "output_limit"),
 }
 _OWNERS: Mapping[str, str] = {
     **dict.fromkeys(_AZURE_FIELDS, "Azure storage"),

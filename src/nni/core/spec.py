@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CODE_LIMIT_MIB = 300
+OUTPUT_LIMIT_MIB = 200
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class NfsSpec:
 class ManagerSpec:
     """No shared storage: pods fetch from the manager and send to it."""
 
-    output_limit_mib: int
+    output_limit_mib: int = OUTPUT_LIMIT_MIB
     """What each trial may leave with the manager."""
 
 
@@ -75,7 +76,9 @@ class PvcSpec:
     sub_path: str
     """Relative; empty for all of the claim."""
     mount_path: str | None = None
-    """Where the manager has the whole claim; None to look for it."""
+    """Where the manager has the whole claim; None to look for it, and to do without."""
+    output_limit_mib: int = OUTPUT_LIMIT_MIB
+    """What each trial may leave with a manager that does not have it."""
 
 
 StorageSpec = ManagerSpec | NfsSpec | AzureSpec | PvcSpec

@@ -226,14 +226,13 @@ class _Kubeflow:
         return await _files(experiment_id, self.spec, self.backing.volume, url, self.say)
 
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
-        storage = self.spec.storage
-        if self.backing.store is None or not isinstance(storage, specs.ManagerSpec):
+        if self.backing.store is None:
             return None
         return exchange.Exchange(
             experiment_id=experiment_id,
             volume=self.backing.store,
             needs=files.needs,
-            limit=storage.output_limit_mib << 20,
+            limit=self.backing.limit,
         )
 
     def platform(

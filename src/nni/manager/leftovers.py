@@ -37,18 +37,20 @@ def remember(directory: Path, platform: specs.PlatformSpec) -> None:
 class Leftovers:
     """The files of one experiment on its volume."""
 
-    volume: ports.Volume
+    volume: ports.Volume | None
+    """None when it cannot be reached from here."""
     path: str
     where: str
     """How messages call the place."""
 
-    async def size(self) -> int:
-        """Return how many bytes they take. Raises VolumeError."""
-        return await self.volume.usage(self.path)
+    async def size(self) -> int | None:
+        """Return how many bytes they take, None when that is not known. Raises VolumeError."""
+        return None if self.volume is None else await self.volume.usage(self.path)
 
     async def delete(self) -> None:
-        """Remove them all. Raises VolumeError."""
-        await self.volume.delete(self.path)
+        """Remove what can be reached. Raises VolumeError."""
+        if self.volume is not None:
+            await self.volume.delete(self.path)
 
 
 @contextlib.asynccontextmanager
@@ -73,10 +75,19 @@ async def found(
     backing = await volumes.back(storage, asked)
     try:
         path = layout.experiment(experiment_id)
-        where = backing.url(path) if backing.url is not None else f"{path} of the {backing.said}"
-        yield Leftovers(backing.volume, path, where)
+        yield _leftovers(storage, backing, path)
     finally:
         await backing.close()
+
+
+def _leftovers(storage: specs.StorageSpec, backing: volumes.Backing, path: str) -> Leftovers:
+    if backing.url is not None:
+        return Leftovers(backing.volume, path, backing.url(path))
+    if isinstance(storage, specs.PvcSpec) and backing.store is not None:
+        below = f"{storage.sub_path}/{path}".lstrip("/")
+        where = f"{below} on claim {storage.claim_name}, which cannot be reached from here: delete it there"
+        return Leftovers(None, path, where)
+    return Leftovers(backing.volume, path, f"{path} on the {backing.said}")
 
 
 def _remembered(directory: Path) -> tuple[specs.StorageSpec | None, str]:

@@ -13,7 +13,7 @@ from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
 from nni.platforms.kubeflow import client, manifest, names
-from nni.runtime import archive
+from nni.runtime import archive, settings
 from nni.storage import azure_access, kept, mounted, nfs, nfs_direct, nfs_mount, pod
 
 
@@ -33,6 +33,8 @@ class Backing:
     """Lets go of the volume."""
     store: kept.KeptVolume | None = None
     """The same volume, where pods send their files to the manager."""
+    limit: int = 0
+    """Bytes that a trial may send."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +58,40 @@ async def back(storage: specs.StorageSpec, asked: Asked) -> Backing:
     """
     match storage:
         case specs.ManagerSpec():
-            return await _at_manager(asked.directory / "volume")
+            return await _at_manager(storage, asked.directory / "volume")
         case specs.NfsSpec():
             return await _nfs(storage, asked.environment)
         case specs.AzureSpec():
             return await _azure(storage, asked)
         case specs.PvcSpec():
-            return await _pvc(storage, asked.environment)
+            return await _pvc(storage, asked)
 
 
-async def _at_manager(root: Path) -> Backing:
+async def _at_manager(storage: specs.ManagerSpec, root: Path) -> Backing:
+    return await _kept(
+        root,
+        pod.scratch(),
+        settings.MANAGER,
+        limit=storage.output_limit_mib << 20,
+        said=f"no shared storage: pods fetch the code from the manager, and outputs land in {root}",
+    )
+
+
+async def _kept(
+    root: Path, side: tuple[dict[str, Any], dict[str, Any]], sent: str, *, limit: int, said: str
+) -> Backing:
+    """Return a volume that pods fetch from and send to."""
     await asyncio.to_thread(root.mkdir, parents=True, exist_ok=True)
     volume = kept.KeptVolume(root)
     runtime = await asyncio.to_thread(archive.build)
     return Backing(
         volume=volume,
-        pod=_pod(pod.scratch(), runtime.digest),
+        pod=dataclasses.replace(_pod(side), runtime=runtime.digest, storage=sent),
         url=None,
-        said=f"no shared storage: pods fetch the code from the manager, and outputs land in {root}",
+        said=said,
         close=_nothing,
         store=volume,
+        limit=limit,
     )
 
 
@@ -147,7 +163,7 @@ async def _azure(storage: specs.AzureSpec, asked: Asked) -> Backing:
     volume = await azure_access.volume(storage, key)
     return Backing(
         volume=volume,
-        pod=_pod(azure_access.pod_volume(storage, secret_name), secret=secret),
+        pod=dataclasses.replace(_pod(azure_access.pod_volume(storage, secret_name)), secret=secret),
         url=lambda path: azure_access.url(storage, path),
         said=f"share {storage.share} of Azure storage account {storage.account}, its key from {whence}",
         close=volume.close,
@@ -172,13 +188,17 @@ async def _key_from_secret(name: str, connection: client.Client) -> str:
     return base64.b64decode(encoded).decode().strip()
 
 
-async def _pvc(storage: specs.PvcSpec, environment: Mapping[str, str]) -> Backing:
-    told = nfs.told("pvc", storage.claim_name, environment.get("NNI_MOUNTS"))
+async def _pvc(storage: specs.PvcSpec, asked: Asked) -> Backing:
+    told = nfs.told("pvc", storage.claim_name, asked.environment.get("NNI_MOUNTS"))
     mount_path = told or storage.mount_path
     if mount_path is None:
-        raise errors.VolumeError(
-            f"It is not known where this machine has the claim {storage.claim_name} mounted: set storage.mount_path, "
-            "and where it has not, run the manager in the cluster, or leave storage out."
+        root = asked.directory / "volume"
+        return await _kept(
+            root,
+            pod.claim(storage),
+            settings.CLAIM,
+            limit=storage.output_limit_mib << 20,
+            said=f"claim {storage.claim_name}, which is not mounted here: outputs stay on it, logs land in {root}",
         )
     root = Path(mount_path, storage.sub_path)
     try:
@@ -202,11 +222,9 @@ async def _nothing() -> None:
     """Nothing is held open."""
 
 
-def _pod(
-    side: tuple[dict[str, Any], dict[str, Any]], runtime: str | None = None, secret: Mapping[str, str] | None = None
-) -> manifest.Volume:
+def _pod(side: tuple[dict[str, Any], dict[str, Any]]) -> manifest.Volume:
     volume, mount = side
-    return manifest.Volume(volume=volume, mount=mount, runtime=runtime, secret=secret or {})
+    return manifest.Volume(volume=volume, mount=mount)
 
 
 def _mount_table() -> str:

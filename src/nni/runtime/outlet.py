@@ -25,8 +25,10 @@ def make(told: settings.Settings, work: str, *, tell: Tell, ended: Ended) -> Seq
         ended: Gives what each thread calls at its end.
     """
     output = os.path.join(told.directory, layout.OUTPUT)
-    if told.is_shared:
-        return [sweep.Sweep("nni-sweep", work, sweep.Folder(output), tell=tell, ended=ended("nni-sweep"))]
+    relays = make_relay(told, tell=tell, ended=ended)
+    if told.storage != settings.MANAGER:
+        folder = sweep.Folder(output)
+        return [*relays, sweep.Sweep("nni-sweep", work, folder, tell=tell, ended=ended("nni-sweep"))]
     sweeps = [
         sweep.Sweep(
             name,
@@ -44,12 +46,12 @@ def make(told: settings.Settings, work: str, *, tell: Tell, ended: Ended) -> Seq
             ("nni-checkpoint", told.checkpoint, told.checkpoint),
         )
     ]
-    return [*make_relay(told, tell=tell, ended=ended), *sweeps]
+    return [*relays, *sweeps]
 
 
 def make_relay(told: settings.Settings, *, tell: Tell, ended: Ended) -> List[Outlet]:
-    """Return the thread that sends what the replica says; none where the volume is shared."""
-    if told.is_shared:
+    """Return the thread that sends what the replica says; none where the manager has the volume, too."""
+    if not told.storage:
         return []
     return [
         relay.Relay(

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import socket
 import time
 from typing import BinaryIO, Callable, List, Mapping, Optional
 
@@ -56,7 +57,8 @@ class Remote:
         if _digest_of(target) == needed.sha256:
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        part = target + ".part"
+        # Of this process alone: other pods may have the same directory.
+        part = "%s.%s-%d.part" % (target, socket.gethostname(), os.getpid())
         with open(part, "ab") as file:
             while file.tell() < needed.size:
                 self._fetch_piece(needed, file)

@@ -8,6 +8,11 @@ from typing import Mapping, NamedTuple, Sequence
 from nni import errors
 from nni.wire import layout
 
+MANAGER = "manager"
+"""The volume is the pod's own and goes with it: all files are sent to the intake."""
+CLAIM = "claim"
+"""Pods share the volume, but not with the manager: what the replica says is sent, its other files stay."""
+
 
 class Settings(NamedTuple):
     """Who this replica is, and where things stand."""
@@ -33,8 +38,8 @@ class Settings(NamedTuple):
     """sha256 of the intake's certificate, in hexadecimal; empty to trust the image's authorities."""
     grace: float
     """Seconds from SIGTERM to SIGKILL."""
-    is_shared: bool = True
-    """Whether the volume is the manager's too; if not, files are sent to the intake."""
+    storage: str = ""
+    """What the manager does not have of the volume: nothing of it (``MANAGER``), or what trials wrote (``CLAIM``)."""
 
     @property
     def attempt_directory(self) -> str:
@@ -92,7 +97,7 @@ def read(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         token=token(environ),
         fingerprint=fingerprint(environ),
         grace=_number(environ, "NNI_GRACE_SECONDS", "30"),
-        is_shared=environ.get("NNI_STORAGE") != "manager",
+        storage=environ.get("NNI_STORAGE", ""),
     )
 
 

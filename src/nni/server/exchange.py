@@ -6,6 +6,7 @@ directory and the trial's checkpoints. Pieces are written in threads, a few at a
 
 import asyncio
 import collections
+import errno
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -84,7 +85,10 @@ class Exchange:
         try:
             return await handlers[request.method](request, sender, path)
         except errors.VolumeError as error:
-            raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
+            # A full disk is for people to mend: a trial does not wait for them.
+            is_full = getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+            kind = web.HTTPInsufficientStorage if is_full else web.HTTPServiceUnavailable
+            raise answers.refuse(kind, str(error)) from error
 
     async def list(self, sender: Sender) -> web.StreamResponse:
         """Say what a replica needs."""

@@ -41,7 +41,9 @@ while True:
 c.close()
 f=os.path.join(e["NNI_VOLUME"],path)
 os.makedirs(os.path.dirname(f),exist_ok=True)
-open(f,"wb").write(b)
+t="%s.%d-%s"%(f,os.getpid(),os.uname()[1])
+with open(t,"wb") as o:o.write(b)
+os.replace(t,f)
 os.execv(sys.executable,[sys.executable,"-I","-S",f,"fetch"])
 """
 

@@ -27,6 +27,8 @@ class Volume:
     """An entry of a container's ``volumeMounts``."""
     runtime: str | None = None
     """sha256 of the runtime, which pods then fetch from the intake; None where it is on the volume."""
+    storage: str | None = None
+    """What NNI_STORAGE says: see ``nni.runtime.outlet``."""
     secret: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     """What the nodes need to mount it, kept in the experiment's Secret."""
 
@@ -123,8 +125,8 @@ def _environment(job: Job, role: spec.RoleSpec) -> list[dict[str, Any]]:
         "NNI_TRIAL_ATTEMPT": str(attempt.number),
         "NNI_ROLE": role.name,
     }
-    if job.volume.runtime is not None:
-        given["NNI_STORAGE"] = "manager"
+    if job.volume.storage is not None:
+        given["NNI_STORAGE"] = job.volume.storage
     if role.gpus == 0:
         # On a node with GPUs a container that asks for none may see them all.
         given["NVIDIA_VISIBLE_DEVICES"] = "void"
