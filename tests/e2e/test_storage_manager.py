@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -368,6 +369,39 @@ async def test_the_limit_counts_what_is_there_and_frees_what_is_deleted(tmp_path
         assert (await client.send("PATCH", f"{DIRECTORY}/1/master-0/metrics.jsonl", small))[0] == 200
         assert (await client.send("DELETE", f"{place}/a"))[0] == 200
         assert (await client.send("PUT", f"{place}/b", small, 0, small))[0] == 200
+
+
+async def test_a_new_version_needs_no_room_beside_the_one_that_it_replaces(tmp_path: Path) -> None:
+    async with talking(tmp_path, limit=1_000_000) as (manager, client):
+        place = f"{DIRECTORY}/checkpoint/last.bin"
+        for letter in (b"a", b"b", b"c"):
+            content = letter * 900_000
+            assert await client.send("PUT", place, content, 0, content) == (200, {"size": 900_000})
+        assert manager.read("checkpoint/last.bin") == "c" * 900_000
+
+
+async def test_what_is_begun_and_never_finished_is_bounded(tmp_path: Path) -> None:
+    async with talking(tmp_path, limit=2_000_000) as (_, client):
+        statuses = []
+        for number in range(30):
+            whole = bytes([number]) * 1_500_000
+            statuses.append((await client.send("PUT", f"{MODEL}{number}", whole[:1_000_000], 0, whole))[0])
+    assert statuses[:10] == [200] * 10
+    assert statuses[-1] == 507
+
+
+async def test_a_full_disk_of_the_managers_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with talking(tmp_path) as (_, client):
+        assert (await client.send("PATCH", STDOUT, b"one"))[0] == 200
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "pwrite", full)
+        status, answer = await client.send("PATCH", STDOUT, b"two", 3)
+        assert (status, "no space is left" in answer["error"]) == (507, True)
+        monkeypatch.undo()
+        assert await client.send("PATCH", STDOUT, b"two", 3) == (200, {"size": 6})
 
 
 @pytest.fixture

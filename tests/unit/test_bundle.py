@@ -187,6 +187,20 @@ async def test_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "file01" not in str(caught.value)
 
 
+def test_what_is_compressed_already_is_only_stored(tmp_path: Path) -> None:
+    """Both kinds in one bundle, which any reader of tar.gz takes."""
+    weights = os.urandom(300_000)
+    for name, content in (("a.txt", b"a" * 300_000), ("b.bin", weights), ("c.txt", b"c" * 300_000), ("d", b"")):
+        (tmp_path / name).write_bytes(content)
+    packed = bundle.pack(tmp_path)
+    assert 300_000 < len(packed.content) < 310_000
+    assert bundle.pack(tmp_path) == packed
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "xzf", "-", "-C", str(tmp_path / "out")], input=packed.content, check=True)
+    assert (tmp_path / "out" / "b.bin").read_bytes() == weights
+    assert (tmp_path / "out" / "c.txt").read_bytes() == b"c" * 300_000
+
+
 @pytest.mark.parametrize("name", [".env", ".env.local", "lib/id_rsa", "tls/server.key", ".aws/credentials"])
 async def test_what_looks_like_a_key_travels_with_a_warning(name: str, tmp_path: Path) -> None:
     packed = await bundle.build(write(tmp_path / "code", {"main.py": "", "keyboard.py": "", name: "x"}))

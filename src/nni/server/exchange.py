@@ -68,6 +68,9 @@ class Exchange:
         self._needs = needs
         self._limit = limit
         self._used: dict[model.TrialId, int] = {}
+        """Bytes of files that are whole, or grow."""
+        self._pending: collections.Counter[model.TrialId] = collections.Counter()
+        """Bytes of files that are not whole yet."""
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._measuring: collections.defaultdict[model.TrialId, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
@@ -135,9 +138,8 @@ class Exchange:
     async def _take_growing(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
         async with self._turns:
             offset, content = await _piece(request)
-            known = await self._volume.stat(path)
-            before = 0 if known is None else known.size
-            await self._check_room(sender, path, max(0, offset + len(content) - before))
+            before = await self._size(path)
+            await self._check_room(sender, path, offset + len(content) - before)
             size = await self._volume.append(path, offset, content)
         self._count(sender, size - before)
         return _answer(size, is_gap=offset > size)
@@ -155,12 +157,17 @@ class Exchange:
             if started is None and await self._is_there(path, length, digest):
                 return _answer(length)
             before = 0 if started is None else started.size
-            await self._check_room(sender, path, length - before)
+            await self._check_room(sender, path, length - await self._size(path))
+            self._check_pending(sender, offset + len(content) - before)
             size = await self._volume.append(part, offset, content)
-            self._count(sender, size - before)
+            self._pending[sender.attempt.trial] += size - before
             if size >= length:
                 await self._finish(sender, part, path, digest)
         return _answer(size, is_gap=offset > size)
+
+    async def _size(self, path: str) -> int:
+        known = await self._volume.stat(path)
+        return 0 if known is None else known.size
 
     async def _is_there(self, path: str, length: int, digest: bytes) -> bool:
         known = await self._volume.stat(path)
@@ -168,24 +175,21 @@ class Exchange:
 
     async def _finish(self, sender: Sender, part: str, path: str, digest: bytes) -> None:
         """Let a whole file take its place."""
+        size, old = await self._size(part), await self._size(path)
+        self._pending[sender.attempt.trial] -= size
         if await self._volume.digest(part) != digest:
             # It changed while it was sent: half of the one and half of the other is neither.
-            await self._remove(sender, part)
+            await self._volume.delete(part)
             raise answers.refuse(web.HTTPUnprocessableEntity, f"What came of {path!r} is not what was announced.")
-        old = await self._volume.stat(path)
         await self._volume.rename(part, path)
-        self._count(sender, 0 if old is None else -old.size)
+        self._count(sender, size - old)
 
     async def _delete(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
         known = await self._volume.stat(path)
         if known is not None and not known.is_directory:
-            await self._remove(sender, path)
+            await self._volume.delete(path)
+            self._count(sender, -known.size)
         return _answer(0)
-
-    async def _remove(self, sender: Sender, path: str) -> None:
-        known = await self._volume.stat(path)
-        await self._volume.delete(path)
-        self._count(sender, 0 if known is None else -known.size)
 
     async def _check_room(self, sender: Sender, path: str, more: int) -> None:
         trial = sender.attempt.trial
@@ -194,10 +198,16 @@ class Exchange:
                 self._used[trial] = await self._volume.usage(layout.trial(self._experiment_id, trial))
         limit = self._limit + (RESERVE if path.rpartition("/")[2] in _SMALL else 0)
         if more > 0 and self._used[trial] + more > limit:
-            raise answers.refuse(
-                web.HTTPInsufficientStorage,
-                f"Trial {trial} may leave {self._limit >> 20} MiB with the manager (storage.output_limit).",
-            )
+            raise self._no_room(trial)
+
+    def _check_pending(self, sender: Sender, more: int) -> None:
+        """Bound what is begun and never finished, apart: a new version needs room beside the one that it replaces."""
+        if more > 0 and self._pending[sender.attempt.trial] + more > self._limit + RESERVE:
+            raise self._no_room(sender.attempt.trial)
+
+    def _no_room(self, trial: model.TrialId) -> web.HTTPError:
+        sentence = f"Trial {trial} may leave {self._limit >> 20} MiB with the manager (storage.output_limit)."
+        return answers.refuse(web.HTTPInsufficientStorage, sentence)
 
     def _count(self, sender: Sender, more: int) -> None:
         self._used[sender.attempt.trial] = self._used.get(sender.attempt.trial, 0) + more
@@ -205,10 +215,12 @@ class Exchange:
     def _may_read(self, sender: Sender, path: str) -> bool:
         if not _is_plain(path):
             return False
-        shared = self._needs(sender.replica.role)
+        # Of whatever version of the code: a manager that was started again may have another one.
+        shared = (layout.bundle(self._experiment_id, ""), layout.runtime(self._experiment_id, ""))
         scripts = (layout.PARAMETERS, layout.script(sender.replica.role))
         own = {f"{self._attempt(sender)}/{name}" for name in scripts}
-        return path in shared or path in own or path.startswith(f"{self._checkpoint(sender)}/")
+        folders = (*(one.rpartition("/")[0] + "/" for one in shared), f"{self._checkpoint(sender)}/")
+        return path in own or path.startswith(folders)
 
     def _may_write(self, sender: Sender, path: str) -> bool:
         if not _is_plain(path):
