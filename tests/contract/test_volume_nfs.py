@@ -167,6 +167,19 @@ async def test_each_refusal_is_told_as_what_it_is(export: str, said: str, opened
         await opened(export).test()
 
 
+async def test_a_server_that_was_started_again_goes_on(exported: Path) -> None:
+    exports = {"/data": nfs_testing.Export(exported / "data")}
+    with nfs_testing.NfsServer(exports) as first:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
+        await volume.put("before/file", b"x")
+    with pytest.raises(errors.VolumeError, match="does not answer"):
+        await volume.read("before/file")
+    with nfs_testing.NfsServer(exports, first.ports):
+        assert await volume.read("before/file") == b"x"
+        await volume.delete("before")
+        await volume.close()
+
+
 async def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = nfs_direct.connector("127.0.0.1", "/data", (1, 1))
     volume = nfs_direct.NfsVolume(connect, "it")

@@ -1,6 +1,7 @@
 """Key Vault with the real SDK, and an experiment whose share is a double's."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import logging
 import socket
@@ -20,8 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kubernetes import client, config
 
 from nni import errors
-from nni.core import spec
+from nni.core import model, spec
 from nni.experiment import Experiment, K8sAzureStorageConfig, KubeflowRoleConfig
+from nni.manager import volumes
+from nni.platforms.kubeflow import names
 from nni.storage import azure_access
 from nni.testing import azure as double
 from nni.testing.sandbox import Sandbox
@@ -133,6 +136,29 @@ async def test_each_refusal_of_a_vault_is_told(vault: Vault) -> None:
     assert "There is no secret other of Key Vault myvault: correct key_vault_key" in await told(unknown)
     vault.double.is_forbidden = True
     assert "give this identity the role `Key Vault Secrets User`" in await told()
+
+
+async def test_a_vaults_key_goes_to_pods_in_the_experiments_secret_alone(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def key(storage: spec.AzureSpec) -> str:
+        return double.KEY
+
+    monkeypatch.setattr(azure_access, "key_from_vault", key)
+    asked = volumes.Asked(
+        environment={},
+        directory=tmp_path,
+        experiment_id=model.ExperimentId("exp1"),
+        connect=lambda: pytest.fail("no cluster is needed"),
+    )
+    backing = await volumes.back(dataclasses.replace(STORAGE, endpoint=endpoint), asked)
+    await backing.volume.put("a", b"x")
+    await backing.close()
+
+    assert backing.pod.secret == {"azurestorageaccountname": double.ACCOUNT, "azurestorageaccountkey": double.KEY}
+    assert backing.pod.volume["csi"]["volumeAttributes"]["secretName"] == names.secret(model.ExperimentId("exp1"))
+    assert double.KEY not in repr(backing.pod) + backing.said
+    assert (tmp_path / "shares" / "nni" / "a").read_bytes() == b"x"
 
 
 TRAIN = """\

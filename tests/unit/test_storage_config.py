@@ -9,8 +9,10 @@ from nni import check, errors
 from nni.core import spec
 from nni.experiment import (
     ExperimentConfig,
+    K8sAzureStorageConfig,
     K8sManagerStorageConfig,
     K8sNfsConfig,
+    K8sPvcConfig,
     K8sStorageConfig,
     KubeflowRoleConfig,
 )
@@ -38,6 +40,11 @@ def frozen(directory: Path, storage: K8sStorageConfig | None, **fields: Any) -> 
     return found
 
 
+def azure(**fields: str | None) -> K8sAzureStorageConfig:
+    known = {"azure_account": "account", "azure_share": "share", "key_vault_name": "vault", "key_vault_key": "key"}
+    return K8sAzureStorageConfig(**{**known, **fields})
+
+
 @pytest.mark.parametrize(
     ("storage", "expected"),
     [
@@ -50,6 +57,22 @@ def frozen(directory: Path, storage: K8sStorageConfig | None, **fields: Any) -> 
             spec.NfsSpec(server="a", path="/b"),
         ),
         (K8sStorageConfig(storage_type="nfs", server="a", path="/b"), spec.NfsSpec(server="a", path="/b")),
+        (
+            # The page's block.
+            K8sAzureStorageConfig(
+                azure_account="account", azure_share="share", key_vault_name="my-vault", key_vault_key="my_key"
+            ),
+            spec.AzureSpec(account="account", share="share", key_vault_name="my-vault", key_vault_key="my_key"),
+        ),
+        (
+            K8sAzureStorageConfig(azure_account="account", azure_share="share", secret_name="s"),
+            spec.AzureSpec(account="account", share="share", secret_name="s"),
+        ),
+        (K8sPvcConfig(claim_name="data"), spec.PvcSpec(claim_name="data", sub_path="")),
+        (
+            K8sPvcConfig(claim_name="data", sub_path="a/b/", mount_path="/tmp", output_limit="1Gi"),
+            spec.PvcSpec(claim_name="data", sub_path="a/b", mount_path="/tmp", output_limit_mib=1024),
+        ),
         (K8sStorageConfig(storage_type="manager"), spec.ManagerSpec(output_limit_mib=200)),
     ],
 )
@@ -63,6 +86,18 @@ def test_storage(storage: K8sStorageConfig | None, expected: spec.StorageSpec, t
         (K8sManagerStorageConfig(server="a"), "storage.server: is for NFS; remove it"),
         (K8sManagerStorageConfig(output_limit="many"), "storage.output_limit: 'many' is not a size"),
         (K8sNfsConfig(path="/b"), "storage.server: is not set"),
+        (K8sNfsConfig(server="a", path="/b", output_limit=1), "storage.output_limit: is for storage with the manager"),
+        (K8sPvcConfig(), "storage.claim_name: is not set"),
+        (K8sPvcConfig(claim_name="Data_1"), "storage.claim_name: 'Data_1' is not the name of a"),
+        (K8sPvcConfig(claim_name="data", sub_path="../x"), "storage.sub_path: '../x' is not a directory in the claim"),
+        (K8sPvcConfig(claim_name="data", server="a"), "storage.server: is for NFS; remove it"),
+        (azure(azure_account="My_Account"), "storage.azure_account: 'My_Account' is not the name of an account"),
+        (azure(azure_share="A"), "storage.azure_share: 'A' is not the name of a share"),
+        (azure(key_vault_name="https://v.vault.azure.net"), "storage.key_vault_name: 'https://v.vault.azure.net' is"),
+        (azure(key_vault_key=None), "storage.key_vault_key: is not set; name the vault's secret with the account's"),
+        (azure(secret_name="s", key_vault_name=None), "storage.key_vault_key: is not needed beside secret_name"),
+        (azure(endpoint="file.core.windows.net"), "storage.endpoint: 'file.core.windows.net' is not a URL"),
+        (azure(path="/b"), "storage.path: is for NFS; remove it"),
         (K8sStorageConfig(), "storage.storage_type: is not set; use 'manager'"),
         (
             K8sStorageConfig(storage_type="nsf"),

@@ -64,7 +64,7 @@ def _usage(made: cluster.Cluster) -> str:
     lines = [
         f"The sandbox serves Kubernetes at {made.url}.",
         f"Pods get their mount paths by {made.isolation}.",
-        *(f"NFS export {export} is {folder}" for export, folder in made.exports.items()),
+        *(f"The volume {export} is {folder}" for export, folder in made.exports.items()),
         "",
         "Use it from another terminal:",
         "",

@@ -54,11 +54,11 @@ class NfsServer:
         ports: Of NFS and of mountd.
     """
 
-    def __init__(self, exports: Mapping[str, Export]) -> None:
-        """Take the exports by name; every directory exists."""
+    def __init__(self, exports: Mapping[str, Export], ports: tuple[int, int] | None = None) -> None:
+        """Take the exports by name, whose directories exist, and the ports of NFS and mountd; None for free ones."""
         self._exports = exports
         self._stack = contextlib.ExitStack()
-        self.ports = (0, 0)
+        self.ports = ports or (_free_port(), _free_port())
 
     def __enter__(self) -> Self:
         """Start it and wait until it answers.
@@ -70,7 +70,6 @@ class NfsServer:
             undo.push(self._stack)
             state = Path(tempfile.mkdtemp(prefix="nni-nfs-"))
             self._stack.callback(shutil.rmtree, state)
-            self.ports = (_free_port(), _free_port())
             if not _answers(_PORTMAPPER):
                 # With -h, Debian's aborts.
                 self._start("rpcbind", "-w", "-f")
