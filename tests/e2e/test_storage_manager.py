@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import errno
 import hashlib
 import io
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 import yarl
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from nni.core import event, model, spec
 from nni.experiment import Experiment, KubeflowRoleConfig
@@ -240,6 +246,53 @@ async def test_a_runtime_that_was_tampered_with_is_not_run(tmp_path: Path) -> No
         process.terminate()
         assert await process.wait() == 143
         await process.communicate()
+
+
+@contextlib.asynccontextmanager
+async def serving_tls(manager: Manager, directory: Path) -> AsyncIterator[str]:
+    """Serve the intake by TLS with a certificate of its own, and yield its sha256."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "intake")])
+    now = dt.datetime.now(dt.UTC)
+    signed = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(1)
+    ).sign(key, hashes.SHA256())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM) + secret)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(directory / "pem")
+    app = intake.make_app(
+        experiment_id=EXPERIMENT, verify=manager.verify, accept=manager.accept, files=manager.exchange
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    manager.port = runner.addresses[0][1]
+    yield signed.fingerprint(hashes.SHA256()).hex()
+    await runner.cleanup()
+
+
+async def test_over_tls_the_certificate_has_to_be_the_one_that_was_named(tmp_path: Path) -> None:
+    manager = Manager(tmp_path, "python3 train.py")
+    async with serving_tls(manager, tmp_path) as fingerprint:
+        await manager.prepare()
+        told = {"NNI_INTAKE_URL": f"https://127.0.0.1:{manager.port}", "NNI_INTAKE_CERT_SHA256": fingerprint}
+        process = await manager.pod(changes=told)
+        _, stderr = await process.communicate()
+        assert process.returncode == 0, stderr.decode()
+        assert manager.tree("1/master-0/output") == ["Grüße", "model.bin"]
+
+        await manager.prepare(2)
+        process = await manager.pod(2, changes={**told, "NNI_INTAKE_CERT_SHA256": "0" * 64})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await process.wait()
+        assert process.returncode is None
+        process.terminate()
+        await process.communicate()
+    assert manager.tree("2") == ["parameter.cfg", "run_master.sh"]
 
 
 class Client:
