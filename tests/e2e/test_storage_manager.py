@@ -457,11 +457,29 @@ async def test_a_full_disk_of_the_managers_is_told_as_such(tmp_path: Path, monke
         assert await client.send("PATCH", STDOUT, b"two", 3) == (200, {"size": 6})
 
 
+TOGETHER = """
+# As in distributed training, nobody leaves before everybody has come this far.
+import socket
+place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if os.environ["RANK"] == "0":
+    with socket.create_server(place) as server:
+        server.accept()[0].recv(1)
+else:
+    connection = None
+    while connection is None:
+        try:
+            connection = socket.create_connection(place)
+        except ConnectionRefusedError:
+            pass
+    connection.close()
+"""
+
+
 @pytest.fixture
 def experiment(cluster: Sandbox, tmp_path: Path) -> Iterator[Experiment]:
     directory = tmp_path / "code"
     directory.mkdir()
-    (directory / "train.py").write_text(TRAIN)
+    (directory / "train.py").write_text(TRAIN + TOGETHER)
     made = Experiment("kubeflow")
     made.config.search_space = {"x": {"_type": "choice", "_value": [1, 2]}}
     made.config.tuner.name = "Random"

@@ -8,7 +8,8 @@ from typing import Callable, Dict, Optional, Sequence, Set
 from nni.runtime import remote
 from nni.wire import files as wire
 
-_SECONDS = 0.5
+_SECONDS = 1.0
+"""Between looks: a pod that is killed has left all but its last second."""
 _LONGEST_PAUSE = 15.0
 _CLOSING_PAUSE = 0.5
 

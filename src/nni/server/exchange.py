@@ -196,7 +196,9 @@ class Exchange:
         async with self._measuring[trial]:
             if trial not in self._used:
                 self._used[trial] = await self._volume.usage(layout.trial(self._experiment_id, trial))
-        limit = self._limit + (RESERVE if path.rpartition("/")[2] in _SMALL else 0)
+        folder, _, name = path.rpartition("/")
+        is_small = name in _SMALL and folder == self._replica(sender)
+        limit = self._limit + (RESERVE if is_small else 0)
         if more > 0 and self._used[trial] + more > limit:
             raise self._no_room(trial)
 
@@ -225,11 +227,14 @@ class Exchange:
     def _may_write(self, sender: Sender, path: str) -> bool:
         if not _is_plain(path):
             return False
-        who = sender.replica
-        replica = layout.replica(self._experiment_id, sender.attempt.trial, sender.attempt.number, who.role, who.index)
+        replica = self._replica(sender)
         single = {f"{replica}/{name}" for name in (*_GROWING, layout.EXIT)}
         folders = (f"{replica}/{layout.OUTPUT}/", f"{self._checkpoint(sender)}/")
         return path in single or path.startswith(folders)
+
+    def _replica(self, sender: Sender) -> str:
+        who = sender.replica
+        return layout.replica(self._experiment_id, sender.attempt.trial, sender.attempt.number, who.role, who.index)
 
     def _attempt(self, sender: Sender) -> str:
         return layout.attempt(self._experiment_id, sender.attempt.trial, sender.attempt.number)
