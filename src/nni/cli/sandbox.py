@@ -33,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="map a PersistentVolumeClaim to a directory; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--azure-share", action="append", default=[], metavar="SHARE[=DIR]",
+        "--azure-file", action="append", default=[], metavar="SHARE[=DIR]",
         help="map an Azure Files share to a directory; may be repeated",
     )  # fmt: skip
     parser.add_argument("--nodes", default="1", help="how many nodes there are (default 1)")
@@ -72,7 +72,7 @@ def _options(arguments: argparse.Namespace) -> "cluster.Options":
             [
                 *(_export(text) for text in arguments.nfs),
                 *(_named(text, "--pvc", "pvc") for text in arguments.pvc),
-                *(_named(text, "--azure-share", "azure") for text in arguments.azure_share),
+                *(_named(text, "--azure-file", "azure") for text in arguments.azure_file),
             ]
         ),
         node_count=_number(arguments.nodes, "--nodes", 1, 1000),

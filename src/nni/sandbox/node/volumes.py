@@ -88,7 +88,7 @@ class Volumes:
         missing = {"azurestorageaccountname", "azurestorageaccountkey"} - set(held)
         if missing:
             raise VolumeMissingError(f'secret "{name}" does not hold {" and ".join(sorted(missing))}')
-        return self._exports.named("azure", attributes.get("shareName", ""), "--azure-share")
+        return self._exports.named("azure", attributes.get("shareName", ""), "--azure-file")
 
     def _new(self, name: str) -> pathlib.Path:
         folder = self._folder / name
