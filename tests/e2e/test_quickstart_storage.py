@@ -48,6 +48,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
                 "default", {"metadata": {"name": "nni"}, "spec": wanted}
             )
         folders["pvc"] = cluster.kubeconfig.parent / "claims" / claim.metadata.uid
+        # The sandbox makes it for the first pod; a mount of it is there before.
+        folders["pvc"].mkdir(parents=True)
         folders["manager"] = tmp_path / "home" / "nni-experiments"
         yield Place(cluster, process.stdout.readline().strip(), folders)
         process.communicate()

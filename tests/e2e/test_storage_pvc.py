@@ -46,7 +46,10 @@ def claim(cluster: Sandbox) -> Path:
         made = client.CoreV1Api(api).create_namespaced_persistent_volume_claim(
             "default", {"metadata": {"name": "data"}, "spec": wanted}
         )
-    return Path(cluster.kubeconfig.parent, "claims", made.metadata.uid)
+    # The sandbox makes it for the first pod; a mount of it is there before.
+    place = Path(cluster.kubeconfig.parent, "claims", made.metadata.uid)
+    place.mkdir(parents=True)
+    return place
 
 
 def experiment(tmp_path: Path, **storage: Any) -> Experiment:

@@ -1,7 +1,6 @@
 """``nnictl experiment delete``: what an experiment left, on its volume and on this machine."""
 
 import argparse
-import asyncio
 import os
 import shutil
 import sys
@@ -23,7 +22,9 @@ def add_parser(group: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def delete(arguments: argparse.Namespace) -> int:
     """Show what there is, ask, and delete it."""
-    from nni.records import registry  # noqa: PLC0415 the verbs that need it load it
+    import asyncio  # noqa: PLC0415 the verbs that need them load them
+
+    from nni.records import registry  # noqa: PLC0415
 
     listed = registry.Registry(registry.default_directory())
     known = listed.find(arguments.id)
@@ -38,6 +39,8 @@ def delete(arguments: argparse.Namespace) -> int:
 
 
 async def _delete(known: "registry.Known", *, is_sure: bool) -> bool:
+    import asyncio  # noqa: PLC0415
+
     from nni.core import model  # noqa: PLC0415
     from nni.manager import leftovers  # noqa: PLC0415
 
