@@ -17,9 +17,9 @@ import os
 import nni
 nni.get_next_parameter()
 marker = os.path.join(nni.get_checkpoint_dir(), "was here")
-is_second = os.path.exists(marker)
+was_here = os.path.exists(marker)
 open(marker, "w").close()
-nni.report_intermediate_result(is_second)
+nni.report_intermediate_result(was_here)
 while not os.path.exists(os.path.join(nni.get_checkpoint_dir(), "go")):
     pass
 nni.report_final_result(int(os.environ["NNI_TRIAL_ATTEMPT"]))
