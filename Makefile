@@ -10,7 +10,7 @@ STAMP := .stamp
 # Pods of the sandbox are processes here: one thread each keeps two cores fair.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow test-cluster test-web check bench bench-portal bench-search clean lock install web
+.PHONY: help demo test test-slow test-cluster test-web check bench bench-portal bench-search bench-storage clean lock install web
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
@@ -37,7 +37,7 @@ $(PAGE): $(WEB) hatch_build.py requirements/node.txt | $(STAMP)/install
 	@touch $@
 
 demo: install
-	$(BIN)/nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- $(BIN)/python examples/quickstart/main.py
+	$(BIN)/nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- $(BIN)/python examples/quickstart/main.py --storage nfs
 
 check: $(STAMP)/install
 	$(BIN)/ruff check .
@@ -69,6 +69,9 @@ test-web: web
 # FULL=1 runs all of it, in parts if need be; benchmarks/search/__main__.py tells how.
 bench-search: install
 	$(BIN)/python -m benchmarks.search
+
+bench-storage: install
+	$(BIN)/python -m benchmarks.storage
 
 lock: $(STAMP)/install
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" \

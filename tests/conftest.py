@@ -27,13 +27,35 @@ def _runs(*command: str) -> bool:
         return False
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib_util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _may_export() -> bool:
+    """Whether this process may open files by their handles, as an NFS server has to."""
+    status = Path("/proc/self/status").read_text() if Path("/proc/self/status").exists() else ""
+    granted = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    return bool(int(granted, 16) & 1 << 2)
+
+
 PROGRAMS: dict[str, tuple[Callable[[], bool], str]] = {
     "browser": (
         lambda: Path("/usr/bin/chromium").exists() or shutil.which("chromium") is not None,
         "no Chromium here (apt-get install chromium)",
     ),
     "kubectl": (lambda: shutil.which("kubectl") is not None, "no kubectl on the PATH"),
-    "nfs": (lambda: shutil.which("ganesha.nfsd") is not None, "no ganesha.nfsd on the PATH"),
+    "nfs": (
+        lambda: shutil.which("ganesha.nfsd") is not None and _may_export(),
+        "no NFS server can be run here (apt-get install nfs-ganesha nfs-ganesha-vfs rpcbind libnfs13, as root with "
+        "CAP_DAC_READ_SEARCH)",
+    ),
+    "azure": (
+        lambda: all(map(_is_installed, ("azure.storage.fileshare", "azure.keyvault.secrets", "azure.identity"))),
+        "no Azure SDK (pip install 'nni-kubeflow[azure]')",
+    ),
     "torch": (
         lambda: importlib_util.find_spec("torch") is not None,
         "no PyTorch (pip install -r requirements/torch.txt)",

@@ -1,17 +1,27 @@
 """The quickstart: tune a small network, each trial a PyTorchJob with a master and a worker.
 
-    nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- python examples/quickstart/main.py    no cluster needed
-    python examples/quickstart/main.py --platform local                                    as processes
-    python examples/quickstart/main.py --nfs SERVER:/EXPORT --image IMAGE                  on your KUBECONFIG's cluster
+    nnictl sandbox -- python examples/quickstart/main.py                       no cluster needed
+    python examples/quickstart/main.py --platform local                        as processes
+    python examples/quickstart/main.py --image IMAGE                           on your KUBECONFIG's cluster
+    python examples/quickstart/main.py --image IMAGE --storage nfs --nfs SERVER:/EXPORT
 
-The image needs Python and scikit-learn, nothing of ours.
+The image needs Python and scikit-learn, nothing of ours. Without a storage, pods fetch the code from this machine and
+send their outputs to it; with one, they mount it.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
+from nni.experiment import (
+    Experiment,
+    K8sAzureStorageConfig,
+    K8sManagerStorageConfig,
+    K8sNfsConfig,
+    K8sPvcConfig,
+    K8sStorageConfig,
+    KubeflowRoleConfig,
+)
 
 HERE = Path(__file__).parent
 
@@ -36,16 +46,50 @@ def role(image: str) -> KubeflowRoleConfig:
     )
 
 
-def main() -> int:
-    """Run the experiment; 0 when it came to its end."""
+def storage(arguments: argparse.Namespace) -> K8sStorageConfig:
+    """Return where code and outputs are."""
+    match arguments.storage or ("nfs" if arguments.nfs else "manager"):
+        case "nfs":
+            server, _, path = (arguments.nfs or "10.20.30.40:/mnt/nfs/nni").partition(":")
+            return K8sNfsConfig(server=server, path=path)
+        case "azure":
+            account, _, share = arguments.azure.partition("/")
+            vault, _, secret = arguments.key.partition("/")
+            return K8sAzureStorageConfig(
+                azure_account=account,
+                azure_share=share,
+                key_vault_name=vault if secret else None,
+                key_vault_key=secret or None,
+                secret_name=None if secret else vault,
+                endpoint=arguments.azure_endpoint,
+            )
+        case "pvc":
+            return K8sPvcConfig(claim_name=arguments.claim, mount_path=arguments.mount_path)
+        case _:
+            return K8sManagerStorageConfig()
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--platform", choices=["kubeflow", "local"], default="kubeflow")
-    parser.add_argument("--nfs", metavar="SERVER:PATH", default="10.20.30.40:/mnt/nfs/nni", help="export to ship code")
+    parser.add_argument("--storage", choices=["manager", "nfs", "azure", "pvc"], help="where code and outputs are")
+    parser.add_argument("--nfs", metavar="SERVER:PATH", help="for nfs: the export")
+    parser.add_argument("--azure", metavar="ACCOUNT/SHARE", default="", help="for azure: the share")
+    parser.add_argument("--key", metavar="VAULT/SECRET", default="", help="for azure: its key, or a Secret's name")
+    parser.add_argument("--azure-endpoint", metavar="URL", help="for azure: where, if not in the public cloud")
+    parser.add_argument("--claim", default="nni", help="for pvc: the claim's name")
+    parser.add_argument("--mount-path", metavar="DIR", help="for pvc: where this machine has it mounted")
     parser.add_argument("--image", default="python:3.11", help="container image with Python and scikit-learn")
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--concurrency", type=int, default=3, help="trials at a time")
     parser.add_argument("--port", type=int, default=8080, help="the portal's; trials report to the next one")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the experiment; 0 when it came to its end."""
+    arguments = parse()
 
     experiment = Experiment(arguments.platform)
     experiment.config.experiment_name = "quickstart"
@@ -58,10 +102,9 @@ def main() -> int:
         experiment.config.trial_command = "python3 train.py"
         experiment.config.trial_code_directory = HERE
     else:
-        server, _, path = arguments.nfs.partition(":")
         experiment.config.training_service.operator = "pytorch-operator"
         experiment.config.training_service.api_version = "v1"
-        experiment.config.training_service.storage = K8sNfsConfig(server=server, path=path)
+        experiment.config.training_service.storage = storage(arguments)
         experiment.config.training_service.master = role(arguments.image)
         experiment.config.training_service.worker = role(arguments.image)
     return 0 if experiment.run(arguments.port) else 1

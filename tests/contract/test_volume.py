@@ -11,7 +11,7 @@ import pytest
 
 from nni import errors
 from nni.core import ports
-from nni.storage import mounted
+from nni.storage import kept, mounted
 from nni.testing import volume as contract
 
 
@@ -25,6 +25,11 @@ class TestMountedVolume(contract.VolumeContract):
         root = directory / "volume of ours"
         root.mkdir()
         return mounted.MountedVolume(root)
+
+
+class TestKeptVolume(contract.VolumeContract):
+    async def open(self, directory: Path) -> ports.Volume:
+        return kept.KeptVolume(directory)
 
 
 @pytest.fixture
@@ -135,7 +140,7 @@ def fails_at(monkeypatch: pytest.MonkeyPatch, name: str, code: int, times: int =
     [
         (errno.ENOSPC, "no space is left on it"),
         (errno.EDQUOT, "its quota is used up"),
-        (errno.EROFS, "it is mounted read-only"),
+        (errno.EROFS, "it is read-only"),
         (errno.EACCES, rf"permission denied for user id {os.geteuid()}; on an NFS export with root_squash"),
         (errno.EPERM, "permission denied"),
         (errno.ESTALE, "its file handle is stale"),

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client, config
 
 from nni.testing.sandbox import Sandbox
 
@@ -89,13 +90,60 @@ def test_what_is_wrong_is_said(
     assert ended.returncode == (1 if verdict == "failed" else 0)
 
 
+@pytest.fixture
+def claim(cluster: Sandbox) -> Iterator[Path]:
+    """The directory behind a claim of the name mine."""
+    wanted = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    with config.new_client_from_config(str(cluster.kubeconfig)) as api:
+        core = client.CoreV1Api(api)
+        made = core.create_namespaced_persistent_volume_claim("default", {"metadata": {"name": "mine"}, "spec": wanted})
+        yield Path(cluster.kubeconfig.parent, "claims", made.metadata.uid)
+        core.delete_namespaced_persistent_volume_claim("mine", "default")
+
+
+@pytest.mark.parametrize(
+    ("storage", "here", "there"),
+    [
+        (None, "Nothing is shared: pods fetch the code from the manager", "A pod writes on its volume."),
+        ({"claimName": "mine"}, "Claim mine is not mounted here", "A pod writes on its volume."),
+        (
+            {"claimName": "mine", "mountPath": "{claim}"},
+            "This machine writes on it: claim mine, mounted here at",
+            "A pod writes on the volume what the manager reads.",
+        ),
+    ],
+)
+def test_each_storage_is_tried(
+    *,
+    cluster: Sandbox,
+    claim: Path,
+    write: Write,
+    free_port: int,
+    storage: dict[str, str] | None,
+    here: str,
+    there: str,
+) -> None:
+    claim.mkdir(parents=True, exist_ok=True)
+    described = storage and {name: value.format(claim=claim) for name, value in storage.items()}
+
+    ended = nnictl("doctor", "--config", str(write(storage=described)), "--port", str(free_port), "--json")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = verdicts(ended)
+    assert {verdict for verdict, _ in found.values()} == {"ok"}
+    assert here in found["storage"][1]
+    assert found["storage from a pod"][1] == there
+    assert "intake from a pod" in found
+    assert [one for one in claim.rglob("*") if one.is_file()] == []
+
+
 def test_an_export_that_is_not_mounted_is_said(cluster: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NNI_MOUNTS")
 
     ended = nnictl("doctor", "--config", str(write()))
 
     assert ended.returncode == 1
-    assert "10.20.30.40:/mnt/nfs/nni is not mounted on this machine" in ended.stdout
+    assert "10.20.30.40:/mnt/nfs/nni cannot be used from this machine. It is not mounted here" in ended.stdout
 
 
 def test_a_port_that_is_taken_is_said(cluster: Sandbox, write: Write) -> None:
@@ -132,3 +180,30 @@ def test_render_prints_what_a_trial_creates_and_needs_no_cluster(
 
     assert ended.returncode == 0, ended.stderr
     assert [one["kind"] for one in yaml.safe_load_all(ended.stdout)] == kinds
+
+
+@pytest.mark.parametrize(
+    ("storage", "kind", "fetches"),
+    [
+        (None, "emptyDir", True),
+        ({"storageType": "manager"}, "emptyDir", True),
+        ({"server": "10.20.30.40", "path": "/mnt/nfs/nni"}, "nfs", False),
+        ({"azureAccount": "abc", "azureShare": "share", "keyVaultName": "vault", "keyVaultKey": "key"}, "csi", False),
+        ({"claimName": "mine"}, "persistentVolumeClaim", True),
+        ({"claimName": "mine", "mountPath": "/"}, "persistentVolumeClaim", False),
+    ],
+)
+def test_render_knows_every_storage_and_touches_none(
+    write: Write, storage: dict[str, str] | None, kind: str, *, fetches: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/no/such")
+    monkeypatch.delenv("NNI_MOUNTS", raising=False)
+
+    ended = nnictl("render", "--config", str(write(storage=storage)))
+
+    assert ended.returncode == 0, ended.stderr
+    (job,) = yaml.safe_load_all(ended.stdout)
+    pod = job["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    assert kind in pod["volumes"][0]
+    assert (pod["containers"][0]["command"][0] == "python3") is fetches
+    assert ("securityContext" in pod) is (kind != "nfs")

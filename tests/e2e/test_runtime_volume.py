@@ -109,7 +109,13 @@ class Sweeping:
         self.said: list[str] = []
         self.target = target
         self.sweep = sweep.Sweep(
-            str(work), str(target), tell=self.said.append, ended=lambda: None, limit=limit, seconds=0.01
+            "sweep",
+            str(work),
+            sweep.Folder(str(target)),
+            tell=self.said.append,
+            ended=lambda: None,
+            limit=limit,
+            seconds=0.01,
         )
 
     def __enter__(self) -> Self:

@@ -31,7 +31,13 @@ def git(directory: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=directory, check=True, capture_output=True)
 
 
-CODE = {"main.py": "print(1)\n", "lib/a.py": "", "lib/Grüße 世界.txt": "x", ".env": "A=1", "data/x" * 30 + "/y": "deep"}
+CODE = {
+    "main.py": "print(1)\n",
+    "lib/a.py": "",
+    "lib/Grüße 世界.txt": "x",
+    ".env_": "A=1",
+    "data/x" * 30 + "/y": "deep",
+}
 
 
 async def test_the_same_files_are_the_same_bytes(tmp_path: Path) -> None:
@@ -173,13 +179,36 @@ async def test_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [text.split(";")[0] for text in warned.warnings] == [
         f"The code directory {tmp_path} has 12 files of 0.1 MiB in all"
     ]
-    monkeypatch.setattr(bundle, "REFUSE_BYTES", 70_000)
     with pytest.raises(
         errors.ConfigError, match=r"has 0\.1 MiB, .* largest files are file11 \(0 MiB\), file10"
     ) as caught:
-        await bundle.build(tmp_path)
+        await bundle.build(tmp_path, 70_000)
     assert "file02" in str(caught.value)
     assert "file01" not in str(caught.value)
+
+
+def test_what_is_compressed_already_is_only_stored(tmp_path: Path) -> None:
+    """Both kinds in one bundle, which any reader of tar.gz takes."""
+    weights = os.urandom(300_000)
+    for name, content in (("a.txt", b"a" * 300_000), ("b.bin", weights), ("c.txt", b"c" * 300_000), ("d", b"")):
+        (tmp_path / name).write_bytes(content)
+    packed = bundle.pack(tmp_path)
+    assert 300_000 < len(packed.content) < 310_000
+    assert bundle.pack(tmp_path) == packed
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "xzf", "-", "-C", str(tmp_path / "out")], input=packed.content, check=True)
+    assert (tmp_path / "out" / "b.bin").read_bytes() == weights
+    assert (tmp_path / "out" / "c.txt").read_bytes() == b"c" * 300_000
+
+
+@pytest.mark.parametrize("name", [".env", ".env.local", "lib/id_rsa", "tls/server.key", ".aws/credentials"])
+async def test_what_looks_like_a_key_travels_with_a_warning(name: str, tmp_path: Path) -> None:
+    packed = await bundle.build(write(tmp_path / "code", {"main.py": "", "keyboard.py": "", name: "x"}))
+    assert name in members(packed)
+    assert packed.warnings == (
+        f"The code directory {tmp_path}/code holds {name}, which look like keys and travel to the volume; "
+        "name them in a .nniignore file there, or use a Secret of the cluster.",
+    )
 
 
 async def test_many_files_are_a_warning(tmp_path: Path) -> None:
@@ -236,12 +265,7 @@ def test_where_an_export_is(
 
 @pytest.mark.parametrize("server", ["10.20.30.42", "10.20.30.43", "nowhere"])
 def test_an_export_that_is_not_here(server: str) -> None:
-    with pytest.raises(errors.VolumeError) as caught:
-        nfs.locate(spec.NfsSpec(server=server, path="/data"), None, TABLE)
-    assert str(caught.value) == (
-        f"The NFS export {server}:/data is not mounted on this machine: mount it, or set storage.mount_path to the "
-        f"directory where it is mounted, or set NNI_MOUNTS={server}:/data=DIRECTORY."
-    )
+    assert nfs.locate(spec.NfsSpec(server=server, path="/data"), None, TABLE) is None
 
 
 @pytest.mark.parametrize("text", ["nonsense", "a:b=/c", "a:/b", "a:/b="])

@@ -21,10 +21,7 @@ from nni.experiment import (
 )
 
 SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}}
-NFS_EXAMPLES = (
-    "K8sNfsConfig(server='10.20.30.40', path='/mnt/nfs/nni') in Python, "
-    "{storageType: nfs, server: 10.20.30.40, path: /mnt/nfs/nni} in YAML"
-)
+STORAGES = "'manager', 'nfs', 'azureStorage' or 'pvc'"
 SIZES = "'4Gi', '4gb', '512Mi' or, in MiB, 4096"
 DURATIONS = "'90s', '30m', '1.5h', '2d' or, in seconds, 3600"
 UNSET: Any = None
@@ -245,10 +242,6 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
     ({f"{ROLE}.command": UNSET, "trial_command": 5}, ["trial_command: 5 is not text"]),
     # Storage.
     (
-        {"training_service.storage": UNSET},
-        [f"training_service.storage: is not set; name the NFS export for code and outputs: {NFS_EXAMPLES}"],
-    ),
-    (
         {"training_service.storage": K8sNfsConfig()},
         [
             "training_service.storage.server: is not set; "
@@ -274,7 +267,7 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"training_service.storage": K8sStorageConfig()},
-        ["training_service.storage.storage_type: is not set; use 'nfs'"],
+        [f"training_service.storage.storage_type: is not set; use {STORAGES}"],
     ),
     (
         {"training_service.storage": {"storageType": "nsf", "server": "a"}},
@@ -282,7 +275,7 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"training_service.storage": {"storage": "s3"}},
-        ["training_service.storage.storage: 's3' is not a type of storage; use 'nfs' or 'azureStorage'"],
+        [f"training_service.storage.storage: 's3' is not a type of storage; use {STORAGES}"],
     ),
     (
         {"training_service.storage.storage": "azureStorage"},
@@ -293,8 +286,12 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"training_service.storage": {"storageType": 5}}, ["training_service.storage.storageType: 5 is not text"]),
     (
-        {"training_service.storage": K8sAzureStorageConfig(azure_account="a", azure_share="b")},
-        [f"training_service.storage: Azure Files are not in this version yet; name an NFS export: {NFS_EXAMPLES}"],
+        {"training_service.storage": K8sAzureStorageConfig(azure_account="abc", azure_share="bcd")},
+        [
+            f"training_service.storage.{name}: is not set; name the {what} with the account's key, "
+            "or set secret_name to a Secret of the cluster that has it"
+            for name, what in (("key_vault_name", "Key Vault"), ("key_vault_key", "vault's secret"))
+        ],
     ),
 ]
 

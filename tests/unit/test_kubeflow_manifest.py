@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 
 from nni.core import model, spec
 from nni.platforms.kubeflow import kinds, manifest, names, platform, pods
-from nni.storage import nfs
+from nni.storage import azure_access, nfs, pod
 
 EXPORT = spec.NfsSpec(server="10.20.30.40", path="/mnt/nfs/nni")
 MASTER = spec.RoleSpec(
@@ -27,14 +28,20 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def build(
-    *roles: spec.RoleSpec, operator: str = "pytorch-operator", number: int = 1, restricted: bool = False, **changes: Any
+    *roles: spec.RoleSpec,
+    operator: str = "pytorch-operator",
+    number: int = 1,
+    side: tuple[dict[str, Any], dict[str, Any]] | None = None,
+    restricted: bool = False,
+    fetching: Mapping[str, Any] = MappingProxyType({}),
+    **changes: Any,
 ) -> dict[str, Any]:
     kind = kinds.KINDS[operator]
-    volume, mount = nfs.pod_volume(EXPORT)
+    volume, mount = side or nfs.pod_volume(EXPORT)
     wanted = pods.Pods(
         experiment=model.ExperimentId("k3x9ab12"),
         order=model.JobOrder(attempt=model.AttemptKey(model.TrialId("k2f9z"), number), sequence=4, slot=7),
-        volume=pods.Volume(volume=volume, mount=mount, runs_restricted=restricted),
+        volume=pods.Volume(volume=volume, mount=mount, runs_restricted=restricted, **fetching),
         intake_url="http://10.0.0.5:8081",
         container=kind.container,
         index_field=kind.index_field,
@@ -77,6 +84,11 @@ EVERYTHING = spec.PodSpec(
     registry_credentials="/home/me/.docker/config.json",
 )
 
+CLAIM = pod.claim(spec.PvcSpec(claim_name="data", sub_path="my/part"))
+SHARE = spec.AzureSpec(account="account", share="share", key_vault_name="vault", key_vault_key="key")
+# A runtime's sha256, which differs from version to version.
+SENT = {"runtime": "0123abcd", "storage": "manager"}
+
 JOBS: Mapping[str, dict[str, Any]] = {
     "pytorch_job": build(MASTER, WORKER),
     "tf_job": build(named("chief"), named("worker", 2), named("ps"), named("evaluator"), operator="tf-operator"),
@@ -89,7 +101,18 @@ JOBS: Mapping[str, dict[str, Any]] = {
         named("worker", pod=EVERYTHING), operator="trainer", queue="team-a", queue_priority="high", restricted=True
     ),
     "training_runtime": manifest.training_runtime(),
+    "pytorch_job_manager": build(MASTER, WORKER, side=pod.scratch(), restricted=True, fetching=SENT),
+    "train_job_manager": build(
+        named("worker", 2), operator="trainer", side=pod.scratch(), restricted=True, fetching=SENT
+    ),
+    "pytorch_job_azure": build(
+        MASTER, side=azure_access.pod_volume(SHARE, names.secret(model.ExperimentId("k3x9ab12"))), restricted=True
+    ),
+    "pytorch_job_claim": build(MASTER, side=CLAIM, restricted=True),
+    "pytorch_job_claim_unmounted": build(MASTER, side=CLAIM, restricted=True, fetching={**SENT, "storage": "claim"}),
 }
+
+RESTRICTED = ("manager", "azure", "claim", "claim_unmounted")
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -152,12 +175,13 @@ def test_a_queue_gets_a_suspended_job_with_its_labels(name: str) -> None:
     assert job["spec"].get("runPolicy", job["spec"])["suspend"] is True
 
 
-def test_a_restricted_pod_keeps_to_the_standard() -> None:
-    pod = template(JOBS["pytorch_job_shaped"], "Master")["spec"]
+@pytest.mark.parametrize("name", ["pytorch_job_shaped", *(f"pytorch_job_{one}" for one in RESTRICTED)])
+def test_a_restricted_pod_keeps_to_the_standard(name: str) -> None:
+    built = template(JOBS[name], "Master")["spec"]
 
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for one in pod["containers"]:
+    assert built["securityContext"]["runAsNonRoot"] is True
+    assert built["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for one in built["containers"]:
         assert one["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 

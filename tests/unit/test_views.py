@@ -80,6 +80,15 @@ def test_a_trial_that_failed_says_why_and_where_to_look() -> None:
     assert answer["stderrPath"] == "nfs://10.20.30.40/mnt/nfs/nni/nni/story123/aaaaa/1/worker-0/stderr"
 
 
+def test_a_link_into_the_portal_is_not_taken_for_a_directory() -> None:
+    tale = story.Story()
+    tale.proposes("aaaaa")
+    tale.creates("aaaaa", directory="http://127.0.0.1:8080/trial")
+    tale.ends("aaaaa", code=3)
+    answer = views.trial(tale.state.trials[model.TrialId("aaaaa")], story.CHIEF)
+    assert answer["logPath"] == answer["stderrPath"] == "http://127.0.0.1:8080/trial/aaaaa"
+
+
 def test_the_profile_shows_the_limits_that_are_in_force() -> None:
     tale = story.Story()
     assert views.profile(tale.state, ABOUT, tale.now())["execDuration"] == 0

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,15 +51,21 @@ def doctor(arguments: argparse.Namespace) -> int:
     from nni.platforms.kubeflow import preflight  # noqa: PLC0415
 
     spec = _spec(arguments.config)
-    findings = asyncio.run(
-        doctors.examine(
-            spec,
-            environment=os.environ,
-            directory=Path(spec.working_directory) / "doctor",
-            port=arguments.port,
-            with_probe=not arguments.no_probe,
+    try:
+        Path(spec.working_directory).mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(prefix="doctor-", dir=spec.working_directory)
+    except OSError as error:
+        raise errors.RecordsError(f"{spec.working_directory} cannot be written: {error.strerror}.") from error
+    with place as directory:
+        findings = asyncio.run(
+            doctors.examine(
+                spec,
+                environment=os.environ,
+                directory=Path(directory),
+                port=arguments.port,
+                with_probe=not arguments.no_probe,
+            )
         )
-    )
     if arguments.json:
         print(json.dumps([{"what": one.what, "verdict": one.verdict, "sentence": one.sentence} for one in findings]))
     else:
@@ -72,19 +79,18 @@ def render(arguments: argparse.Namespace) -> int:
     import yaml  # noqa: PLC0415
 
     from nni.core import spec as specs  # noqa: PLC0415
-    from nni.platforms.kubeflow import kinds, platform, pods  # noqa: PLC0415
-    from nni.storage import nfs  # noqa: PLC0415
+    from nni.manager import volumes  # noqa: PLC0415
+    from nni.platforms.kubeflow import kinds, platform  # noqa: PLC0415
 
     platform_spec = _spec(arguments.config).platform
     if not isinstance(platform_spec, specs.KubeflowSpec):
         raise errors.PlatformError("The local platform creates nothing on a cluster; render is for 'kubeflow'.")
     kind = kinds.KINDS[platform_spec.operator]
-    volume, mount = nfs.pod_volume(platform_spec.storage)
     job = platform.example(
         kind,
         platform_spec.api_version or kind.version,
         platform_spec,
-        pods.Volume(volume=volume, mount=mount),
+        volumes.pod_side(platform_spec.storage, platform.EXAMPLE, os.environ),
         platform_spec.manager_url or "http://MANAGER:8081",
     )
     objects = [job] if kind.stands_on is None else [kind.stands_on(), job]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nni import errors
-from nni.cli import table
+from nni.cli import deleting, table
 
 if TYPE_CHECKING:
     from nni.experiment import client
@@ -34,6 +34,8 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         add_id(showing)
         table.add_json(showing)
         showing.set_defaults(run=status)
+
+    deleting.add_parser(group)
 
     portal = verbs.add_parser("webui", help="the portal").add_subparsers(metavar="VERB", required=True)
     linking = portal.add_parser("url", help="print the link that opens it")

@@ -5,14 +5,10 @@ import re
 import typing
 from typing import Any
 
-from nni.config import operators, pods, service, storage
+from nni.config import operators, pods, service, storage_rules
 from nni.config.view import View
 from nni.core import nearest, plain, spec, units
 
-_STORAGE_EXAMPLES = (
-    "K8sNfsConfig(server='10.20.30.40', path='/mnt/nfs/nni') in Python, "
-    "{storageType: nfs, server: 10.20.30.40, path: /mnt/nfs/nni} in YAML"
-)
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _API_VERSION = re.compile(r"v[1-9]\d*((alpha|beta)[1-9]\d*)?")
 
@@ -67,7 +63,7 @@ def _local(top: View, view: View) -> spec.LocalSpec:
     holder.checked("trial_command", str.strip, "is no command; write for example 'python3 model.py'")
     directory = _holder(top, view, "trial_code_directory").directory("trial_code_directory")
     role = spec.RoleSpec(name="worker", replicas=1, command=command or "", code_directory=directory or "")
-    return spec.LocalSpec(roles=(role,))
+    return spec.LocalSpec(roles=(role,), code_limit_mib=_code_limit(view))
 
 
 def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
@@ -87,7 +83,8 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         api_version=version or "",
         namespace=namespace or "",
         roles=_roles(top, view, operator),
-        storage=_storage(view),
+        storage=storage_rules.freeze(view),
+        code_limit_mib=_code_limit(view),
         context=view.get("kube_context"),
         manager_url=view.checked(
             "nni_manager_url", _is_url, "is not a URL; write for example 'https://nni.example.org'"
@@ -96,6 +93,10 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         queue_priority=view.checked("queue_priority_class", pods.is_name, pods.NO_NAME),
         start_grace_seconds=view.parsed("start_grace", units.parse_duration),
     )
+
+
+def _code_limit(view: View) -> int:
+    return view.parsed("trial_code_limit", units.parse_size) or spec.CODE_LIMIT_MIB
 
 
 def _operator(top: View, view: View) -> str | None:
@@ -160,36 +161,6 @@ def _role(top: View, view: View, name: str, operator: operators.Operator | None)
     )
 
 
-def _storage(view: View) -> spec.NfsSpec:
-    of = view.child("storage")
-    if of is None:
-        view.needed("storage", f"name the NFS export for code and outputs: {_STORAGE_EXAMPLES}")
-        return spec.NfsSpec(server="", path="")
-    field = "storage_type" if of.get("storage_type") is not None else "storage"
-    kind = typing.cast(storage.K8sStorageConfig, of.config).kind
-    if of.get("storage") not in (None, kind):
-        of.wrong("storage", f"is {of.get('storage')!r}, but {of.at('storage_type')} is {kind!r}; keep one of them")
-    elif kind == storage.NFS:
-        return _nfs(of)
-    elif kind == storage.AZURE:
-        view.wrong("storage", f"Azure Files are not in this version yet; name an NFS export: {_STORAGE_EXAMPLES}")
-    elif kind is None:
-        of.needed("storage_type", f"use {storage.NFS!r}")
-    elif not of.has_bad("storage_type", "storage"):
-        of.wrong(field, f"{kind!r} is not a type of storage; {nearest.advice(kind, storage.TYPES)}")
-    return spec.NfsSpec(server="", path="")
-
-
-def _nfs(view: View) -> spec.NfsSpec:
-    for name in storage.AZURE_FIELDS:
-        view.refused(name, "is for Azure storage; remove it")
-    server = view.needed("server", "write the name or the address of the NFS server, such as '10.20.30.40'")
-    view.checked("server", _is_host, "is not the name or the address of a server; write for example '10.20.30.40'")
-    path = view.needed("path", "write the directory that the NFS server exports, such as '/mnt/nfs/nni'")
-    view.checked("path", lambda path: path.startswith("/"), "is not absolute; write for example '/mnt/nfs/nni'")
-    return spec.NfsSpec(server=server or "", path=path or "", mount_path=view.directory("mount_path"))
-
-
 def manager_address(top: View) -> str | None:
     """Return the address that pods call back, where one is set; None on the local platform."""
     if not isinstance(top.get("training_service"), service.KubeflowConfig):
@@ -198,7 +169,7 @@ def manager_address(top: View) -> str | None:
     assert view is not None  # noqa: S101 a KubeflowConfig is a configuration
     address: str | None = _holder(top, view, "nni_manager_ip").checked(
         "nni_manager_ip",
-        _is_host,
+        storage_rules.is_host,
         "is not a name or an address; write for example '10.0.0.5', without http:// and port",
     )
     return address
@@ -246,7 +217,3 @@ def _is_url(url: str) -> bool:
 
 def _is_image(image: str) -> bool:
     return bool(image) and not re.search(r"\s", image)
-
-
-def _is_host(host: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_.:%-]+", host) is not None and re.fullmatch(r"[^:]+:\d+", host) is None

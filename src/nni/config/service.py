@@ -18,6 +18,8 @@ class TrainingServiceConfig(base.Config):
     platform: str = base.REQUIRED
     trial_command: str | None = None
     trial_code_directory: base.AnyPath | None = None
+    trial_code_limit: str | int | None = None
+    """What a code directory may hold: ``300Mi`` when unset. An addition to NNI."""
     trial_gpu_number: int | None = None
     nni_manager_ip: str | None = None
     debug: bool | None = None
@@ -98,7 +100,7 @@ class KubeflowConfig(TrainingServiceConfig):
     """Of the job kind, such as ``v1``. One that the cluster does not serve falls forward to one that it does."""
     # Any, so that a type checker lets users fill a storage or role that they have just assigned, as NNI's page does.
     storage: Any = dataclasses.field(default=None, metadata=base.holds(storage.K8sStorageConfig, storage.make))
-    """``K8sNfsConfig``: where code and outputs are."""
+    """``K8sNfsConfig`` and the like: where code and outputs are; with the manager when unset."""
     worker: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))
     """``KubeflowRoleConfig``, as ``ps`` and ``master`` are."""
     ps: Any = dataclasses.field(default=None, metadata=base.holds(KubeflowRoleConfig, make_role))

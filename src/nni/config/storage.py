@@ -8,8 +8,10 @@ from nni.config import base
 
 NFS = "nfs"
 AZURE = "azureStorage"
-TYPES = (NFS, AZURE)
-AZURE_FIELDS = ("azure_account", "azure_share", "key_vault_name", "key_vault_key")
+MANAGER = "manager"
+PVC = "pvc"
+TYPES = (MANAGER, NFS, AZURE, PVC)
+AZURE_FIELDS = ("azure_account", "azure_share", "key_vault_name", "key_vault_key", "secret_name", "endpoint")
 
 
 class K8sStorageConfig(base.Config):
@@ -26,6 +28,11 @@ class K8sStorageConfig(base.Config):
     mount_path: base.AnyPath | None = None
     storage: str | None = None
     """The same as ``storage_type``; NNI's classes and its users' files have both."""
+    output_limit: str | int | None = None
+    secret_name: str | None = None
+    endpoint: str | None = None
+    claim_name: str | None = None
+    sub_path: str | None = None
 
     @property
     def kind(self) -> str | None:
@@ -34,7 +41,22 @@ class K8sStorageConfig(base.Config):
             return self.storage_type or self.storage
         if any(getattr(self, name) is not None for name in AZURE_FIELDS):
             return AZURE
-        return NFS if self.server is not None or self.path is not None else None
+        if self.server is not None or self.path is not None:
+            return NFS
+        if self.claim_name is not None:
+            return PVC
+        return None if self.output_limit is None else MANAGER
+
+
+class K8sManagerStorageConfig(K8sStorageConfig):
+    """No shared storage: pods fetch the code from the manager and send their outputs to it. An addition to NNI.
+
+    This is what is used when no storage is configured. Outputs land in the experiment's directory.
+    """
+
+    storage_type: str | None = MANAGER
+    output_limit: str | int | None = None
+    """What each trial may leave with the manager: ``1gb``, or an int in MiB; ``200Mi`` when unset."""
 
 
 class K8sNfsConfig(K8sStorageConfig):
@@ -62,14 +84,37 @@ class K8sAzureStorageConfig(K8sStorageConfig):
     key_vault_key: str | None = None
     """Name of the vault's secret that holds the account's key."""
     storage: str | None = AZURE
+    secret_name: str | None = None
+    """Name of a Secret in the jobs' namespace that holds the account's key, instead of a vault. An addition to NNI."""
+    endpoint: str | None = None
+    """URL of the account's file service, for clouds that are not the public one. An addition to NNI."""
+
+
+class K8sPvcConfig(K8sStorageConfig):
+    """A PersistentVolumeClaim that many pods may write (``ReadWriteMany``). An addition to NNI.
+
+    Pods that use one may run under PodSecurity ``restricted``.
+    """
+
+    storage_type: str | None = PVC
+    claim_name: str | None = None
+    """Of a claim in the jobs' namespace."""
+    sub_path: str | None = None
+    """The directory in the claim that is used; all of it when unset."""
+    mount_path: base.AnyPath | None = None
+    """Where this machine, or the manager's pod, has the claim mounted. Without it, pods fetch the code from the manager
+    and send their logs to it; what else they write stays on the claim."""
+    output_limit: str | int | None = None
+    """What each trial may leave with the manager without ``mount_path``: ``200Mi`` when unset."""
 
 
 def make(values: Mapping[str, Any], directory: Path | None) -> K8sStorageConfig:
     """Return a storage configuration of the class that its type says."""
-    match K8sStorageConfig.from_dict(values).kind:
-        case "nfs":
-            return K8sNfsConfig.from_dict(values, directory)
-        case "azureStorage":
-            return K8sAzureStorageConfig.from_dict(values, directory)
-        case _:
-            return K8sStorageConfig.from_dict(values, directory)
+    known = {
+        MANAGER: K8sManagerStorageConfig,
+        NFS: K8sNfsConfig,
+        AZURE: K8sAzureStorageConfig,
+        PVC: K8sPvcConfig,
+    }
+    cls = known.get(K8sStorageConfig.from_dict(values).kind or "", K8sStorageConfig)
+    return cls.from_dict(values, directory)

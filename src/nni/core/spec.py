@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+CODE_LIMIT_MIB = 300
+OUTPUT_LIMIT_MIB = 200
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AlgorithmSpec:
@@ -68,6 +71,45 @@ class NfsSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerSpec:
+    """No shared storage: pods fetch from the manager and send to it."""
+
+    output_limit_mib: int = OUTPUT_LIMIT_MIB
+    """What each trial may leave with the manager."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AzureSpec:
+    """An Azure Files share; its account's key is in a Key Vault, or in a Secret of the cluster."""
+
+    account: str
+    share: str
+    key_vault_name: str | None = None
+    key_vault_key: str | None = None
+    """Name of the vault's secret."""
+    secret_name: str | None = None
+    """Name of the cluster's Secret; None when the key is in the vault."""
+    endpoint: str | None = None
+    """The account's file service; None for the public cloud's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PvcSpec:
+    """A PersistentVolumeClaim of the jobs' namespace."""
+
+    claim_name: str
+    sub_path: str
+    """Relative; empty for all of the claim."""
+    mount_path: str | None = None
+    """Where the manager has the whole claim; None to look for it, and to do without."""
+    output_limit_mib: int = OUTPUT_LIMIT_MIB
+    """What each trial may leave with a manager that does not have it."""
+
+
+StorageSpec = ManagerSpec | NfsSpec | AzureSpec | PvcSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KubeflowSpec:
     """Trials as Kubeflow jobs."""
 
@@ -76,7 +118,7 @@ class KubeflowSpec:
     """As the user wrote it, empty for any; the platform falls forward to a served version."""
     namespace: str
     roles: tuple[RoleSpec, ...]
-    storage: NfsSpec
+    storage: StorageSpec
     context: str | None = None
     """Of the kubeconfig; None for the current one."""
     manager_url: str | None = None
@@ -87,6 +129,8 @@ class KubeflowSpec:
     """A WorkloadPriorityClass of Kueue."""
     start_grace_seconds: int | None = None
     """How long something that does not mend itself may keep a trial from starting; None for the usual times."""
+    code_limit_mib: int = CODE_LIMIT_MIB
+    """What a code directory may hold."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +139,8 @@ class LocalSpec:
 
     roles: tuple[RoleSpec, ...]
     """Exactly one, of one replica."""
+    code_limit_mib: int = CODE_LIMIT_MIB
+    """What its code directory may hold."""
 
 
 PlatformSpec = KubeflowSpec | LocalSpec

@@ -9,14 +9,22 @@ from nni.config.service import (
     LocalConfig,
     TrainingServiceConfig,
 )
-from nni.config.storage import K8sAzureStorageConfig, K8sNfsConfig, K8sStorageConfig
+from nni.config.storage import (
+    K8sAzureStorageConfig,
+    K8sManagerStorageConfig,
+    K8sNfsConfig,
+    K8sPvcConfig,
+    K8sStorageConfig,
+)
 
 __all__ = [
     "AlgorithmConfig",
     "CustomAlgorithmConfig",
     "ExperimentConfig",
     "K8sAzureStorageConfig",
+    "K8sManagerStorageConfig",
     "K8sNfsConfig",
+    "K8sPvcConfig",
     "K8sStorageConfig",
     "KubeflowConfig",
     "KubeflowRoleConfig",

@@ -21,10 +21,11 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import doctor, ground, ids, importance, loop, machine, performer, recall, secrets, vitals
+from nni.manager import doctor, ground, ids, importance, leftovers, loop, machine, performer, recall, secrets, vitals
 from nni.manager.files import Files
 from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
+from nni.server import exchange as exchanges
 from nni.storage import mounted
 from nni.tuners import process
 
@@ -137,7 +138,7 @@ async def _join(
 ) -> _Parts:
     """Make and open every part; the stack takes them apart again in the opposite order."""
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
-    stand = await _stand(request, spec, environment, say)
+    stand = await stack.enter_async_context(_stand(request, spec, environment, say))
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
     records = await _records(request)
     stack.push_async_callback(records.close)
@@ -146,7 +147,7 @@ async def _join(
         fold.fold(state, entry.event, entry.at)
     tokens = secrets.trial_tokens(request.directory)
     say("Packing code")
-    files = await stand.files(request.experiment_id)
+    files = await stand.files(request.experiment_id, request.url)
     intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=CLOCK)
     tuner, assessor = _algorithms(state, request.directory / "log" / "dispatcher.log")
@@ -193,7 +194,9 @@ async def _join(
         heard=heard,
         job=stand.job,
     )
-    await stack.enter_async_context(listen.serve(_intake(parts), intake_socket))
+    await stack.enter_async_context(
+        listen.serve(_intake(parts, stand.exchange(request.experiment_id, files)), intake_socket)
+    )
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
 
@@ -223,13 +226,16 @@ async def _records(request: Request) -> sqlite.SqliteRecords:
     return await sqlite.SqliteRecords.create(request.directory)
 
 
+@contextlib.asynccontextmanager
 async def _stand(
     request: Request, spec: specs.ExperimentSpec, environment: Mapping[str, str], say: Callable[[str], None]
-) -> ground.Ground:
-    """Find the platform and the volume, and make sure that they have what the experiment needs."""
-    stand = await ground.find(spec, environment=environment, directory=request.directory, say=say)
-    doctor.insist(await stand.examine(), say)
-    return stand
+) -> AsyncIterator[ground.Ground]:
+    """Hold the platform and the volume, which have what the experiment needs."""
+    finding = ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
+    async with finding as stand:
+        doctor.insist(await stand.examine(), say)
+        await asyncio.to_thread(leftovers.remember, request.directory, spec.platform)
+        yield stand
 
 
 def _algorithms(state: State, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
@@ -279,7 +285,7 @@ def _portal(parts: _Parts) -> web.Application:
     )
 
 
-def _intake(parts: _Parts) -> web.Application:
+def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:
     state, running, tokens = parts.state, parts.running, parts.tokens
 
     async def accept(reported: event.ReplicaReported) -> int:
@@ -293,6 +299,7 @@ def _intake(parts: _Parts) -> web.Application:
         experiment_id=parts.request.experiment_id,
         verify=lambda attempt, token: tokens.verify(state, attempt, token),
         accept=accept,
+        files=files,
     )
 
 

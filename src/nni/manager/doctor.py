@@ -1,13 +1,15 @@
 """Looks at everything that an experiment needs before it is started: for ``nnictl doctor``, and at every start."""
 
 import asyncio
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nni import errors
+from nni.core import model
 from nni.core import spec as specs
 from nni.manager import ground
-from nni.platforms.kubeflow import preflight, probe
+from nni.platforms.kubeflow import api, preflight, probe, secrets
 
 
 def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) -> None:
@@ -37,34 +39,52 @@ async def examine(
         with_probe: Whether to run a pod on the cluster.
     """
     notices: list[str] = []
+    # It names what is made for the time of the probe: no other doctor has the same.
+    experiment_id = model.ExperimentId(f"doctor-{uuid.uuid4().hex[:8]}")
     try:
-        stand = await ground.find(spec, environment=environment, directory=directory, say=notices.append)
+        finding = ground.found(spec, experiment_id, environment=environment, directory=directory, say=notices.append)
+        async with finding as stand:
+            findings = [preflight.warning("api_version", notice) for notice in notices]
+            return findings + await _examined(stand, experiment_id, port, with_probe=with_probe)
     except errors.NniError as error:
         return [preflight.failed("platform", str(error))]
-    findings = [preflight.warning("api_version", notice) for notice in notices]
-    findings += await stand.examine()
+
+
+async def _examined(
+    stand: ground.Ground, experiment_id: model.ExperimentId, port: int, *, with_probe: bool
+) -> list[preflight.Finding]:
     if not isinstance(stand, ground.KubeflowGround):
-        return findings
+        return list(await stand.examine())
     try:
-        findings.append(await _storage(stand))
+        findings = [*await stand.examine(), await _storage(stand)]
         if with_probe and all(one.verdict is not preflight.Verdict.FAILED for one in findings):
-            findings += await _probe(stand, port)
+            findings += await _probe(stand, experiment_id, port)
     finally:
         stand.connection.close()
     return findings
 
 
 async def _storage(stand: ground.KubeflowGround) -> preflight.Finding:
+    volume, file = stand.backing.volume, f"{probe.ROOT}/.doctor-{uuid.uuid4().hex[:8]}"
     try:
-        await stand.volume.make(probe.ROOT)
-        await stand.volume.put(f"{probe.ROOT}/.doctor", b"")
-        await stand.volume.delete(f"{probe.ROOT}/.doctor")
+        await volume.make(probe.ROOT)
+        await volume.put(file, b"")
+        await volume.delete(file)
     except errors.VolumeError as error:
         return preflight.failed("storage", str(error))
-    return preflight.ok("storage", f"This machine writes on it at {stand.root}.")
+    match stand.spec.storage:
+        case specs.ManagerSpec():
+            said = "Nothing is shared: pods fetch the code from the manager and send their outputs to it."
+        case specs.PvcSpec(claim_name=name) if stand.backing.store is not None:
+            said = f"Claim {name} is not mounted here: outputs stay on it, and logs come to the manager."
+        case _:
+            said = f"This machine writes on it: {stand.backing.said}."
+    return preflight.ok("storage", said)
 
 
-async def _probe(stand: ground.KubeflowGround, port: int) -> Sequence[preflight.Finding]:
+async def _probe(
+    stand: ground.KubeflowGround, experiment_id: model.ExperimentId, port: int
+) -> Sequence[preflight.Finding]:
     """Run a pod that looks back."""
     if stand.intake_url is not None:
         return [preflight.warning("intake from a pod", "It is behind nni_manager_url, which only an experiment opens.")]
@@ -77,11 +97,15 @@ async def _probe(stand: ground.KubeflowGround, port: int) -> Sequence[preflight.
                 f"Port {port + 1} cannot be listened on here ({error.strerror}); choose another with --port."
             ) from error
 
-    return await probe.probe(
-        stand.connection,
-        role=stand.spec.roles[0],
-        volume=stand.pod_volume,
-        manager_side=stand.volume,
-        address=(stand.intake_address, port + 1),
-        listen=listen,
-    )
+    try:
+        async with secrets.lent(stand.connection, experiment_id, stand.backing.pod.secret):
+            return await probe.probe(
+                stand.connection,
+                role=stand.spec.roles[0],
+                volume=stand.backing.pod,
+                manager_side=stand.backing.volume if stand.backing.store is None else None,
+                address=(stand.intake_address, port + 1),
+                listen=listen,
+            )
+    except api.Refusal as refusal:
+        return [preflight.warning("probe", f"The Secret with the storage's key cannot be made: {refusal.message}")]

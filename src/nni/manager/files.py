@@ -54,6 +54,12 @@ class Files:
         """Return the URL of a trial's directory."""
         return self._url(layout.trial(self._experiment_id, trial))
 
+    def needs(self, role: str) -> Sequence[str]:
+        """Return the paths of what every replica of a role needs; nothing for a role that there is not."""
+        packed = [self._bundles[one.code_directory].digest for one in self._roles if one.name == role]
+        runtime = [layout.runtime(self._experiment_id, self._runtime.digest)]
+        return [layout.bundle(self._experiment_id, digest) for digest in packed] + runtime
+
     async def upload(self) -> None:
         """Put the runtime and every distinct bundle on the volume, unless they are there."""
         await self._put_once(layout.runtime(self._experiment_id, self._runtime.digest), self._runtime.content)

@@ -7,20 +7,21 @@ import ipaddress
 import logging
 import os
 import socket
-import subprocess
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
+from nni.manager import volumes
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import api, client, kinds, platform, pods, preflight
+from nni.platforms.kubeflow import api, client, kinds, platform, preflight
 from nni.runtime import archive
-from nni.storage import bundle, mounted, nfs
+from nni.server import exchange
+from nni.storage import bundle, mounted
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +53,17 @@ class Ground(Protocol):
         """Return what is right and wrong with it, changing nothing."""
         ...
 
-    async def files(self, experiment_id: model.ExperimentId) -> Files:
-        """Pack the code, and return the experiment's files."""
+    async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
+        """Pack the code, and return the experiment's files.
+
+        Args:
+            experiment_id: Whose they are.
+            portal: Its address, for files that are seen there alone.
+        """
+        ...
+
+    def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
+        """Return what gives files to pods and takes theirs, where pods share no volume with the manager."""
         ...
 
     def platform(
@@ -77,13 +87,20 @@ class Ground(Protocol):
         ...
 
 
-async def find(
-    spec: specs.ExperimentSpec, *, environment: Mapping[str, str], directory: Path, say: Callable[[str], None]
-) -> Ground:
-    """Return what a configuration asks to stand on.
+@contextlib.asynccontextmanager
+async def found(
+    spec: specs.ExperimentSpec,
+    experiment_id: model.ExperimentId,
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    say: Callable[[str], None],
+) -> AsyncIterator[Ground]:
+    """Hold what a configuration asks to stand on while the context is open.
 
     Args:
         spec: The experiment.
+        experiment_id: Its id.
         environment: Of this process.
         directory: The experiment's own.
         say: Told what the user should know of what was found.
@@ -94,9 +111,25 @@ async def find(
     """
     match spec.platform:
         case specs.LocalSpec():
-            return _Local(spec.platform, environment, directory / "volume")
+            yield _Local(spec.platform, environment, directory / "volume", say)
         case specs.KubeflowSpec():
-            return await _kubeflow(spec.platform, spec.manager_address, environment, say)
+            platform_spec = spec.platform
+            connection = await asyncio.to_thread(
+                client.connect, environment, platform_spec.namespace, platform_spec.context
+            )
+            asked = volumes.Asked(
+                environment=environment,
+                directory=directory,
+                experiment_id=experiment_id,
+                connect=lambda: connection,
+            )
+            backing = await volumes.back(platform_spec.storage, asked)
+            _log.info("storage: %s", backing.said)
+            try:
+                address = spec.manager_address or environment.get(SERVICE_VARIABLE)
+                yield await _kubeflow(platform_spec, address, backing, connection, say)
+            finally:
+                await backing.close()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,6 +137,7 @@ class _Local:
     spec: specs.LocalSpec
     environment: Mapping[str, str]
     root: Path
+    say: Callable[[str], None]
     intake_host: str = LOOPBACK
     intake_address: str = LOOPBACK
     intake_url: str | None = None
@@ -111,10 +145,13 @@ class _Local:
     async def examine(self) -> Sequence[preflight.Finding]:
         return [preflight.ok("platform", "Trials run as processes of this machine.")]
 
-    async def files(self, experiment_id: model.ExperimentId) -> Files:
+    async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         self.root.mkdir(parents=True, exist_ok=True)
         volume = mounted.MountedVolume(self.root)
-        return await _files(experiment_id, self.spec.roles, volume, lambda path: (self.root / path).as_uri())
+        return await _files(experiment_id, self.spec, volume, lambda path: (self.root / path).as_uri(), self.say)
+
+    def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
+        return None
 
     def platform(
         self,
@@ -140,19 +177,21 @@ class _Local:
 
 async def _files(
     experiment_id: model.ExperimentId,
-    roles: Sequence[specs.RoleSpec],
+    spec: specs.PlatformSpec,
     volume: ports.Volume,
     url: Callable[[str], str],
+    say: Callable[[str], None],
 ) -> Files:
     """Pack each distinct code directory once."""
-    directories = sorted({role.code_directory for role in roles})
-    packed = {one: await bundle.build(Path(one)) for one in directories}
+    directories = sorted({role.code_directory for role in spec.roles})
+    packed = {one: await bundle.build(Path(one), spec.code_limit_mib << 20) for one in directories}
     for warning in (warning for one in packed.values() for warning in one.warnings):
         _log.warning("%s", warning)
+        say(warning)
     return Files(
         volume=volume,
         experiment_id=experiment_id,
-        roles=roles,
+        roles=spec.roles,
         bundles=packed,
         runtime=await asyncio.to_thread(archive.build),
         url=url,
@@ -161,18 +200,12 @@ async def _files(
 
 async def _kubeflow(
     spec: specs.KubeflowSpec,
-    manager_address: str | None,
-    environment: Mapping[str, str],
+    address: str | None,
+    backing: volumes.Backing,
+    connection: client.Client,
     say: Callable[[str], None],
 ) -> Ground:
-    """Connect to the cluster, find the job kind there and the volume here."""
-    root = nfs.locate(spec.storage, environment.get("NNI_MOUNTS"), await asyncio.to_thread(_mount_table))
-    if not await asyncio.to_thread(root.is_dir):
-        raise errors.VolumeError(
-            f"{root}, where the NFS export {spec.storage.server}:{spec.storage.path} should be, is not a directory; "
-            "mount the export there, or correct storage.mount_path or NNI_MOUNTS."
-        )
-    connection = await asyncio.to_thread(client.connect, environment, spec.namespace, spec.context)
+    """Find the job kind on the cluster, and where pods reach this machine."""
     kind = kinds.KINDS[spec.operator]
     try:
         version = await connection.insist(lambda: _version(connection, kind, spec.api_version))
@@ -184,13 +217,13 @@ async def _kubeflow(
         say(notice)
     host = urllib.parse.urlsplit(connection.server).hostname or ""
     is_near = _is_loopback(host)
-    address = manager_address or environment.get(SERVICE_VARIABLE)
     if address is None:
         address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
     return KubeflowGround(
         spec=spec,
-        root=root,
+        backing=backing,
         connection=connection,
+        say=say,
         kind=kind,
         version=version,
         intake_host=LOOPBACK if is_near else ALL_ADDRESSES,
@@ -208,11 +241,12 @@ def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KubeflowGround:
-    """A cluster and an NFS export."""
+    """A cluster and a volume."""
 
     spec: specs.KubeflowSpec
-    root: Path
+    backing: volumes.Backing
     connection: client.Client
+    say: Callable[[str], None]
     kind: kinds.JobKind
     version: str
     intake_host: str
@@ -223,25 +257,26 @@ class KubeflowGround:
         """See the protocol."""
         return self.spec.manager_url
 
-    @property
-    def volume(self) -> ports.Volume:
-        """The manager's side of the storage."""
-        return mounted.MountedVolume(self.root)
-
-    @property
-    def pod_volume(self) -> pods.Volume:
-        """The pods' side of the storage."""
-        volume, mount = nfs.pod_volume(self.spec.storage)
-        return pods.Volume(volume=volume, mount=mount)
-
     async def examine(self) -> Sequence[preflight.Finding]:
         """See the protocol."""
-        job = platform.example(self.kind, self.version, self.spec, self.pod_volume, self.intake_url or "")
+        job = platform.example(self.kind, self.version, self.spec, self.backing.pod, self.intake_url or "")
         return await preflight.examine(self.connection, self.kind, self.version, self.spec, job)
 
-    async def files(self, experiment_id: model.ExperimentId) -> Files:
+    async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         """See the protocol."""
-        return await _files(experiment_id, self.spec.roles, self.volume, lambda path: nfs.url(self.spec.storage, path))
+        url = self.backing.url or (lambda path: f"{portal}/trial/{path.rpartition('/')[2]}")
+        return await _files(experiment_id, self.spec, self.backing.volume, url, self.say)
+
+    def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
+        """See the protocol."""
+        if self.backing.store is None:
+            return None
+        return exchange.Exchange(
+            experiment_id=experiment_id,
+            volume=self.backing.store,
+            needs=files.needs,
+            limit=self.backing.limit,
+        )
 
     def platform(
         self,
@@ -258,7 +293,7 @@ class KubeflowGround:
             version=self.version,
             experiment_id=experiment_id,
             spec=self.spec,
-            volume=self.pod_volume,
+            volume=self.backing.pod,
             intake_url=intake_url,
             token=tokens,
             clock=clock,
@@ -273,15 +308,6 @@ class KubeflowGround:
             if refusal.code == 404:
                 return None
             raise errors.PlatformError(f"The job {name} cannot be read: {refusal.message}") from refusal
-
-
-def _mount_table() -> str:
-    """Return what this machine has mounted: Linux's mountinfo, or what ``mount`` prints elsewhere."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-    with contextlib.suppress(OSError):
-        return subprocess.run(["mount"], capture_output=True, text=True, check=False).stdout  # noqa: S607 macOS's own
-    return ""
 
 
 def _is_loopback(host: str) -> bool:

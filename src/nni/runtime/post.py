@@ -7,11 +7,25 @@ import http.client
 import importlib
 import socket
 import urllib.parse
-from typing import Any, Optional, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
+
+_ANSWER_BYTES = 65536
+
+
+class Request(NamedTuple):
+    """One request."""
+
+    method: str
+    below: str = ""
+    """Behind the path that all requests have, as a URL has it."""
+    body: Optional[bytes] = None
+    headers: Mapping[str, str] = {}
+    limit: int = _ANSWER_BYTES
+    """Bytes of the answer that are read."""
 
 
 class Post:
-    """Sends bodies to one address.
+    """Sends requests to one address.
 
     Args:
         url: ``http://host:port`` or ``https://host:port``.
@@ -26,7 +40,7 @@ class Post:
         self._host = parts.hostname or ""
         self._port = parts.port
         self._path = parts.path.rstrip("/") + path
-        self._headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
+        self._headers = {"Authorization": "Bearer " + token}
         self._fingerprint = fingerprint
         self._connection: Optional[http.client.HTTPConnection] = None
 
@@ -36,16 +50,24 @@ class Post:
         Raises:
             OSError: There is no answer within the time, or something else than HTTP answers.
         """
+        return self.request(Request("POST", body=body, headers={"Content-Type": "application/json"}), seconds)
+
+    def request(self, request: Request, seconds: float) -> Tuple[int, bytes]:
+        """Send a request that may be repeated; return status and body of the answer.
+
+        Raises:
+            OSError: There is no answer within the time, or something else than HTTP answers.
+        """
         is_fresh = self._connection is None
         try:
-            return self._exchange(body, seconds)
+            return self._exchange(request, seconds)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             # A connection that was idle may have been closed by the other side; repeating a request is harmless.
             if is_fresh or isinstance(error, socket.timeout):
                 raise _as_os_error(error) from error
         try:
-            return self._exchange(body, seconds)
+            return self._exchange(request, seconds)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise _as_os_error(error) from error
@@ -57,15 +79,16 @@ class Post:
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def _exchange(self, body: bytes, seconds: float) -> Tuple[int, bytes]:
+    def _exchange(self, request: Request, seconds: float) -> Tuple[int, bytes]:
         if self._connection is None:
             self._connection = self._connect(seconds)
         connection = self._connection
         if connection.sock is not None:
             connection.sock.settimeout(seconds)
-        connection.request("POST", self._path, body=body, headers=self._headers)
+        headers = dict(self._headers, **request.headers)
+        connection.request(request.method, self._path + request.below, body=request.body, headers=headers)
         response = connection.getresponse()
-        content = response.read(65536)
+        content = response.read(request.limit)
         if not response.isclosed() or response.will_close:
             self.close()
         return response.status, content

@@ -6,7 +6,20 @@ import time
 from typing import Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from nni import errors
-from nni.runtime import advice, care, files, journal, linux, listener, log, place, push, settings, stream, sweep
+from nni.runtime import (
+    advice,
+    care,
+    files,
+    journal,
+    linux,
+    listener,
+    log,
+    outlet,
+    place,
+    push,
+    settings,
+    stream,
+)
 from nni.wire import channel, intake, layout, marker, parameter, report
 
 _CANNOT_START = 126
@@ -42,7 +55,7 @@ class Replica:
         self._care = processes
         self._log = own_log
         self._journal: Optional[journal.Journal] = None
-        self._sweep: Optional[sweep.Sweep] = None
+        self._outlets: Sequence[outlet.Outlet] = ()
         self._push = self._make_push()
         self._over: Set[str] = set()
         self._last_lines: Tuple[str, ...] = ()
@@ -120,8 +133,8 @@ class Replica:
         """Start the command first and our threads behind it."""
         metric_socket = "" if receiver is None else receiver.path
         environment = place.environment(self._environ, here, self._told, metric_socket)
-        output = os.path.join(self._told.directory, layout.OUTPUT)
-        self._sweep = sweep.Sweep(here.work, output, tell=self._log.warning, ended=self._ended("sweep"))
+        # Made before the command changes anything; started when it runs.
+        outlets = outlet.make(self._told, here.work, tell=self._log.warning, ended=self._ended)
         (stdout, stdout_end), (stderr, stderr_end) = os.pipe(), os.pipe()
         try:
             self._care.start(self._told.command, here.work, environment, stdout_end, stderr_end)
@@ -135,7 +148,8 @@ class Replica:
             self._make_stream(layout.STDOUT, stdout, 1, lines),
             self._make_stream(layout.STDERR, stderr, 2, None),
         )
-        for thread in (*streams, self._sweep, receiver):
+        self._outlets = outlets
+        for thread in (*streams, *outlets, receiver):
             if thread is not None:
                 thread.start()
         return streams
@@ -199,19 +213,28 @@ class Replica:
         if self._push is not None:
             self._push.finish(ending, _PUSH_SECONDS)
             waited_for.add("push")
-        if self._sweep is not None and self._sweep.is_alive():
-            self._sweep.finish(_SWEEP_SECONDS)
-            waited_for.add("sweep")
+        for one in self._outlets or self._late_outlets():
+            if one.is_alive():
+                one.finish(_SWEEP_SECONDS)
+                waited_for.add(one.name)
         self._care.run_until(lambda: waited_for <= self._over, _SWEEP_SECONDS + _DRAIN_SECONDS)
         self._report_left(waited_for)
 
     def _report_left(self, waited_for: Set[str]) -> None:
         if self._push is not None and not self._push.is_complete:
             self._log.warning("the intake did not acknowledge everything: the rest stands in the journal")
-        if "sweep" in waited_for - self._over and self._sweep is not None:
-            # The container's time is over; it lets go between two pieces of a file.
-            self._sweep.finish(0)
-            self._sweep.join(0.5)
+        for one in self._outlets:
+            if one.name in waited_for - self._over:
+                # The container's time is over; it lets go between two pieces of a file.
+                one.finish(0)
+                one.join(0.5)
+
+    def _late_outlets(self) -> Sequence[outlet.Outlet]:
+        """Start what says how it ended, for a replica that never came to its command."""
+        self._outlets = outlet.make_relay(self._told, tell=self._log.warning, ended=self._ended)
+        for one in self._outlets:
+            one.start()
+        return self._outlets
 
     def _ended(self, name: str) -> Callable[[], None]:
         def end() -> None:

@@ -8,6 +8,11 @@ from typing import Mapping, NamedTuple, Sequence
 from nni import errors
 from nni.wire import layout
 
+MANAGER = "manager"
+"""The volume is the pod's own and goes with it: all files are sent to the intake."""
+CLAIM = "claim"
+"""Pods share the volume, but not with the manager: what the replica says is sent, its other files stay."""
+
 
 class Settings(NamedTuple):
     """Who this replica is, and where things stand."""
@@ -33,6 +38,8 @@ class Settings(NamedTuple):
     """sha256 of the intake's certificate, in hexadecimal; empty to trust the image's authorities."""
     grace: float
     """Seconds from SIGTERM to SIGKILL."""
+    storage: str = ""
+    """What the manager does not have of the volume: nothing of it (``MANAGER``), or what trials wrote (``CLAIM``)."""
 
     @property
     def attempt_directory(self) -> str:
@@ -49,6 +56,10 @@ class Settings(NamedTuple):
     def checkpoint(self) -> str:
         """The trial's directory for checkpoints: absolute, on the volume."""
         return os.path.join(self.volume, layout.checkpoint(self.experiment, self.trial))
+
+    def below(self, path: str) -> str:
+        """Return an absolute path on the volume as one relative to its root."""
+        return os.path.relpath(path, self.volume)
 
     @property
     def bundle_path(self) -> str:
@@ -82,11 +93,31 @@ def read(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
         platform=environ.get("NNI_PLATFORM") or "kubeflow",
         volume=environ["NNI_VOLUME"],
         pod=environ.get("NNI_POD_DIR", ""),
-        intake=_url(environ.get("NNI_INTAKE_URL", "").strip()),
-        token=environ.get("NNI_TRIAL_TOKEN", "").strip(),
-        fingerprint=environ.get("NNI_INTAKE_CERT_SHA256", "").replace(":", "").lower(),
+        intake=url(environ),
+        token=token(environ),
+        fingerprint=fingerprint(environ),
         grace=_number(environ, "NNI_GRACE_SECONDS", "30"),
+        storage=environ.get("NNI_STORAGE", ""),
     )
+
+
+def url(environ: Mapping[str, str]) -> str:
+    """Return the intake's URL, empty when there is none.
+
+    Raises:
+        TrialError: It is none.
+    """
+    return _url(environ.get("NNI_INTAKE_URL", "").strip())
+
+
+def token(environ: Mapping[str, str]) -> str:
+    """Return the attempt's token, empty when there is none."""
+    return environ.get("NNI_TRIAL_TOKEN", "").strip()
+
+
+def fingerprint(environ: Mapping[str, str]) -> str:
+    """Return the sha256 of the intake's certificate, empty when none is given."""
+    return environ.get("NNI_INTAKE_CERT_SHA256", "").replace(":", "").lower()
 
 
 def _url(text: str) -> str:

@@ -1,11 +1,13 @@
-"""The sweep: new and changed files of the work directory, copied to the volume every so often and at the end."""
+"""The sweep: new and changed files of a directory, copied to the volume every so often and at the end."""
 
 import contextlib
 import os
 import stat
 import threading
 import time
-from typing import Callable, Dict, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterator, Optional, Set, Tuple, Union
+
+from nni.runtime import remote
 
 _SECONDS = 30.0
 _CHUNK = 1 << 20
@@ -18,29 +20,74 @@ Version = Tuple[int, int]
 """Size and time of change: what tells whether a file is another one."""
 
 
+class Folder:
+    """A directory that files are copied to.
+
+    Args:
+        target: The directory on the volume.
+    """
+
+    insists = False
+    """Whether the last sweep tries again what did not get through."""
+    advice = "; write large files to NNI_OUTPUT_DIR"
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+
+    def put(self, source: str, name: str, size: int, is_late: Callable[[], bool]) -> bool:
+        """Copy the first ``size`` bytes of a file; return whether the time sufficed. Raises OSError."""
+        target = os.path.join(self._target, name)
+        is_whole = False
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            is_whole = _transfer(source, target + _PART, size, is_late)
+            if is_whole:
+                os.replace(target + _PART, target)
+        finally:
+            if not is_whole:
+                with contextlib.suppress(OSError):
+                    os.unlink(target + _PART)
+        return is_whole
+
+    def gone(self, name: str) -> bool:
+        """Take note that a file is gone from where it was copied; what was copied stays."""
+        return bool(name)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+Sink = Union[Folder, remote.Sink]
+
+
 class Sweep(threading.Thread):
     """Copies from a thread of its own.
 
     Args:
-        source: The work directory, as it came with the bundle: what stays as it is is not copied.
-        target: The directory on the volume, with the same names.
+        name: Of the thread.
+        source: The directory, as it is before the command: what stays as it is is not copied.
+        target: Where files go, with the same names.
         tell: Is given a sentence when something is left out.
         ended: Called after the last copy.
         limit: Bytes in total.
         seconds: Between sweeps.
+        follows_deletions: Whether what is gone from the directory has to go from there, too.
     """
 
     def __init__(
         self,
+        name: str,
         source: str,
-        target: str,
+        target: Sink,
         *,
         tell: Callable[[str], None],
         ended: Callable[[], None],
         limit: int = LIMIT,
         seconds: float = _SECONDS,
+        follows_deletions: bool = False,
     ) -> None:
-        super().__init__(name="nni-sweep", daemon=True)
+        super().__init__(name=name, daemon=True)
+        self._follows_deletions = follows_deletions
         self._source = source
         self._target = target
         self._tell = tell
@@ -63,21 +110,39 @@ class Sweep(threading.Thread):
     def run(self) -> None:
         """Sweep until finished."""
         try:
-            is_last = False
-            while not is_last:
+            is_last = is_whole = False
+            while not (is_last and (is_whole or not self._target.insists or self._is_late())):
                 with self._changed:
                     is_last = self._changed.wait_for(lambda: self._end_at is not None, self._seconds)
-                self._sweep()
+                is_whole = self._sweep()
         finally:
+            self._target.close()
             self._ended()
 
-    def _sweep(self) -> None:
+    def _sweep(self) -> bool:
+        """Copy what is new; return whether nothing has to be tried again."""
+        is_whole = True
+        seen = set()
         for name, version in self._look():
+            seen.add(name)
             if self._is_late():
                 self._tell("the time was too short to copy all files to the volume")
-                return
+                return False
             if self._versions.get(name) != version:
-                self._copy(name, version)
+                is_whole &= self._copy(name, version)
+        return self._forget(seen) and is_whole
+
+    def _forget(self, seen: Set[str]) -> bool:
+        if not self._follows_deletions:
+            return True
+        is_whole = True
+        for name in [name for name in self._versions if name not in seen]:
+            if self._target.gone(name):
+                del self._versions[name]
+                self._total -= self._sizes.pop(name, 0)
+            else:
+                is_whole = False
+        return is_whole
 
     def _look(self) -> Iterator[Tuple[str, Version]]:
         """Yield the names of regular files, relative to the work directory, with their versions."""
@@ -90,38 +155,22 @@ class Sweep(threading.Thread):
                     if stat.S_ISREG(found.st_mode):
                         yield os.path.relpath(path, self._source), (found.st_size, found.st_mtime_ns)
 
-    def _copy(self, name: str, version: Version) -> None:
+    def _copy(self, name: str, version: Version) -> bool:
+        """Copy a file; return whether it need not be tried again."""
         total = self._total - self._sizes.get(name, 0) + version[0]
         if total > self._limit:
             self._leave_out(name, "more than %d MiB in total are not copied" % (self._limit >> 20))
-            return
-        target = os.path.join(self._target, name)
+            return True
         try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            is_whole = self._transfer(os.path.join(self._source, name), target + _PART, version[0])
-            if is_whole:
-                os.replace(target + _PART, target)
-                self._versions[name] = version
-                self._sizes[name] = version[0]
-                self._total = total
+            is_whole = self._target.put(os.path.join(self._source, name), name, version[0], self._is_late)
         except OSError as error:
             self._leave_out(name, str(error.strerror))
-            is_whole = False
-        if not is_whole:
-            with contextlib.suppress(OSError):
-                os.unlink(target + _PART)
-
-    def _transfer(self, source: str, target: str, size: int) -> bool:
-        """Copy the first ``size`` bytes: a file that grows meanwhile is copied again by the next sweep."""
-        with open(source, "rb") as reader, open(target, "wb") as writer:
-            left = size
-            while left > 0 and not self._is_late():
-                chunk = reader.read(min(_CHUNK, left))
-                if not chunk:
-                    break
-                writer.write(chunk)
-                left -= len(chunk)
-        return left <= 0
+            return True
+        if is_whole:
+            self._versions[name] = version
+            self._sizes[name] = version[0]
+            self._total = total
+        return is_whole
 
     def _is_late(self) -> bool:
         return self._end_at is not None and time.monotonic() >= self._end_at
@@ -129,4 +178,17 @@ class Sweep(threading.Thread):
     def _leave_out(self, name: str, why: str) -> None:
         if not self._told:
             self._told = True
-            self._tell(f"{name}, and perhaps others, stay in the pod: {why}; write large files to NNI_OUTPUT_DIR")
+            self._tell(f"{name}, and perhaps others, stay in the pod: {why}{self._target.advice}")
+
+
+def _transfer(source: str, target: str, size: int, is_late: Callable[[], bool]) -> bool:
+    """Copy the first ``size`` bytes: a file that grows meanwhile is copied again by the next sweep."""
+    with open(source, "rb") as reader, open(target, "wb") as writer:
+        left = size
+        while left > 0 and not is_late():
+            chunk = reader.read(min(_CHUNK, left))
+            if not chunk:
+                break
+            writer.write(chunk)
+            left -= len(chunk)
+    return left <= 0

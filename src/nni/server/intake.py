@@ -12,7 +12,8 @@ from aiohttp import web
 
 from nni import errors
 from nni.core import event, model, report
-from nni.server import answers, auth
+from nni.server import answers, auth, exchange
+from nni.wire import files as file_wire
 from nni.wire import intake as wire
 
 BODY_SECONDS = 30.0
@@ -26,13 +27,45 @@ Accept = Callable[[event.ReplicaReported], Awaitable[int]]
 """Takes in a report and returns, once it is durable, up to which number the replica's metrics are known."""
 
 
-def make_app(*, experiment_id: model.ExperimentId, verify: Verify, accept: Accept) -> web.Application:
-    """Return the intake of one experiment, to be served on the port beside the portal's."""
+def make_app(
+    *,
+    experiment_id: model.ExperimentId,
+    verify: Verify,
+    accept: Accept,
+    files: exchange.Exchange | None = None,
+) -> web.Application:
+    """Return the intake of one experiment, to be served on the port beside the portal's.
+
+    Args:
+        experiment_id: Whose trials report here.
+        verify: Knows tokens.
+        accept: Takes reports in.
+        files: Gives and takes files where trials share no volume with the manager; None where they do.
+    """
     intake = Intake(experiment_id, verify, accept)
     app = web.Application(client_max_size=wire.MAX_BODY)
-    app.router.add_post(wire.PREFIX + r"{experiment}/{trial}/{attempt:\d{1,6}}/{role}/{index:\d{1,6}}", intake.take)
+    replica = wire.PREFIX + r"{experiment}/{trial}/{attempt:\d{1,6}}/{role}/{index:\d{1,6}}"
+    app.router.add_post(replica, intake.take)
+    if files is not None:
+        _add_files(app.router, replica, intake, files)
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
+
+
+def _add_files(router: web.UrlDispatcher, replica: str, intake: "Intake", files: exchange.Exchange) -> None:
+    async def list_files(request: web.Request) -> web.StreamResponse:
+        return await files.list(exchange.Sender(*intake.sender(request)))
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        sender = exchange.Sender(*intake.sender(request))
+        # As it was written: what the framework decodes has lost bytes that are no UTF-8.
+        raw = request.rel_url.raw_path.split("/", before)[before]
+        return await files.handle(request, sender, file_wire.unquote(raw))
+
+    before = (replica + file_wire.ROOM + "/").count("/")
+    router.add_get(replica + file_wire.ROOM, list_files)
+    for method in ("GET", "PATCH", "PUT", "DELETE"):
+        router.add_route(method, replica + file_wire.ROOM + "/{path:.+}", handle)
 
 
 class Intake:
@@ -45,7 +78,7 @@ class Intake:
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         """Let a batch in, whoever sends it being right, and answer what is known by then."""
-        attempt, replica = self._sender(request)
+        attempt, replica = self.sender(request)
         try:
             batch = wire.decode(await _read(request))
         except errors.WireError as error:
@@ -56,7 +89,7 @@ class Intake:
             raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
         return answers.json({"acknowledged": acknowledged})
 
-    def _sender(self, request: web.Request) -> tuple[model.AttemptKey, model.Replica]:
+    def sender(self, request: web.Request) -> tuple[model.AttemptKey, model.Replica]:
         """Return who sends, known by its token before a byte of its body is read."""
         path = request.match_info
         attempt = model.AttemptKey(model.TrialId(path["trial"]), int(path["attempt"]))

@@ -129,7 +129,9 @@ def trial(trial: trials.Trial, chief: model.Replica) -> Json:
         answer["finalMetricData"] = [_final(trial)]
     if trial.status is model.TrialStatus.FAILED and trial.location:
         who = trial.failed_replica[0] if trial.failed_replica else chief
-        answer["stderrPath"] = f"{trial.location}/{trial.attempt}/{who.role}-{who.index}/{layout.STDERR}"
+        below = f"/{trial.attempt}/{who.role}-{who.index}/{layout.STDERR}"
+        # A page of the portal shows all streams itself, and has no files below it.
+        answer["stderrPath"] = trial.location + ("" if trial.location.endswith(f"/trial/{trial.id}") else below)
     return answer
 
 

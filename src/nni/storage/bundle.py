@@ -6,16 +6,19 @@ never travel; other names that begin with a dot do.
 """
 
 import asyncio
+import contextlib
 import dataclasses
+import fnmatch
 import gzip
 import hashlib
 import io
 import os
 import stat
 import tarfile
+import typing
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from nni import errors
 from nni.core import units
@@ -25,6 +28,15 @@ WARN_FILES = 2_000
 WARN_BYTES = 20 << 20
 REFUSE_BYTES = 300 << 20
 _LARGEST = 10
+_STORE, _FAST = 0, 1
+"""Levels of gzip."""
+_SAMPLE = 1 << 16
+_WORTH = 0.9
+"""The share to which compression has to bring a file's sample down."""
+_KEYS = (
+    ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.ppk", "*.kdbx", "id_rsa", "id_dsa", "id_ecdsa",
+    "id_ed25519", "credentials", "credentials.json", "kubeconfig", ".netrc", ".pypirc", ".npmrc", ".git-credentials",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,44 +54,89 @@ class Bundle:
     """Sentences for the user."""
 
 
-class _Found(NamedTuple):
+class _Found(typing.NamedTuple):
     path: str
     """Relative to the code directory, with ``/``."""
     is_link: bool
     size: int
 
 
-async def build(directory: Path) -> Bundle:
+class _Gzip:
+    """A gzip file whose level can change between members: what is compressed already is not compressed again."""
+
+    def __init__(self, target: io.BytesIO) -> None:
+        self._target = target
+        self._level = _FAST
+        self._written = 0
+        self._member = self._new()
+
+    def choose_level(self, content: bytes) -> None:
+        """Choose the level for a file that comes next; for small ones it does not matter."""
+        if len(content) < _SAMPLE:
+            return
+        middle = len(content) // 2
+        sample = content[middle : middle + _SAMPLE]
+        level = _STORE if len(zlib.compress(sample, _FAST)) > _WORTH * len(sample) else _FAST
+        if level != self._level:
+            self._member.close()
+            self._level = level
+            self._member = self._new()
+
+    def write(self, content: bytes) -> int:
+        """Take bytes of the archive."""
+        self._written += len(content)
+        return self._member.write(content)
+
+    def tell(self) -> int:
+        """Return how many bytes were taken."""
+        return self._written
+
+    def close(self) -> None:
+        """Write the end."""
+        self._member.close()
+
+    def _new(self) -> gzip.GzipFile:
+        return gzip.GzipFile(filename="", mode="wb", compresslevel=self._level, fileobj=self._target, mtime=0)
+
+
+async def build(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
     """Pack a directory, in a thread.
+
+    Args:
+        directory: The code directory.
+        limit: Bytes of content that travel at most.
 
     Raises:
         ConfigError: It is not there, is too large, or has a file that cannot travel; the message names it.
     """
-    return await asyncio.to_thread(pack, directory)
+    return await asyncio.to_thread(pack, directory, limit)
 
 
-def pack(directory: Path) -> Bundle:
+def pack(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
     """Pack a directory; see ``build``."""
     if not directory.is_dir():
         raise _refused(f"The code directory {directory} is not a directory; name the one that holds the trial's code.")
     found, warnings = _survey(directory)
     total = sum(each.size for each in found)
-    if total > REFUSE_BYTES:
-        raise _refused(_too_large(directory, found, total))
+    if total > limit:
+        raise _refused(_too_large(directory, found, total, limit))
     if total > WARN_BYTES or len(found) > WARN_FILES:
         warnings.append(
             f"The code directory {directory} has {len(found):,} files of {units.format_size(total / 2**20)} in all; "
             "name in a .nniignore file there what trials do not need."
         )
+    warnings += _about_keys(directory, found)
     manifest = hashlib.sha256()
     packed = io.BytesIO()
     size = 0
     with (
-        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=packed, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        contextlib.closing(_Gzip(packed)) as compressed,
+        # It writes and tells, which is all that is asked of a file here.
+        tarfile.open(fileobj=typing.cast(typing.IO[bytes], compressed), mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for each in found:
             member, content = _member(directory, each)
+            compressed.choose_level(content)
             kind = "link" if member.issym() else f"{member.mode:o}"
             digest = hashlib.sha256(member.linkname.encode(errors="surrogateescape") or content).hexdigest()
             manifest.update(f"{kind} {digest} ".encode() + os.fsencode(each.path) + b"\0")
@@ -156,12 +213,31 @@ def _leaves(link: Path, target: Path) -> errors.ConfigError:
     )
 
 
-def _too_large(directory: Path, found: Sequence[_Found], total: int) -> str:
+def _about_keys(directory: Path, found: Sequence[_Found]) -> list[str]:
+    """Return what is to be said of files that look like keys: whoever sees the volume sees them."""
+    names = [
+        each.path for each in found if any(fnmatch.fnmatchcase(each.path.rpartition("/")[2], one) for one in _KEYS)
+    ]
+    if not names:
+        return []
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [
+        f"The code directory {directory} holds {', '.join(names[:3])}{more}, which look like keys and travel to the "
+        "volume; name them in a .nniignore file there, or use a Secret of the cluster."
+    ]
+
+
+def _looks_like_a_key(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _KEYS)
+
+
+def _too_large(directory: Path, found: Sequence[_Found], total: int, limit: int) -> str:
     largest = sorted(found, key=lambda each: each.size, reverse=True)[:_LARGEST]
     names = ", ".join(f"{each.path} ({units.format_size(each.size / 2**20)})" for each in largest)
     return (
         f"The code directory {directory} has {units.format_size(total / 2**20)}, and at most "
-        f"{units.format_size(REFUSE_BYTES / 2**20)} travel with a trial; move data elsewhere or name it in .nniignore. "
+        f"{units.format_size(limit / 2**20)} travel with a trial; move data elsewhere, name it in .nniignore, or raise "
+        "trial_code_limit. "
         f"The largest files are {names}."
     )
 

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -17,26 +16,14 @@ from typing import TypeVar
 
 from nni import errors
 from nni.core import ports
+from nni.storage import paths
 
 _T = TypeVar("_T")
 
 _TRIES = 3
 """On a stale handle everything is looked up again from the root."""
-_TEMPORARY = ".nni-put-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
-
-_CAUSES = {
-    errno.ENOSPC: "no space is left on it: make room",
-    errno.EDQUOT: "its quota is used up: make room or raise the quota",
-    errno.EROFS: "it is mounted read-only: mount it writable",
-    errno.ESTALE: "its file handle is stale, so the export was replaced or removed: mount it again",
-    errno.ENOTDIR: "a part of the path is not a directory",
-    errno.EISDIR: "it is a directory",
-    errno.ENOENT: "it does not exist",
-    errno.ENAMETOOLONG: "a name in it is too long",
-    errno.ETIMEDOUT: "the storage server does not answer",
-}
 
 
 class MountedVolume:
@@ -91,12 +78,12 @@ class MountedVolume:
                 if error.errno == errno.ESTALE and left:
                     continue
                 where = f"{path or 'The root'} on the volume at {self._root}"
-                raise errors.VolumeError(f"{where} could not be {done}: {_cause(error)}.") from error
+                raise errors.VolumeError(f"{where} could not be {done}: {paths.cause(error)}.") from error
         raise AssertionError("unreachable")
 
     def _put(self, path: str, content: bytes) -> None:
         with self._parent(path, make=True) as (folder, name):
-            temporary = _TEMPORARY + secrets.token_hex(8)
+            temporary = paths.temporary()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(temporary, flags, 0o644, dir_fd=folder)
             try:
@@ -112,15 +99,15 @@ class MountedVolume:
                 raise
 
     def _make(self, path: str) -> None:
-        with self._folder(_names(path), make=True) as folder:
+        with self._folder(paths.names(path), make=True) as folder:
             if os.fstat(folder).st_mode & 0o777 != 0o777:
                 os.fchmod(folder, 0o777)  # pods may run as any user
 
     def _list(self, path: str) -> Sequence[str]:
         try:
-            with self._folder(_names(path)) as folder:
+            with self._folder(paths.names(path)) as folder:
                 names = os.listdir(folder)  # noqa: PTH208 a descriptor, not a path
-                return sorted(name for name in names if not name.startswith(_TEMPORARY))
+                return sorted(name for name in names if not name.startswith(paths.TEMPORARY))
         except FileNotFoundError:
             return []
 
@@ -165,7 +152,7 @@ class MountedVolume:
                 os.stat(to_name, dir_fd=to_folder, follow_symlinks=False)
 
     def _delete(self, path: str) -> None:
-        if not _names(path):
+        if not paths.names(path):
             raise errors.VolumeError(f"The root of the volume at {self._root} is not deleted: name what is in it.")
         with contextlib.suppress(FileNotFoundError), self._parent(path) as (folder, name):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
@@ -177,13 +164,13 @@ class MountedVolume:
         found = self._stat(path)
         if found is None or not found.is_directory:
             return 0 if found is None else found.size
-        with self._folder(_names(path)) as top:
+        with self._folder(paths.names(path)) as top:
             return sum(_sizes(top))
 
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
         """Open the directory that a path's last name is in."""
-        names = _names(path)
+        names = paths.names(path)
         with self._folder(names[:-1], make=make) as folder:
             yield folder, names[-1] if names else "."
 
@@ -218,14 +205,6 @@ class MountedVolume:
         )
 
 
-def _names(path: str) -> list[str]:
-    """Split a path, or refuse it."""
-    names = [name for name in path.split("/") if name not in ("", ".")]
-    if path.startswith("/") or ".." in names or "\0" in path:
-        raise errors.VolumeError(f"{path!r} is not a path on the volume: it has to stay below the root.")
-    return names
-
-
 def _is_link(folder: int, name: str) -> bool:
     return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
 
@@ -253,12 +232,3 @@ def _sizes(top: int) -> Iterator[int]:
         for name in files:
             with contextlib.suppress(FileNotFoundError):  # it may go while we count
                 yield os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
-
-
-def _cause(error: OSError) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return (
-            f"permission denied for user id {os.geteuid()}; on an NFS export with root_squash even root has no rights "
-            "of its own, so let the exported directory be writable for others or for this user"
-        )
-    return _CAUSES.get(error.errno or 0) or (error.strerror or repr(error)).lower()

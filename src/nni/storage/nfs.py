@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 from nni import errors
 from nni.core import spec as specs
-
-VOLUME = "nni-volume"
-MOUNT_PATH = "/mnt/nni/volume"
+from nni.storage import pod
 
 
 class _Mount(NamedTuple):
@@ -19,8 +17,8 @@ class _Mount(NamedTuple):
     directory: str
 
 
-def locate(spec: specs.NfsSpec, mounts_env: str | None, mount_table: str) -> Path:
-    """Return where this machine has an export, or a directory above it, mounted.
+def locate(spec: specs.NfsSpec, mounts_env: str | None, mount_table: str) -> Path | None:
+    """Return where this machine has an export, or a directory above it, mounted; None when it has not.
 
     Looked for in this order: ``mounts_env``, the configured ``mount_path``, ``mount_table``; of several mounts the one
     whose export is nearest.
@@ -31,26 +29,28 @@ def locate(spec: specs.NfsSpec, mounts_env: str | None, mount_table: str) -> Pat
         mount_table: The text of Linux's /proc/self/mountinfo, or what macOS's ``mount`` prints.
 
     Raises:
-        VolumeError: It is not mounted here, or NNI_MOUNTS cannot be read.
+        VolumeError: NNI_MOUNTS cannot be read.
     """
     found = _nearest(spec, _told(mounts_env or ""))
     if found is None and spec.mount_path is not None:
         found = Path(spec.mount_path)
-    if found is None:
-        found = _nearest(spec, _parse_table(mount_table))
-    if found is None:
-        export = f"{spec.server}:{spec.path}"
-        raise errors.VolumeError(
-            f"The NFS export {export} is not mounted on this machine: mount it, or set storage.mount_path to the "
-            f"directory where it is mounted, or set NNI_MOUNTS={export}=DIRECTORY."
-        )
-    return found
+    return _nearest(spec, _parse_table(mount_table)) if found is None else found
+
+
+def told(kind: str, name: str, mounts_env: str | None) -> str | None:
+    """Return where NNI_MOUNTS says that something else than an export is: a claim (``pvc:/name=directory``).
+
+    Raises:
+        VolumeError: NNI_MOUNTS cannot be read.
+    """
+    wanted = PurePosixPath("/", name)
+    found = [mount for mount in _told(mounts_env or "") if kind in mount.servers and mount.export == wanted]
+    return found[0].directory if found else None
 
 
 def pod_volume(spec: specs.NfsSpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a pod's specification says of the export: the volume, and its mount in a container."""
-    volume = {"name": VOLUME, "nfs": {"server": spec.server, "path": spec.path}}
-    return volume, {"name": VOLUME, "mountPath": MOUNT_PATH}
+    return pod.side({"nfs": {"server": spec.server, "path": spec.path}})
 
 
 def url(spec: specs.NfsSpec, path: str) -> str:

@@ -81,14 +81,15 @@ class Story:
         ask = event.Ask(parameter_ids=tuple(its.parameter_id for its in proposals))
         self.happens(event.Began(action=ask), event.Proposed(asked=len(trials), proposals=proposals))
 
-    def creates(self, *trials: str) -> None:
-        """Have the platform take the trials' jobs."""
+    def creates(self, *trials: str, directory: str | None = None) -> None:
+        """Have the platform take the trials' jobs; their outputs are below an export's directory if not another."""
+        directory = directory or f"nfs://10.20.30.40/mnt/nfs/nni/nni/{self.state.experiment_id}"
         for trial in trials:
             order = model.JobOrder(
                 attempt=self.key(trial), sequence=self.state.trials[model.TrialId(trial)].sequence, slot=0
             )
             submit = event.Submit(order=order, parameter_id=0, parameters={})
-            location = f"nfs://10.20.30.40/mnt/nfs/nni/nni/{self.state.experiment_id}/{trial}"
+            location = f"{directory}/{trial}"
             job = f"nni-exp-{self.state.experiment_id}-trial-{trial}"
             self.happens(
                 event.Began(action=submit), event.JobCreated(attempt=order.attempt, job=job, location=location)

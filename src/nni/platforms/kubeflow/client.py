@@ -234,6 +234,10 @@ class Client:
             body["preconditions"] = {"uid": uid}
         self._ask(lambda apis, how: apis.custom.delete_namespaced_custom_object(*place, name, body=body, **how))
 
+    def secret(self, name: str) -> api.Object:
+        """Return a Secret, its values in base64."""
+        return self._ask(lambda apis, how: apis.core.read_namespaced_secret(name, self.namespace, **how))
+
     def create_secret(self, body: api.Object) -> None:
         """Create a Secret."""
         self._ask(

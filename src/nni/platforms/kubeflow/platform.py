@@ -52,7 +52,7 @@ class KubeflowPlatform:
         self._spec = spec
         self._volume = volume
         self._intake_url = intake_url
-        self._tokens = secrets.TokenSecret(connection, experiment_id, token)
+        self._tokens = secrets.TokenSecret(connection, experiment_id, token, volume.secret)
         self._registries = secrets.RegistrySecrets(connection, experiment_id, spec.roles)
         self._observer = observer.Observer(
             connection,
@@ -230,13 +230,16 @@ def render(kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, wanted: p
     return manifest.build(job, api_version=f"{kind.group}/{version}", kind=kind.kind, written=kind.write(job))
 
 
+EXAMPLE = model.ExperimentId("example")
+
+
 def example(
     kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, volume: pods.Volume, intake_url: str
 ) -> api.Object:
     """Return the job that a trial would have, for somebody to look at."""
     attempt = model.AttemptKey(model.TrialId("trial"), 1)
     wanted = pods.Pods(
-        experiment=model.ExperimentId("example"),
+        experiment=EXAMPLE,
         order=model.JobOrder(attempt=attempt, sequence=0, slot=0),
         volume=volume,
         intake_url=intake_url,

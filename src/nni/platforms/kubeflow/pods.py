@@ -6,7 +6,7 @@ from typing import Any
 
 from nni.core import model, spec
 from nni.platforms.kubeflow import names
-from nni.wire import layout
+from nni.wire import bootstrap, layout
 
 POD_DIRECTORY = "/mnt/nni/pod"
 """Where a container has a directory to itself."""
@@ -29,6 +29,12 @@ class Volume:
     """An entry of a container's ``volumeMounts``."""
     runs_restricted: bool = False
     """Whether pods that mount it can keep to the Pod Security Standard ``restricted``, and so are made to."""
+    runtime: str | None = None
+    """sha256 of the runtime, which pods then fetch from the intake; None where it is on the volume."""
+    storage: str | None = None
+    """What NNI_STORAGE says: see ``nni.runtime.outlet``."""
+    secret: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    """What the nodes need to mount it, kept in the experiment's Secret."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ def template(pods: Pods, role: spec.RoleSpec) -> Object:
             "automountServiceAccountToken": False,
             **role.pod.fields,
             **({"imagePullSecrets": pull_secrets} if pull_secrets else {}),
-            **(_RESTRICTED_POD if pods.volume.runs_restricted else {}),
+            **(RESTRICTED_POD if pods.volume.runs_restricted else {}),
             "containers": [_container(pods, role)],
             "volumes": volumes,
         },
@@ -95,7 +101,7 @@ def merged(base: Object, patch: Mapping[str, Any]) -> Object:
     return result
 
 
-_RESTRICTED_POD: Object = {
+RESTRICTED_POD: Object = {
     "securityContext": {
         "runAsNonRoot": True,
         "runAsUser": _USER,
@@ -105,23 +111,21 @@ _RESTRICTED_POD: Object = {
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 }
-_RESTRICTED_CONTAINER: Object = {
+RESTRICTED_CONTAINER: Object = {
     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 }
 
 
 def _container(pods: Pods, role: spec.RoleSpec) -> Object:
-    attempt = pods.order.attempt
-    directory = layout.attempt(pods.experiment, attempt.trial, attempt.number)
     return {
         "name": pods.container,
         "image": role.image,
-        "command": ["sh", f"{pods.volume.mount['mountPath']}/{directory}/{layout.script(role.name)}"],
+        "command": _command(pods, role),
         "env": _environment(pods, role),
         "resources": _resources(role),
         # Without the right to read logs, an error's last words still stand in the pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        **(_RESTRICTED_CONTAINER if pods.volume.runs_restricted else {}),
+        **(RESTRICTED_CONTAINER if pods.volume.runs_restricted else {}),
         "volumeMounts": [
             dict(pods.volume.mount),
             {"name": _POD_VOLUME, "mountPath": POD_DIRECTORY},
@@ -129,6 +133,14 @@ def _container(pods: Pods, role: spec.RoleSpec) -> Object:
             *map(dict, role.pod.mounts),
         ],
     }
+
+
+def _command(pods: Pods, role: spec.RoleSpec) -> list[str]:
+    if pods.volume.runtime is not None:
+        return bootstrap.command(layout.runtime(pods.experiment, pods.volume.runtime), pods.volume.runtime)
+    attempt = pods.order.attempt
+    directory = layout.attempt(pods.experiment, attempt.trial, attempt.number)
+    return ["sh", f"{pods.volume.mount['mountPath']}/{directory}/{layout.script(role.name)}"]
 
 
 def _shm(role: spec.RoleSpec) -> Object:
@@ -153,6 +165,8 @@ def _environment(pods: Pods, role: spec.RoleSpec) -> list[Object]:
         "NNI_TRIAL_ATTEMPT": str(attempt.number),
         "NNI_ROLE": role.name,
     }
+    if pods.volume.storage is not None:
+        given["NNI_STORAGE"] = pods.volume.storage
     if role.gpus == 0:
         # On a node with GPUs a container that asks for none may see them all.
         given["NVIDIA_VISIBLE_DEVICES"] = "void"

@@ -20,6 +20,8 @@ host, port, path, text = (os.environ["PROBE_" + name] for name in ("HOST", "PORT
 try:
     with open(path, "w") as file:
         file.write(text)
+    if not os.environ["PROBE_KEPT"]:
+        os.remove(path)
 except OSError as error:
     sys.exit("volume: user %d cannot write %s: %s" % (os.getuid(), path, error))
 try:
@@ -30,6 +32,12 @@ try:
 except OSError as error:
     sys.exit("intake: %s port %s cannot be reached: %s" % (host, port, error))
 """
+
+
+_DIFFERENT = preflight.failed(
+    "storage from a pod",
+    "A pod wrote on the volume, and the manager does not see it: they have different storage mounted.",
+)
 
 
 class Listener:
@@ -58,7 +66,7 @@ async def probe(
     *,
     role: spec.RoleSpec,
     volume: pods.Volume,
-    manager_side: ports.Volume,
+    manager_side: ports.Volume | None,
     address: tuple[str, int],
     listen: Callable[[Listener], Awaitable[asyncio.Server]],
 ) -> list[preflight.Finding]:
@@ -68,38 +76,37 @@ async def probe(
         connection: The namespace.
         role: Whose image and resources the pod gets.
         volume: The pods' side of the storage volume.
-        manager_side: The manager's.
+        manager_side: The manager's; None where pods share none with it.
         address: Where pods reach the intake.
         listen: Opens the intake's port.
     """
     text = secrets.token_hex(16)
     name = f"nni-probe-{text[:8]}"
-    file = f"{ROOT}/.probe-{text[:8]}"
-    await manager_side.make(ROOT)
+    # A volume that the manager does not have may have no directory yet.
+    file = f".probe-{text[:8]}" if manager_side is None else f"{ROOT}/.probe-{text[:8]}"
+    if manager_side is not None:
+        await manager_side.make(ROOT)
     try:
         async with await listen(Listener(text)):
             host, port = address
             given = {"HOST": host, "PORT": str(port), "FILE": f"{volume.mount['mountPath']}/{file}", "TEXT": text}
+            given["KEPT"] = "" if manager_side is None else "1"
             await connection.run(functools.partial(connection.create_pod, _pod(name, role, volume, given)))
             ended = await _ended(connection, name)
         found = _read(ended)
-        written = await manager_side.read(file)
-        if not found and written != text.encode():
-            found = [
-                preflight.failed(
-                    "storage from a pod",
-                    "A pod wrote on the volume, and the manager does not see it: they have different storage mounted.",
-                )
-            ]
+        if not found and manager_side is not None and await manager_side.read(file) != text.encode():
+            found = [_DIFFERENT]
     except api.Refusal as refusal:
         return [preflight.warning("probe", f"No probe pod can be made: {refusal.message}")]
     except errors.PlatformUnavailableError as error:
         return [preflight.warning("probe", str(error))]
     finally:
         await _remove(connection, name)
-        await manager_side.delete(file)
+        if manager_side is not None:
+            await manager_side.delete(file)
+    wrote = "its volume" if manager_side is None else "the volume what the manager reads"
     return found or [
-        preflight.ok("storage from a pod", "A pod writes on the volume what the manager reads."),
+        preflight.ok("storage from a pod", f"A pod writes on {wrote}."),
         preflight.ok("intake from a pod", f"A pod reaches {address[0]} port {address[1]}."),
     ]
 
@@ -112,6 +119,7 @@ def _pod(name: str, role: spec.RoleSpec, volume: pods.Volume, given: Mapping[str
         "env": [{"name": f"PROBE_{variable}", "value": value} for variable, value in given.items()],
         "volumeMounts": [dict(volume.mount)],
         "terminationMessagePolicy": "FallbackToLogsOnError",
+        **(pods.RESTRICTED_CONTAINER if volume.runs_restricted else {}),
     }
     return {
         "apiVersion": "v1",
@@ -119,6 +127,7 @@ def _pod(name: str, role: spec.RoleSpec, volume: pods.Volume, given: Mapping[str
         "metadata": {"name": name, "labels": {names.MANAGED_BY: names.MANAGER}},
         "spec": {
             **role.pod.fields,
+            **(pods.RESTRICTED_POD if volume.runs_restricted else {}),
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "containers": [container],

@@ -6,9 +6,11 @@ that it stands in no manifest, and a trial costs no call for it. Others hold the
 
 import asyncio
 import base64
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from nni import errors
 from nni.core import model, spec
@@ -29,9 +31,14 @@ class TokenSecret:
     """Keeps the Secret ahead of the slots that are used."""
 
     def __init__(
-        self, connection: client.Client, experiment_id: model.ExperimentId, token: Callable[[int], str]
+        self,
+        connection: client.Client,
+        experiment_id: model.ExperimentId,
+        token: Callable[[int], str],
+        beside: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Take the finished parts; ``token`` gives the token of a slot."""
+        """Take the finished parts; ``token`` gives the token of a slot, ``beside`` is kept in the same Secret."""
+        self._beside = beside
         self._connection = connection
         self._name = names.secret(experiment_id)
         self._labels = dict(names.labels(experiment_id))
@@ -63,6 +70,7 @@ class TokenSecret:
 
     async def _write(self, block: int) -> None:
         data: dict[str, str | None] = {key(slot): _encoded(self._token(slot).encode()) for slot in _slots(block)}
+        data |= {name: _encoded(text.encode()) for name, text in self._beside.items()}
         if not self._is_there and await _created(self._connection, self._name, self._labels, "Opaque", data):
             self._is_there = True
             return
@@ -123,6 +131,29 @@ class RegistrySecrets:
         """
         for name in self._paths:
             await _delete(self._connection, name)
+
+
+@contextlib.asynccontextmanager
+async def lent(
+    connection: client.Client, experiment_id: model.ExperimentId, beside: Mapping[str, str]
+) -> AsyncIterator[None]:
+    """Keep the experiment's Secret without tokens while the context is open; none where ``beside`` is empty.
+
+    Raises:
+        Refusal: It may not be written.
+        PlatformError: It may not be deleted.
+        PlatformUnavailableError: The same call may pass later.
+    """
+    if not beside:
+        yield
+        return
+    name = names.secret(experiment_id)
+    data = {field: _encoded(text.encode()) for field, text in beside.items()}
+    await _created(connection, name, names.labels(experiment_id), "Opaque", data)
+    try:
+        yield
+    finally:
+        await _delete(connection, name)
 
 
 async def _created(

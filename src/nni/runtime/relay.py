@@ -1,0 +1,132 @@
+"""The relay: what the replica says, sent to the intake as it grows, where there is no shared volume."""
+
+import os
+import threading
+import time
+from typing import Callable, Dict, Optional, Sequence, Set
+
+from nni.runtime import remote
+from nni.wire import files as wire
+
+_SECONDS = 1.0
+"""Between looks: a pod that is killed has left all but its last second."""
+_LONGEST_PAUSE = 15.0
+_CLOSING_PAUSE = 0.5
+
+
+class Relay(threading.Thread):
+    """Sends from a thread of its own. One replica writes the files, so what is sent is appended.
+
+    Args:
+        files: At the intake; for this thread alone.
+        source: The replica's directory.
+        target: The same directory, on the volume.
+        growing: Names of the files in it that grow.
+        last: The name of the file that is sent when all else is.
+        tell: Is given a sentence when something is not taken.
+        ended: Called when everything is sent or given up.
+        seconds: Between looks at the files.
+    """
+
+    def __init__(
+        self,
+        files: remote.Remote,
+        *,
+        source: str,
+        target: str,
+        growing: Sequence[str],
+        last: str,
+        tell: Callable[[str], None],
+        ended: Callable[[], None],
+        seconds: float = _SECONDS,
+    ) -> None:
+        super().__init__(name="nni-relay", daemon=True)
+        self._files = files
+        self._source = source
+        self._target = target
+        self._growing = growing
+        self._last = last
+        self._tell = tell
+        self._ended = ended
+        self._seconds = seconds
+        self._changed = threading.Condition()
+        self._end_at: Optional[float] = None
+        self._sent: Dict[str, int] = dict.fromkeys(growing, 0)
+        self._given_up: Set[str] = set()
+        self._pause = seconds
+        self._is_failing = False
+        self.is_complete = False
+        """Whether all that there was is sent."""
+
+    def finish(self, seconds: float) -> None:
+        """Send what is left and the last file, within some seconds, then end."""
+        with self._changed:
+            self._end_at = time.monotonic() + seconds
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Send until finished."""
+        try:
+            while not self.is_complete and not self._is_late():
+                with self._changed:
+                    if self._end_at is None:
+                        self._changed.wait_for(lambda: self._end_at is not None, self._pause)
+                    is_last = self._end_at is not None
+                is_all = self._send_all()
+                self.is_complete = is_last and is_all
+                if is_last and not is_all:
+                    time.sleep(_CLOSING_PAUSE)
+        finally:
+            self._files.close()
+            self._ended()
+
+    def _send_all(self) -> bool:
+        """Send what is new; return whether that was all, and the last file, if it is time for that, is sent too."""
+        is_finishing = self._end_at is not None
+        try:
+            for name in self._growing:
+                self._send_growth(name)
+            if is_finishing and self._last not in self._given_up:
+                self._send_last()
+        except OSError as error:
+            self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
+            if not self._is_failing:
+                self._tell(f"the manager {error.strerror or error}: its copy of the output waits")
+            self._is_failing = True
+            return False
+        self._pause = self._seconds
+        self._is_failing = False
+        return True
+
+    def _send_growth(self, name: str) -> None:
+        path = os.path.join(self._source, name)
+        while name not in self._given_up and not self._is_late():
+            try:
+                with open(path, "rb") as file:
+                    file.seek(self._sent[name])
+                    content = file.read(wire.PIECE)
+            except FileNotFoundError:
+                return
+            if not content:
+                return
+            try:
+                self._sent[name] = self._files.append(f"{self._target}/{name}", self._sent[name], content)
+            except remote.RefusedError as error:
+                self._give_up(name, error)
+
+    def _send_last(self) -> None:
+        path = os.path.join(self._source, self._last)
+        try:
+            size = os.stat(path).st_size
+            self._files.put(f"{self._target}/{self._last}", path, size, self._is_late)
+        except FileNotFoundError:
+            return
+        except remote.RefusedError as error:
+            self._give_up(self._last, error)
+
+    def _give_up(self, name: str, error: OSError) -> None:
+        self._given_up.add(name)
+        self._tell(f"the rest of {name} stays in the pod: the manager {error.strerror}")
+
+    def _is_late(self) -> bool:
+        return self._end_at is not None and time.monotonic() >= self._end_at

@@ -1,0 +1,224 @@
+"""Files at the intake, for a replica that shares no volume with the manager."""
+
+import errno
+import hashlib
+import os
+import socket
+import time
+from typing import BinaryIO, Callable, List, Mapping, Optional
+
+from nni import errors
+from nni.runtime import post
+from nni.wire import files as wire
+from nni.wire import report
+
+_REQUEST_SECONDS = 30.0
+_PAUSE_SECONDS = 0.5
+_FULL = 507
+_CHANGED = 422
+
+
+class RefusedError(OSError):
+    """The intake answered that it will not; the same request would be refused again."""
+
+
+class Remote:
+    """Reads and writes the trial's files at the intake. To be used by one thread.
+
+    Args:
+        connection: Sends requests below the replica's path.
+    """
+
+    def __init__(self, connection: post.Post) -> None:
+        self._connection = connection
+
+    def needed(self) -> List[wire.Needed]:
+        """Return what this replica needs.
+
+        Raises:
+            RefusedError: It is not let in.
+            OSError: The intake does not answer.
+        """
+        status, body = self._connection.request(post.Request("GET", wire.ROOM, limit=64 * wire.PIECE), _REQUEST_SECONDS)
+        if status != 200:
+            raise _refusal(status, body)
+        try:
+            return wire.decode_list(body)
+        except errors.WireError as error:
+            raise ConnectionError(str(error)) from error
+
+    def fetch(self, needed: wire.Needed, target: str) -> None:
+        """Write a file, whole and as it was announced; what is there of it already is not fetched again.
+
+        Raises:
+            RefusedError: It is not there, or changes all the time.
+            OSError: The intake does not answer, or there is no room.
+        """
+        if _digest_of(target) == needed.sha256:
+            return
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        # Of this process alone: other pods may have the same directory.
+        part = "%s.%s-%d.part" % (target, socket.gethostname(), os.getpid())
+        with open(part, "ab") as file:
+            while file.tell() < needed.size:
+                self._fetch_piece(needed, file)
+        if _digest_of(part) != needed.sha256:
+            os.unlink(part)
+            raise ConnectionError(f"{needed.path} is not what was announced")
+        os.replace(part, target)
+
+    def _fetch_piece(self, needed: wire.Needed, file: BinaryIO) -> None:
+        start = file.tell()
+        headers = {"Range": "bytes=%d-%d" % (start, min(start + 4 * wire.PIECE, needed.size) - 1)}
+        request = post.Request("GET", _path(needed.path), headers=headers, limit=4 * wire.PIECE)
+        status, body = self._connection.request(request, _REQUEST_SECONDS)
+        if status != 206:
+            raise _refusal(status, body)
+        if not body:
+            raise ConnectionError(f"{needed.path} ends early")
+        file.write(body)
+
+    def append(self, path: str, offset: int, content: bytes) -> int:
+        """Append to a growing file; return its size, from which to go on.
+
+        Raises:
+            RefusedError: It will not be taken.
+            OSError: The intake does not answer.
+        """
+        return self._send("PATCH", path, offset, content, {})
+
+    def put(self, path: str, source: str, size: int, is_late: Callable[[], bool]) -> bool:
+        """Send the first ``size`` bytes of a file as a whole; return whether it is there.
+
+        It is not when the time is over, or when it changed while it was sent.
+
+        Raises:
+            RefusedError: It will not be taken.
+            OSError: The file cannot be read, or the intake does not answer.
+        """
+        digest = _digest_of(source, size)
+        if digest is None:
+            return False
+        headers = {wire.LENGTH: str(size), wire.WHOLE_DIGEST: wire.encode_digest(bytes.fromhex(digest))}
+        known = 0
+        with open(source, "rb") as file:
+            while not is_late():
+                file.seek(known)
+                content = file.read(min(wire.PIECE, size - known))
+                try:
+                    known = self._send("PUT", path, known, content, headers)
+                except RefusedError as refused:
+                    if refused.errno == _CHANGED:
+                        return False
+                    raise
+                if known >= size:
+                    return True
+                if not content:
+                    return False
+        return False
+
+    def delete(self, path: str) -> None:
+        """Delete a file; nothing happens when it does not exist.
+
+        Raises:
+            RefusedError: It may not be deleted.
+            OSError: The intake does not answer.
+        """
+        status, body = self._connection.request(post.Request("DELETE", _path(path)), _REQUEST_SECONDS)
+        if status != 200:
+            raise _refusal(status, body)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def _send(self, method: str, path: str, offset: int, content: bytes, headers: Mapping[str, str]) -> int:
+        digest = wire.encode_digest(hashlib.sha256(content).digest())
+        stated = dict(headers, **{wire.OFFSET: str(offset), wire.DIGEST: digest})
+        request = post.Request(method, _path(path), content, stated)
+        status, body = self._connection.request(request, _REQUEST_SECONDS)
+        if status not in (200, 409):
+            raise _refusal(status, body)
+        try:
+            return wire.decode_size(body)
+        except errors.WireError as error:
+            raise ConnectionError(str(error)) from error
+
+
+class Sink:
+    """Where a sweep sends files: below one directory at the intake.
+
+    Args:
+        remote: For the sweep's thread alone.
+        directory: On the volume.
+    """
+
+    insists = True
+    advice = ""
+
+    def __init__(self, remote: Remote, directory: str) -> None:
+        self._remote = remote
+        self._directory = directory
+
+    def put(self, source: str, name: str, size: int, is_late: Callable[[], bool]) -> bool:
+        """Send a file; return whether it is there. Raises OSError when it never will be."""
+        try:
+            return self._remote.put(f"{self._directory}/{name}", source, size, is_late)
+        except RefusedError as error:
+            raise OSError(errno.ENOSPC if error.errno == _FULL else errno.EACCES, error.strerror) from error
+        except FileNotFoundError:
+            return True
+        except OSError:
+            time.sleep(_PAUSE_SECONDS)
+            return False
+
+    def gone(self, name: str) -> bool:
+        """Delete a file that is gone here; return whether it is gone there."""
+        try:
+            self._remote.delete(f"{self._directory}/{name}")
+        except RefusedError:
+            return True
+        except OSError:
+            time.sleep(_PAUSE_SECONDS)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Hang up."""
+        self._remote.close()
+
+
+def _path(path: str) -> str:
+    return wire.ROOM + "/" + wire.quote(path)
+
+
+def _refusal(status: int, body: bytes) -> OSError:
+    reason = "answers %d: %s" % (status, _sentence(body))
+    # What is wrong on the other side may be over soon; what is wrong with the request is not.
+    if status in (400, 408, 429) or (status >= 500 and status != _FULL):
+        return ConnectionError(reason)
+    return RefusedError(status, reason)
+
+
+def _sentence(body: bytes) -> str:
+    try:
+        return str(report.parse(body)["error"])
+    except (errors.WireError, LookupError, TypeError):
+        return body[:300].decode("utf-8", "replace").strip()
+
+
+def _digest_of(path: str, size: Optional[int] = None) -> Optional[str]:
+    """Return the sha256 of a file, or of its beginning; None when it is not there, or too short."""
+    hashed = hashlib.sha256()
+    left = size
+    try:
+        with open(path, "rb") as file:
+            while left is None or left > 0:
+                part = file.read(wire.PIECE if left is None else min(left, wire.PIECE))
+                if not part:
+                    break
+                hashed.update(part)
+                left = None if left is None else left - len(part)
+    except FileNotFoundError:
+        return None
+    return None if left else hashed.hexdigest()

@@ -1,0 +1,227 @@
+"""NFS without a mount, against a real server: the contract, and what each refusal is told as."""
+
+import asyncio
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from nni import errors
+from nni.core import ports
+from nni.storage import libnfs, nfs_direct
+from nni.testing import nfs as nfs_testing
+from nni.testing import volume as contract
+
+pytestmark = pytest.mark.requires("nfs")
+
+Open = Callable[[str], nfs_direct.NfsVolume]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("exports")
+    for folder in (top, *top.parents):
+        # The server works as nobody, who has to get there; pytest's own directories are for one user.
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    for name, mode in (("data", 0o777), ("closed", 0o755), ("small", 0o777)):
+        (top / name).mkdir(mode=mode)
+        (top / name).chmod(mode)
+    return top
+
+
+@pytest.fixture(scope="module")
+def small_disk(exported: Path) -> Iterator[Path]:
+    path = exported / "small"
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k,mode=777", "none", str(path)]
+    subprocess.run(mount, check=True, capture_output=True)
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture(scope="module")
+def server(exported: Path, small_disk: Path) -> Iterator[nfs_testing.NfsServer]:
+    data = exported / "data"
+    exports = {
+        "/data": nfs_testing.Export(data),
+        "/closed": nfs_testing.Export(exported / "closed"),
+        "/readonly": nfs_testing.Export(data, is_read_only=True),
+        "/privileged": nfs_testing.Export(data, is_privileged=True),
+        "/small": nfs_testing.Export(small_disk),
+    }
+    with nfs_testing.NfsServer(exports) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def opened(server: nfs_testing.NfsServer) -> AsyncIterator[Open]:
+    """Open volumes that are closed at the end."""
+    made: list[nfs_direct.NfsVolume] = []
+
+    def open_one(export: str) -> nfs_direct.NfsVolume:
+        connect = nfs_direct.connector(nfs_testing.HOST, export, server.ports)
+        made.append(nfs_direct.NfsVolume(connect, f"the NFS export {nfs_testing.HOST}:{export}"))
+        return made[-1]
+
+    yield open_one
+    for one in made:
+        await one.close()
+
+
+@pytest_asyncio.fixture
+async def empty(opened: Open, exported: Path) -> nfs_direct.NfsVolume:
+    """A volume with nothing in it."""
+    volume = opened("/data")
+    # Not behind the server's back: it remembers what there was.
+    for path in (exported / "data").iterdir():
+        await volume.delete(path.name)
+    return volume
+
+
+class TestNfsVolume(contract.VolumeContract):
+    @pytest.fixture(autouse=True)
+    def _volume(self, empty: nfs_direct.NfsVolume) -> None:
+        self.volume = empty
+
+    async def open(self, directory: Path) -> ports.Volume:
+        return self.volume
+
+
+async def test_a_good_export_passes_its_test(empty: nfs_direct.NfsVolume, exported: Path) -> None:
+    await empty.test()
+    assert list((exported / "data").iterdir()) == []
+
+
+async def test_pods_of_any_user_can_read_files_and_write_directories(
+    empty: nfs_direct.NfsVolume, exported: Path
+) -> None:
+    await empty.put("trial/1/run_master.sh", b"#!/bin/sh\n")
+    await empty.make("trial/1")
+    place = exported / "data" / "trial" / "1"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o777
+    assert stat.S_IMODE((place / "run_master.sh").stat().st_mode) == 0o644
+
+
+async def test_links_are_not_followed(empty: nfs_direct.NfsVolume, exported: Path) -> None:
+    top = exported / "data"
+    await empty.put("trial/mine", b"x")
+    await empty.put("other/secret", b"secret")
+    (top / "trial" / "file").symlink_to("../other/secret")
+    (top / "trial" / "folder").symlink_to("../other")
+    (top / "trial" / "passwd").symlink_to("/etc/passwd")
+    calls = [
+        empty.read("trial/file"),
+        empty.read("trial/passwd"),
+        empty.read("trial/folder/secret"),
+        empty.list("trial/folder"),
+        empty.stat("trial/folder/secret"),
+        empty.put("trial/folder/new", b"x"),
+        empty.make("trial/folder"),
+        empty.delete("trial/folder/secret"),
+        empty.rename("trial/folder/secret", "trial/mine"),
+        empty.rename("trial/mine", "trial/folder/secret"),
+        empty.usage("trial/folder/secret"),
+    ]
+    for call in calls:
+        with pytest.raises(errors.VolumeError, match="is a symbolic link, and these are not followed"):
+            await call
+    await empty.delete("trial")
+    assert await empty.read("other/secret") == b"secret"
+    assert await empty.list("") == ["other"]
+
+
+async def test_a_file_that_grows_on_the_other_side_is_seen_at_once(empty: nfs_direct.NfsVolume, exported: Path) -> None:
+    await empty.make("trial")
+    seen = b""
+    with (exported / "data" / "trial" / "journal").open("ab", buffering=0) as file:
+        for number in range(50):
+            file.write(b"%d\n" % number)
+            seen += await empty.read("trial/journal", len(seen))
+            assert seen.endswith(b"%d\n" % number)
+
+
+async def test_many_at_once_use_a_few_connections(empty: nfs_direct.NfsVolume) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(empty.put(f"many/{number}", b"x" * number))
+    assert len(await empty.list("many")) == 200
+    assert await empty.usage("many") == sum(range(200))
+    assert len(empty._contexts) <= nfs_direct.CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    ("export", "said"),
+    [
+        ("/closed", "permission denied .* with root_squash even root has no rights"),
+        ("/readonly", "it is read-only: export or mount it writable"),
+        ("/small", "no space is left on it: make room"),
+        ("/nothing", r"refuses 127\.0\.0\.1:/nothing to this machine: export exactly that path"),
+    ],
+)
+async def test_each_refusal_is_told_as_what_it_is(export: str, said: str, opened: Open) -> None:
+    with pytest.raises(errors.VolumeError, match=said):
+        await opened(export).test()
+
+
+async def test_a_server_that_was_started_again_goes_on(exported: Path) -> None:
+    exports = {"/data": nfs_testing.Export(exported / "data")}
+    with nfs_testing.NfsServer(exports) as first:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
+        await volume.put("before/file", b"x")
+    with pytest.raises(errors.VolumeError, match="does not answer"):
+        await volume.read("before/file")
+    with nfs_testing.NfsServer(exports, first.ports):
+        assert await volume.read("before/file") == b"x"
+        await volume.delete("before")
+        await volume.close()
+
+
+async def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = nfs_direct.connector("127.0.0.1", "/data", (1, 1))
+    volume = nfs_direct.NfsVolume(connect, "it")
+    with pytest.raises(errors.VolumeError, match=r"The NFS server 127\.0\.0\.1 does not answer"):
+        await volume.test()
+    await volume.close()
+
+
+AS_NOBODY = """
+import asyncio, os, sys
+from nni import errors
+from nni.storage import nfs_direct
+export, nfs, mountd = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+volume = nfs_direct.NfsVolume(nfs_direct.connector("127.0.0.1", export, (nfs, mountd)), export)
+os.setgid(65534); os.setuid(65534)
+async def main():
+    try:
+        await volume.test()
+        await volume.put("by/nobody", b"x")
+        print(await volume.list("by"))
+        await volume.delete("by")
+    except errors.VolumeError as error:
+        print(error)
+    await volume.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("export", "said"),
+    [
+        ("/data", "['nobody']"),
+        ("/privileged", "with the option `insecure`, because only root can connect from a port below 1024"),
+    ],
+)
+def test_without_root(export: str, said: str, server: nfs_testing.NfsServer, empty: nfs_direct.NfsVolume) -> None:
+    command = [sys.executable, "-c", AS_NOBODY, export, *map(str, server.ports)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.stderr == ""
+    assert said in ended.stdout
+
+
+def test_a_libnfs_of_another_make_is_refused_by_name() -> None:
+    with pytest.raises(errors.VolumeError, match=r"neither libnfs\.so\.99 is on this machine .* other versions"):
+        libnfs.load(("libnfs.so.99",))

@@ -1,0 +1,125 @@
+"""``nnictl experiment delete``, after experiments that really ran."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nni.experiment import Experiment, K8sManagerStorageConfig, K8sNfsConfig, K8sStorageConfig, KubeflowRoleConfig
+from nni.testing.sandbox import Sandbox
+
+TRAIN = """\
+import pathlib
+import nni
+
+nni.get_next_parameter()
+pathlib.Path("model.bin").write_bytes(bytes(3 << 20))
+nni.report_final_result(1)
+"""
+
+Run = Callable[[K8sStorageConfig], str]
+
+
+@pytest.fixture
+def run(cluster: Sandbox, tmp_path: Path, free_port: int) -> Run:
+    """Return what runs an experiment to its end and returns its id."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "train.py").write_text(TRAIN)
+
+    def run_one(storage: K8sStorageConfig) -> str:
+        experiment = Experiment("kubeflow")
+        experiment.config.search_space = {"x": {"_type": "choice", "_value": [1]}}
+        experiment.config.tuner.name = "Random"
+        experiment.config.max_trial_number = 1
+        experiment.config.trial_concurrency = 1
+        service = experiment.config.training_service
+        service.operator = "pytorch-operator"
+        service.storage = storage
+        service.master = KubeflowRoleConfig(replicas=1, command="python3 train.py", code_directory=code)
+        try:
+            assert experiment.run(free_port) is True
+        finally:
+            experiment.stop()
+        return experiment.id
+
+    return run_one
+
+
+def nnictl(*arguments: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run nnictl, with somebody at the keyboard when something is typed."""
+    command = [sys.executable, "-m", "nni", "experiment", *arguments]
+    if typed is None:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, typed.encode())
+        return subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_an_experiments_files_are_shown_asked_about_and_deleted(cluster: Sandbox, run: Run) -> None:
+    storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
+    first, second = run(storage), run(storage)
+    volume = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni"
+    home = Path.home() / "nni-experiments"
+
+    refused = nnictl("delete", first)
+    assert (refused.returncode, "add --yes" in refused.stderr) == (1, True), refused.stderr
+    declined = nnictl("delete", first, typed="n\n")
+    assert (declined.returncode, "Nothing is deleted" in declined.stdout) == (1, True)
+    assert (volume / first).exists()
+    assert (home / first).exists()
+
+    done = nnictl("delete", first, typed="y\n")
+
+    assert done.returncode == 0, done.stderr
+    assert f"nfs://10.20.30.40/mnt/nfs/nni/nni/{first}\n" in done.stdout
+    assert "3.2 MiB" in done.stdout or "3.1 MiB" in done.stdout, done.stdout
+    assert not (volume / first).exists()
+    assert not (home / first).exists()
+    assert (volume / second).exists()
+    assert first not in nnictl("list", "--all").stdout
+    assert second in nnictl("list", "--all").stdout
+
+
+def test_what_the_manager_kept_goes_with_its_directory(run: Run) -> None:
+    experiment_id = run(K8sManagerStorageConfig())
+    place = Path.home() / "nni-experiments" / experiment_id
+    assert list(place.rglob("model.bin"))
+
+    done = nnictl("delete", experiment_id, "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert not place.exists()
+
+
+def test_a_volume_that_cannot_be_reached_keeps_the_records(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment_id = run(K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni"))
+    monkeypatch.setenv("NNI_MOUNTS", "10.20.30.40:/mnt/nfs=/nowhere")
+
+    failed = nnictl("delete", experiment_id, "--yes")
+
+    assert (failed.returncode, "is not a directory" in failed.stderr) == (1, True), failed.stderr
+    assert (Path.home() / "nni-experiments" / experiment_id).exists()
+
+
+def test_one_that_runs_is_not_deleted(cluster: Sandbox, tmp_path: Path, free_port: int) -> None:
+    experiment = Experiment("local")
+    experiment.config.search_space = {"x": {"_type": "choice", "_value": [1]}}
+    experiment.config.tuner.name = "Random"
+    experiment.config.trial_concurrency = 1
+    experiment.config.trial_command = "sleep 1000"
+    experiment.config.trial_code_directory = tmp_path
+    experiment.start(free_port)
+    try:
+        refused = nnictl("delete", experiment.id, "--yes")
+    finally:
+        experiment.stop()
+    assert (refused.returncode, f"nnictl stop {experiment.id}" in refused.stderr) == (1, True), refused.stderr

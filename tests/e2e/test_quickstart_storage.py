@@ -1,0 +1,72 @@
+"""The quickstart over each storage, chosen by one flag."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from kubernetes import client, config
+
+from nni.testing import azure as double
+from nni.testing.sandbox import Sandbox
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart" / "main.py"
+EXPORT = "10.20.30.40:/mnt/nfs/nni"
+
+pytestmark = [pytest.mark.slow, pytest.mark.requires("azure")]
+
+
+class Place(NamedTuple):
+    cluster: Sandbox
+    endpoint: str
+    folders: dict[str, Path]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A cluster whose nodes have an export, a claim and a share."""
+    (tmp_path / "shares" / "nni").mkdir(parents=True)
+    (tmp_path / "export").mkdir()
+    folders = {"nfs": tmp_path / "export", "azure": tmp_path / "shares" / "nni"}
+    command = [sys.executable, "-m", "nni.testing.azure", str(tmp_path / "shares")]
+    with (
+        Sandbox(
+            nfs={EXPORT: folders["nfs"]}, shares={"nni": folders["azure"]}, environment={"OMP_NUM_THREADS": "1"}
+        ) as cluster,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout is not None
+        with config.new_client_from_config(str(cluster.kubeconfig)) as api:
+            fields = {"azurestorageaccountname": double.ACCOUNT, "azurestorageaccountkey": double.KEY}
+            core = client.CoreV1Api(api)
+            core.create_namespaced_secret("default", {"metadata": {"name": "storage"}, "stringData": fields})
+            wanted = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+            claim = core.create_namespaced_persistent_volume_claim(
+                "default", {"metadata": {"name": "nni"}, "spec": wanted}
+            )
+        folders["pvc"] = cluster.kubeconfig.parent / "claims" / claim.metadata.uid
+        # The sandbox makes it for the first pod; a mount of it is there before.
+        folders["pvc"].mkdir(parents=True)
+        folders["manager"] = tmp_path / "home" / "nni-experiments"
+        yield Place(cluster, process.stdout.readline().strip(), folders)
+        process.communicate()
+
+
+@pytest.mark.parametrize("storage", ["manager", "nfs", "azure", "pvc"])
+def test_the_quickstart(storage: str, place: Place, free_port: int, tmp_path: Path) -> None:
+    azure = ["--azure", f"{double.ACCOUNT}/nni", "--key", "storage", "--azure-endpoint", place.endpoint]
+    command = [sys.executable, str(QUICKSTART), "--storage", storage, "--trials", "2", "--concurrency", "2"]
+    own = {"azure": azure, "pvc": ["--mount-path", str(place.folders["pvc"])]}
+    command += ["--port", str(free_port), *own.get(storage, [])]
+    environment = {**os.environ, **place.cluster.environment, "HOME": str(tmp_path / "home")}
+
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "best trial" in ended.stdout
+    bundles = list(place.folders[storage].rglob("code/*.tar.gz"))
+    assert len(bundles) == 1
+    assert len(list(place.folders[storage].rglob("master-0/stdout"))) == 2

@@ -1,0 +1,508 @@
+"""Trials that share no volume with the manager: real intake, real runtime, what a container would run."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import errno
+import hashlib
+import io
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yarl
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from nni.core import event, model, spec
+from nni.experiment import Experiment, KubeflowRoleConfig
+from nni.manager.files import Files
+from nni.runtime import archive
+from nni.server import exchange, intake, listen
+from nni.storage import bundle, kept
+from nni.testing.sandbox import Sandbox
+from nni.wire import bootstrap, layout
+from nni.wire import files as wire
+
+TOKEN = "s3cret"
+EXPERIMENT = model.ExperimentId("exp1")
+TRIAL = model.TrialId("k2f9z")
+DIRECTORY = "nni/exp1/k2f9z"
+
+TRAIN = """\
+import os, pathlib, sys
+import nni
+
+parameters = nni.get_next_parameter()
+place = pathlib.Path(os.environ["NNI_CHECKPOINT_DIR"])
+before = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+print("parameters", parameters, "checkpoints", before, flush=True)
+print("to stderr", file=sys.stderr, flush=True)
+nni.report_intermediate_result(0.5)
+(place / "deep er").mkdir(exist_ok=True)
+(place / "deep er" / f"epoch-{len(before)}.bin").write_bytes(os.urandom(3_000_000))
+for old in before:
+    (place / old).unlink()
+pathlib.Path("model.bin").write_bytes(b"m" * 1000)
+pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "Grüße").write_text("x")
+(sys.stdin.read() if "--wait" not in sys.argv else __import__("signal").pause())
+nni.report_final_result(0.75)
+"""
+
+
+class Manager:
+    """One attempt's manager: its volume and its intake."""
+
+    def __init__(self, directory: Path, command: str, *, limit: int = 200 << 20) -> None:
+        self.volume = kept.KeptVolume(directory / "volume")
+        self.root = directory / "volume"
+        self.root.mkdir()
+        self.pods = directory / "pods"
+        code = directory / "code"
+        code.mkdir()
+        (code / "train.py").write_text(TRAIN)
+        self.role = spec.RoleSpec(name="master", replicas=1, command=command, code_directory=str(code))
+        self.files = Files(
+            volume=self.volume,
+            experiment_id=EXPERIMENT,
+            roles=[self.role],
+            bundles={str(code): bundle.pack(code)},
+            runtime=archive.build(),
+            url=str,
+        )
+        self.exchange = exchange.Exchange(
+            experiment_id=EXPERIMENT, volume=self.volume, needs=self.files.needs, limit=limit
+        )
+        self.reports: list[event.ReplicaReported] = []
+        self.port = 0
+
+    def verify(self, attempt: model.AttemptKey, token: str) -> bool | None:
+        return token == TOKEN if attempt.trial == TRIAL and attempt.number in (1, 2) else None
+
+    async def accept(self, reported: event.ReplicaReported) -> int:
+        self.reports.append(reported)
+        return max((metric.number for one in self.reports for metric in one.metrics), default=0)
+
+    @contextlib.asynccontextmanager
+    async def serving(self, port: int = 0) -> AsyncIterator["Manager"]:
+        app = intake.make_app(experiment_id=EXPERIMENT, verify=self.verify, accept=self.accept, files=self.exchange)
+        async with listen.serve(app, listen.bind("127.0.0.1", port)) as self.port:
+            yield self
+
+    async def prepare(self, number: int = 1) -> None:
+        await self.files.upload()
+        order = model.JobOrder(attempt=model.AttemptKey(TRIAL, number), sequence=0, slot=0)
+        await self.files.prepare(order, 0, {"x": 1})
+
+    async def pod(self, number: int = 1, changes: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
+        """Start what a container of the attempt runs."""
+        own = self.pods / str(number)
+        runtime = archive.build().digest
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "NNI_VOLUME": str(own / "volume"),
+            "NNI_POD_DIR": str(own / "pod"),
+            "NNI_STORAGE": "manager",
+            "NNI_INTAKE_URL": f"http://127.0.0.1:{self.port}",
+            "NNI_TRIAL_TOKEN": TOKEN,
+            "NNI_EXP_ID": EXPERIMENT,
+            "NNI_TRIAL_JOB_ID": TRIAL,
+            "NNI_TRIAL_ATTEMPT": str(number),
+            "NNI_ROLE": "master",
+        }
+        command = bootstrap.command(layout.runtime(EXPERIMENT, runtime), runtime)
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env={**environment, **(changes or {})},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def read(self, path: str) -> str:
+        place = self.root / DIRECTORY / path
+        return place.read_text() if place.exists() else ""
+
+    def tree(self, path: str) -> list[str]:
+        top = self.root / DIRECTORY / path
+        return sorted(str(one.relative_to(top)) for one in top.rglob("*") if one.is_file())
+
+
+async def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for files, of which no event tells."""
+    async with asyncio.timeout(seconds):
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_trial_fetches_its_code_and_sends_what_it_made(tmp_path: Path) -> None:
+    async with Manager(tmp_path, "python3 train.py").serving() as manager:
+        await manager.prepare()
+        process = await manager.pod()
+        stdout, stderr = await process.communicate()
+
+    assert process.returncode == 0, stderr.decode()
+    assert stdout.decode() == "parameters {'x': 1} checkpoints []\n"
+    assert manager.read("1/master-0/stdout") == stdout.decode()
+    assert manager.read("1/master-0/stderr") == "to stderr\n"
+    assert "the replica ends with exit code 0 after 2 metrics" in manager.read("1/master-0/trial.log")
+    assert manager.read("1/master-0/metrics.jsonl").count("\n") == 2
+    assert '"code": 0' in manager.read("1/master-0/exit.json")
+    assert manager.tree("1/master-0/output") == ["Grüße", "model.bin"]
+    assert manager.tree("checkpoint") == ["deep er/epoch-0.bin"]
+    # What came with the code is not sent back, and no token stands anywhere.
+    everything = b"".join(path.read_bytes() for path in manager.root.rglob("*") if path.is_file())
+    assert TOKEN.encode() not in everything
+
+
+async def test_a_killed_trial_has_left_its_output_up_to_the_last_second(tmp_path: Path) -> None:
+    async with Manager(tmp_path, "python3 train.py --wait").serving() as manager:
+        await manager.prepare()
+        process = await manager.pod()
+        await until(lambda: manager.read("1/master-0/metrics.jsonl").count("\n") == 1)
+        await until(lambda: "to stderr" in manager.read("1/master-0/stderr"))
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+    assert manager.read("1/master-0/stdout") == "parameters {'x': 1} checkpoints []\n"
+    assert "the command runs" in manager.read("1/master-0/trial.log")
+
+
+async def test_the_next_attempt_finds_the_checkpoint_and_what_it_deletes_is_gone(tmp_path: Path) -> None:
+    async with Manager(tmp_path, "python3 train.py").serving() as manager:
+        for number in (1, 2):
+            await manager.prepare(number)
+            process = await manager.pod(number)
+            _, stderr = await process.communicate()
+            assert process.returncode == 0, stderr.decode()
+
+    assert manager.read("2/master-0/stdout") == "parameters {'x': 1} checkpoints ['deep er/epoch-0.bin']\n"
+    assert manager.tree("checkpoint") == ["deep er/epoch-1.bin"]
+
+
+async def test_a_manager_that_is_away_for_a_while_gets_everything(tmp_path: Path) -> None:
+    manager = Manager(tmp_path, "python3 train.py")
+    async with manager.serving():
+        await manager.prepare()
+        port = manager.port
+    process = await manager.pod()
+    async with manager.serving(port):
+        _, stderr = await process.communicate()
+
+    assert process.returncode == 0, stderr.decode()
+    assert manager.tree("1/master-0/output") == ["Grüße", "model.bin"]
+
+
+async def test_a_trial_over_its_limit_is_told_and_goes_on(tmp_path: Path) -> None:
+    async with Manager(tmp_path, "python3 train.py", limit=1 << 20).serving() as manager:
+        await manager.prepare()
+        process = await manager.pod()
+        _, stderr = await process.communicate()
+
+    assert process.returncode == 0
+    assert "may leave 1 MiB with the manager (storage.output_limit)" in stderr.decode()
+    assert manager.tree("checkpoint") == []
+    assert manager.tree("1/master-0/output") == ["Grüße", "model.bin"]
+    assert '"code": 0' in manager.read("1/master-0/exit.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"NNI_TRIAL_TOKEN": "another"}, "answers 401"),
+        ({"NNI_EXP_ID": "exp2"}, "answers 404"),
+    ],
+)
+async def test_a_pod_that_is_not_let_in_says_so_at_once(change: dict[str, str], said: str, tmp_path: Path) -> None:
+    async with Manager(tmp_path, "true").serving() as manager:
+        await manager.prepare()
+        process = await manager.pod(changes=change)
+        _, stderr = await process.communicate()
+
+    assert process.returncode == 126
+    assert f"nni: this trial cannot start: the manager at http://127.0.0.1:{manager.port} {said}" in stderr.decode()
+
+
+async def test_a_runtime_that_was_tampered_with_is_not_run(tmp_path: Path) -> None:
+    async with Manager(tmp_path, "true").serving() as manager:
+        await manager.prepare()
+        (path,) = (manager.root / "nni/exp1/runtime").iterdir()
+        path.write_bytes(path.read_bytes() + b"#")
+        process = await manager.pod()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await process.wait()
+        assert process.returncode is None
+        assert not (tmp_path / "pods").exists()
+        process.terminate()
+        assert await process.wait() == 143
+        await process.communicate()
+
+
+@contextlib.asynccontextmanager
+async def serving_tls(manager: Manager, directory: Path) -> AsyncIterator[str]:
+    """Serve the intake by TLS with a certificate of its own, and yield its sha256."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "intake")])
+    now = dt.datetime.now(dt.UTC)
+    signed = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(1)
+    ).sign(key, hashes.SHA256())
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM) + secret)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(directory / "pem")
+    app = intake.make_app(
+        experiment_id=EXPERIMENT, verify=manager.verify, accept=manager.accept, files=manager.exchange
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    manager.port = runner.addresses[0][1]
+    yield signed.fingerprint(hashes.SHA256()).hex()
+    await runner.cleanup()
+
+
+async def test_over_tls_the_certificate_has_to_be_the_one_that_was_named(tmp_path: Path) -> None:
+    manager = Manager(tmp_path, "python3 train.py")
+    async with serving_tls(manager, tmp_path) as fingerprint:
+        await manager.prepare()
+        told = {"NNI_INTAKE_URL": f"https://127.0.0.1:{manager.port}", "NNI_INTAKE_CERT_SHA256": fingerprint}
+        process = await manager.pod(changes=told)
+        _, stderr = await process.communicate()
+        assert process.returncode == 0, stderr.decode()
+        assert manager.tree("1/master-0/output") == ["Grüße", "model.bin"]
+
+        await manager.prepare(2)
+        process = await manager.pod(2, changes={**told, "NNI_INTAKE_CERT_SHA256": "0" * 64})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await process.wait()
+        assert process.returncode is None
+        process.terminate()
+        await process.communicate()
+    assert manager.tree("2") == ["parameter.cfg", "run_master.sh"]
+
+
+class Client:
+    """Talks to the exchange as a pod might."""
+
+    def __init__(self, http: aiohttp.ClientSession, port: int) -> None:
+        self._http = http
+        self._base = f"http://127.0.0.1:{port}/api/v1/intake/exp1/k2f9z/1/master/0/files"
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        content: bytes = b"",
+        offset: int = 0,
+        whole: bytes | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        stated = {
+            "Authorization": f"Bearer {TOKEN}",
+            wire.OFFSET: str(offset),
+            wire.DIGEST: wire.encode_digest(hashlib.sha256(content).digest()),
+        }
+        if whole is not None:
+            stated[wire.LENGTH] = str(len(whole))
+            stated[wire.WHOLE_DIGEST] = wire.encode_digest(hashlib.sha256(whole).digest())
+        async with self._http.request(
+            method, yarl.URL(f"{self._base}/{path}", encoded=True), data=io.BytesIO(content),
+            headers={**stated, **(headers or {})},
+        ) as answer:  # fmt: skip
+            return answer.status, await answer.json() if "json" in answer.content_type else await answer.read()
+
+
+@contextlib.asynccontextmanager
+async def talking(directory: Path, limit: int = 200 << 20) -> AsyncIterator[tuple[Manager, Client]]:
+    async with Manager(directory, "true", limit=limit).serving() as manager, aiohttp.ClientSession() as http:
+        await manager.prepare()
+        yield manager, Client(http, manager.port)
+
+
+STDOUT = f"{DIRECTORY}/1/master-0/stdout"
+MODEL = f"{DIRECTORY}/1/master-0/output/model.bin"
+
+
+async def test_a_growing_file_takes_each_piece_once(tmp_path: Path) -> None:
+    async with talking(tmp_path) as (manager, client):
+        assert await client.send("PATCH", STDOUT, b"one\n") == (200, {"size": 4})
+        assert await client.send("PATCH", STDOUT, b"one\n") == (200, {"size": 4})
+        assert await client.send("PATCH", STDOUT, b"three\n", 8) == (409, {"size": 4})
+        assert await client.send("PATCH", STDOUT, b"e\ntwo\n", 2) == (200, {"size": 8})
+    assert manager.read("1/master-0/stdout") == "one\ntwo\n"
+
+
+async def test_a_whole_file_is_resumed_and_seen_when_it_is_whole(tmp_path: Path) -> None:
+    whole = os.urandom(2_500_000)
+    async with talking(tmp_path) as (manager, client):
+        assert await client.send("PUT", MODEL, whole[:1_000_000], 0, whole) == (200, {"size": 1_000_000})
+        assert manager.tree("1/master-0/output")[0].startswith(".nni-put-")
+        # Whoever has lost count asks with nothing.
+        assert await client.send("PUT", MODEL, b"", 0, whole) == (200, {"size": 1_000_000})
+        assert await client.send("PUT", MODEL, whole[1_000_000:], 1_000_000, whole) == (200, {"size": 2_500_000})
+        assert await client.send("PUT", MODEL, b"", 0, whole) == (200, {"size": 2_500_000})
+        assert await client.send("PUT", MODEL, b"", 0, b"") == (200, {"size": 0})
+        assert manager.tree("1/master-0/output") == ["model.bin"]
+        assert manager.read("1/master-0/output/model.bin") == ""
+
+
+async def test_what_is_damaged_or_changed_is_not_taken(tmp_path: Path) -> None:
+    async with talking(tmp_path) as (manager, client):
+        damaged = wire.encode_digest(bytes(32))
+        status, answer = await client.send("PATCH", STDOUT, b"one", headers={wire.DIGEST: damaged})
+        assert (status, "damaged" in answer["error"]) == (400, True)
+        status, answer = await client.send("PUT", MODEL, b"other", 0, b"whole")
+        assert (status, "not what was announced" in answer["error"]) == (422, True)
+    assert manager.tree("1/master-0") == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{DIRECTORY}/1/worker-0/stdout",
+        f"{DIRECTORY}/1/master-1/output/x",
+        f"{DIRECTORY}/2/parameter.cfg",
+        "nni/exp1/other/checkpoint/x",
+        "nni/exp2/k2f9z/checkpoint/x",
+        f"{DIRECTORY}/checkpoint/../1/parameter.cfg",
+        f"{DIRECTORY}/checkpoint/%2e%2e/%2e%2e/other/checkpoint/x",
+        f"{DIRECTORY}/checkpoint//x",
+        f"{DIRECTORY}/checkpoint/%00",
+        f"{DIRECTORY}/checkpoint/.nni-put-x",
+        "/etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "nni/exp1/runtime/../key",
+        "../token",
+    ],
+)
+async def test_a_replica_reaches_nothing_but_its_own(method: str, path: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("the portal's")
+    async with talking(tmp_path) as (manager, client):
+        before = sorted(str(one) for one in tmp_path.rglob("*"))
+        status, answer = await client.send(method, path, b"", 0, b"")
+        assert status in (403, 404), answer
+        assert sorted(str(one) for one in tmp_path.rglob("*")) == before
+    del manager
+
+
+async def test_code_and_scripts_can_be_read_and_not_written(tmp_path: Path) -> None:
+    async with talking(tmp_path) as (manager, client):
+        for path in (*manager.files.needs("master"), f"{DIRECTORY}/1/parameter.cfg", f"{DIRECTORY}/1/run_master.sh"):
+            content = (manager.root / path).read_bytes()
+            assert await client.send("GET", path) == (200, content)
+            assert await client.send("GET", path, headers={"Range": "bytes=5-"}) == (206, content[5:])
+            assert (await client.send("PUT", path, b"", 0, b""))[0] == 403
+            assert (await client.send("DELETE", path))[0] == 403
+
+
+async def test_the_limit_counts_what_is_there_and_frees_what_is_deleted(tmp_path: Path) -> None:
+    async with talking(tmp_path, limit=1_000_000) as (_, client):
+        big, small = bytes(900_000), bytes(200_000)
+        place = f"{DIRECTORY}/checkpoint"
+        assert (await client.send("PUT", f"{place}/a", big, 0, big))[0] == 200
+        status, answer = await client.send("PUT", f"{place}/b", small, 0, small)
+        assert (status, "storage.output_limit" in answer["error"]) == (507, True)
+        assert (await client.send("PATCH", STDOUT, small))[0] == 507
+        assert (await client.send("PATCH", f"{DIRECTORY}/1/master-0/metrics.jsonl", small))[0] == 200
+        assert (await client.send("DELETE", f"{place}/a"))[0] == 200
+        assert (await client.send("PUT", f"{place}/b", small, 0, small))[0] == 200
+
+
+async def test_a_new_version_needs_no_room_beside_the_one_that_it_replaces(tmp_path: Path) -> None:
+    async with talking(tmp_path, limit=1_000_000) as (manager, client):
+        place = f"{DIRECTORY}/checkpoint/last.bin"
+        for letter in (b"a", b"b", b"c"):
+            content = letter * 900_000
+            assert await client.send("PUT", place, content, 0, content) == (200, {"size": 900_000})
+        assert manager.read("checkpoint/last.bin") == "c" * 900_000
+
+
+async def test_what_is_begun_and_never_finished_is_bounded(tmp_path: Path) -> None:
+    async with talking(tmp_path, limit=2_000_000) as (_, client):
+        statuses = []
+        for number in range(30):
+            whole = bytes([number]) * 1_500_000
+            statuses.append((await client.send("PUT", f"{MODEL}{number}", whole[:1_000_000], 0, whole))[0])
+    assert statuses[:10] == [200] * 10
+    assert statuses[-1] == 507
+
+
+async def test_a_full_disk_of_the_managers_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with talking(tmp_path) as (_, client):
+        assert (await client.send("PATCH", STDOUT, b"one"))[0] == 200
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "pwrite", full)
+        status, answer = await client.send("PATCH", STDOUT, b"two", 3)
+        assert (status, "no space is left" in answer["error"]) == (507, True)
+        monkeypatch.undo()
+        assert await client.send("PATCH", STDOUT, b"two", 3) == (200, {"size": 6})
+
+
+TOGETHER = """
+# As in distributed training, nobody leaves before everybody has come this far.
+import socket
+place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if os.environ["RANK"] == "0":
+    with socket.create_server(place) as server:
+        server.accept()[0].recv(1)
+else:
+    connection = None
+    while connection is None:
+        try:
+            connection = socket.create_connection(place)
+        except ConnectionRefusedError:
+            pass
+    connection.close()
+"""
+
+
+@pytest.fixture
+def experiment(cluster: Sandbox, tmp_path: Path) -> Iterator[Experiment]:
+    directory = tmp_path / "code"
+    directory.mkdir()
+    (directory / "train.py").write_text(TRAIN + TOGETHER)
+    made = Experiment("kubeflow")
+    made.config.search_space = {"x": {"_type": "choice", "_value": [1, 2]}}
+    made.config.tuner.name = "Random"
+    made.config.max_trial_number = 2
+    made.config.trial_concurrency = 2
+    service = made.config.training_service
+    service.operator = "pytorch-operator"
+    service.api_version = "v1"
+    for name in ("master", "worker"):
+        role = KubeflowRoleConfig(replicas=1, command="python3 train.py", code_directory=directory)
+        setattr(service, name, role)
+    yield made
+    made.stop()
+
+
+def test_an_experiment_without_storage_runs_and_leaves_its_files_here(experiment: Experiment, free_port: int) -> None:
+    assert experiment.run(free_port) is True
+
+    trials = experiment.list_trial_jobs()
+    assert [trial.status for trial in trials] == ["SUCCEEDED", "SUCCEEDED"]
+    top = Path.home() / "nni-experiments" / experiment.id / "volume" / "nni" / experiment.id
+    for trial in trials:
+        place = top / trial.trialJobId
+        assert "checkpoints []" in (place / "1/master-0/stdout").read_text()
+        assert (place / "1/worker-0/output/model.bin").stat().st_size == 1000
+        assert [path.name for path in (place / "checkpoint").rglob("*.bin")] == ["epoch-0.bin"]
