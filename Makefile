@@ -47,10 +47,10 @@ check: $(STAMP)/install
 	$(BIN)/vermin --quiet --no-tips --violations --eval-annotations --target=3.8- src/nni/__init__.py src/nni/_version.py src/nni/errors.py src/nni/trial.py src/nni/utils.py src/nni/wire src/nni/runtime
 
 test: install check
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-slow: install
-	$(BIN)/pytest --slow
+	$(BIN)/pytest -n auto --dist loadfile --slow
 
 # The user of KUBECONFIG must be an administrator; everything happens in a namespace of its own.
 test-cluster: $(STAMP)/install

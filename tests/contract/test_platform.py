@@ -18,6 +18,8 @@ from nni.testing.sandbox import Connection, Sandbox
 from nni.wire import layout
 
 EXPERIMENT = model.ExperimentId("contract1")
+# A pod that is told to end before its script listens waits out its grace period.
+POD = spec.PodSpec(fields={"terminationGracePeriodSeconds": 1})
 ROLE = spec.RoleSpec(name="worker", replicas=1, command="", code_directory="/code", image="any")
 SCRIPTS = {"endless": "trap 'exit 143' TERM\nsleep 1000 &\nwait\n"}
 
@@ -112,7 +114,7 @@ class TestKubeflowPlatform(contract.PlatformContract):
             kind=kinds.KINDS["pytorch-operator"],
             version="v1",
             experiment_id=experiment,
-            spec=kubeflow_spec(dataclasses.replace(ROLE, name="master"), server, below),
+            spec=kubeflow_spec(dataclasses.replace(ROLE, name="master", pod=POD), server, below),
             volume=pods.Volume(volume=volume, mount=mount),
             intake_url="",
             token=str,

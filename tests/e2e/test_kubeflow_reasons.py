@@ -1,5 +1,6 @@
 """Why a trial does not move, or has failed: a story for each reason, on a sandbox that misbehaves."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -60,7 +61,11 @@ async def test_a_trial_that_waits_says_why(
 ) -> None:
     ordered = world.order(f"w{abs(hash(request.node.name)) % 10000}", ENDLESS)
     async with world.platform(**role) as jobs:
-        with world.sandbox.faults(*wanted):
+        with world.sandbox.faults(*wanted) as made:
+            # An operator that is told to stop is told in its own time.
+            for fault, is_set in zip(wanted, made, strict=True):
+                while isinstance(fault, faults.OperatorDown) and not await asyncio.to_thread(getattr, is_set, "hits"):
+                    await asyncio.sleep(0.01)
             await jobs.create(ordered)
             seen = await world.observed.until(
                 ordered.attempt, lambda one: one.reason is not None and says in one.reason.sentence

@@ -14,6 +14,7 @@ JOBS = "/apis/kubeflow.org/v1/namespaces/default/pytorchjobs"
 
 STEADY = """\
 import os
+import time
 import nni
 nni.get_next_parameter()
 marker = os.path.join(nni.get_checkpoint_dir(), "was here")
@@ -21,7 +22,7 @@ was_here = os.path.exists(marker)
 open(marker, "w").close()
 nni.report_intermediate_result(was_here)
 while not os.path.exists(os.path.join(nni.get_checkpoint_dir(), "go")):
-    pass
+    time.sleep(0.01)
 nni.report_final_result(int(os.environ["NNI_TRIAL_ATTEMPT"]))
 """
 
@@ -85,6 +86,8 @@ def test_a_queued_trial_waits_and_one_that_is_preempted_goes_on(
     experiments.until(experiment, lambda change: trial(change)["intermediateCount"] == 1)
     patch(cluster, job, {"runPolicy": {"suspend": True}})
     experiments.until(experiment, lambda change: trial(change)["status"] == "WAITING")
+    # An admission comes when nothing runs any more: the operator fails a job whose pod it finds killed.
+    Connection(cluster).until_gone(f"/api/v1/namespaces/default/pods/{job}-master-0")
     patch(cluster, job, {"runPolicy": {"suspend": False}})
     seen = experiments.until(experiment, lambda change: trial(change)["intermediateCount"] == 2)
     directory = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / trial(seen)["trialJobId"]

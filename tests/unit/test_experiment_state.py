@@ -621,6 +621,17 @@ def test_a_trial_that_starts_within_its_grace_is_not_given_up() -> None:
     assert "Remove" not in kinds(story.happens(event.Ticked()))
 
 
+def test_what_is_seen_of_a_job_before_its_creation_is_answered_stays() -> None:
+    story = Story(max_trial_number=1)
+    story.starts()
+    story.proposes("aaaaa")
+    reason = model.Reason(kind=model.ReasonClass.CAPACITY, sentence="It is queued.", since=story.at)
+    story.observes("aaaaa", model.JobPhase.QUEUED, reason=reason)
+    story.creates("aaaaa")
+
+    assert (story.trial("aaaaa").status, story.trial("aaaaa").reason) == (model.TrialStatus.WAITING, reason)
+
+
 def test_a_trial_that_a_queue_takes_back_waits_and_goes_on() -> None:
     story = Story(max_trial_number=1).running("aaaaa")
 

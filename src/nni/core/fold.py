@@ -174,7 +174,9 @@ def _job_created(happened: event.JobCreated, state: State, at: float) -> None:
     if trial is None or trial.is_over:
         return
     step = Step.LIVE if trial.step is Step.SUBMITTING else trial.step
-    reason = trial.reason if trial.ending else None
+    # A refusal before this one is no reason any more; what is seen of the job is, and it may be seen first.
+    seen = trial.observation
+    reason = trial.reason if trial.ending else seen and seen.reason
     state.put(dataclasses.replace(trial, step=step, job=happened.job, location=happened.location, reason=reason))
     if trial.ending is not None:
         state.todo[trial.id] = None

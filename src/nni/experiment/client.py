@@ -56,7 +56,7 @@ class Client:
         return self._request("DELETE", path)
 
     def events(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the data of each event of the manager's stream, until it ends.
+        """Yield each change that the manager's stream tells, until it ends; its heartbeats are left out.
 
         Raises:
             ManagerUnreachableError: Nobody answers, or the connection broke.
@@ -66,9 +66,13 @@ class Client:
             answer = connection.getresponse()
             if answer.status != http.HTTPStatus.OK:
                 raise _refused(answer)
+            event = b""
             for line in answer:
-                if line.startswith(b"data:"):
-                    yield json.loads(line[5:])
+                name, _, value = line.partition(b":")
+                if name == b"event":
+                    event = value.strip()
+                elif name == b"data" and event == b"change":
+                    yield json.loads(value)
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
         headers = dict(self._headers)
