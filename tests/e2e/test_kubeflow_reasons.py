@@ -1,6 +1,7 @@
 """Why a trial does not move, or has failed: a story for each reason, on a sandbox that misbehaves."""
 
 import asyncio
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from nni.core import model, spec
 from nni.platforms.kubeflow import inquiries, reasons
-from nni.testing import faults
+from nni.testing import faults, pods
 from nni.testing.sandbox import Sandbox
 from platforms import World
 
@@ -64,8 +65,8 @@ async def test_a_trial_that_waits_says_why(
         with world.sandbox.faults(*wanted) as made:
             # An operator that is told to stop is told in its own time.
             for fault, is_set in zip(wanted, made, strict=True):
-                while isinstance(fault, faults.OperatorDown) and not await asyncio.to_thread(getattr, is_set, "hits"):
-                    await asyncio.sleep(0.01)
+                if isinstance(fault, faults.OperatorDown):
+                    await asyncio.to_thread(pods.wait_until, functools.partial(getattr, is_set, "hits"))
             await jobs.create(ordered)
             seen = await world.observed.until(
                 ordered.attempt, lambda one: one.reason is not None and says in one.reason.sentence

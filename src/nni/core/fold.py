@@ -175,8 +175,8 @@ def _job_created(happened: event.JobCreated, state: State, at: float) -> None:
         return
     step = Step.LIVE if trial.step is Step.SUBMITTING else trial.step
     # A refusal before this one is no reason any more; what is seen of the job is, and it may be seen first.
-    seen = trial.observation
-    reason = trial.reason if trial.ending else seen and seen.reason
+    seen = trial.observation.reason if trial.observation else None
+    reason = trial.reason if trial.ending else seen
     state.put(dataclasses.replace(trial, step=step, job=happened.job, location=happened.location, reason=reason))
     if trial.ending is not None:
         state.todo[trial.id] = None
