@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import mimetypes
 import pathlib
 import re
 import string
@@ -39,12 +40,16 @@ def command(guard: auth.Guard) -> str:
     return f"nnictl webui url {guard.experiment_id}"
 
 
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
 class Pages:
     """Everything that is not the API."""
 
     def __init__(self, root: str, static: pathlib.Path, guard: auth.Guard) -> None:
         self._root = root
-        self._assets = static / "assets"
+        # They are small, and a file that is sent from the disk stays open when its reader goes.
+        self._assets = {one.name: one.read_bytes() for one in sorted(static.glob("assets/*"))}
         self._guard = guard
         document = static / "index.html"
         self._document = document.read_text(encoding="utf-8") if document.is_file() else None
@@ -52,7 +57,7 @@ class Pages:
     def routes(self) -> list[web.AbstractRouteDef]:
         """Return the routes; the last takes every other path of the portal."""
         routes: list[web.AbstractRouteDef] = []
-        if self._assets.is_dir():
+        if self._assets:
             routes.append(web.get(f"{self._root}/assets/{{name}}", self._asset))
         if self._root:
             routes.append(web.get(self._root, self._start))
@@ -66,10 +71,20 @@ class Pages:
 
     async def _asset(self, request: web.Request) -> web.StreamResponse:
         """Answer with a file whose name carries a hash of what is in it."""
-        path = self._assets / request.match_info["name"]
-        if path.parent != self._assets or not path.is_file():
+        name = request.match_info["name"]
+        whole = self._assets.get(name)
+        kind = mimetypes.guess_type(name)[0]
+        if whole is None or kind is None:
             raise answers.refuse(web.HTTPNotFound, f"There is no {request.path} here.")
-        return web.FileResponse(path, headers={"Cache-Control": "public, max-age=31536000, immutable"})
+        headers = {
+            "Content-Type": kind,
+            "Cache-Control": "public, max-age=31536000, immutable",
+            "Vary": "Accept-Encoding",
+        }
+        small = self._assets.get(f"{name}.gz")
+        if small is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=small, headers={**headers, "Content-Encoding": "gzip"})
+        return web.Response(body=whole, headers=headers)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         page = request.match_info["page"]

@@ -12,7 +12,7 @@ import { Files } from "../parts/files";
 import { Job } from "../parts/job";
 import { Attempts, Pods } from "../parts/pods";
 import { asCommand, retry } from "../parts/selection";
-import { Confirm, Copy, Fact, Status, Tabs, useCommand, useFetched, When } from "../parts/small";
+import { Confirm, Copy, Fact, Status, Tabs, useCommand, useFetched, useNews, When } from "../parts/small";
 import { TrialLogs } from "../parts/triallogs";
 
 const TABS = [
@@ -47,9 +47,10 @@ export function Trial({ model, now, route }: Props) {
 }
 
 function Known({ trial, model, now, route }: Props & { trial: TrialRow }) {
-  // What the table leaves out is fetched again when the trial has moved on, not at every metric.
+  // What the table leaves out is fetched again when the trial has moved on; other news, of its replicas, may gather.
   const moment = `${trial.status} ${trial.attempt} ${trial.reason?.sentence ?? ""} ${trial.reason?.since ?? 0} ${trial.intermediateCount > 0}`;
-  const { value, error } = useFetched(`${trial.trialJobId} ${moment}`, (signal) => detail(trial.trialJobId, signal));
+  const news = useNews(trial, 1000);
+  const { value, error } = useFetched(`${trial.trialJobId} ${moment} ${news}`, (signal) => detail(trial.trialJobId, signal));
   const time = now + model.ahead;
   const tab = route.query.get("tab") ?? "summary";
   return (

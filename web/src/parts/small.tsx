@@ -190,6 +190,22 @@ export function useFetched<T>(key: string | null, load: (signal: AbortSignal) =>
   return fetched;
 }
 
+/** Counts how often a value became another, but not more often than a pause in milliseconds allows. */
+export function useNews(value: unknown, pause: number): number {
+  const [count, setCount] = useState(0);
+  const counted = useRef({ value, at: 0 });
+  useEffect(() => {
+    if (counted.current.value === value) return undefined;
+    const wait = counted.current.at + pause - performance.now();
+    const timer = setTimeout(() => {
+      counted.current = { value, at: performance.now() };
+      setCount((before) => before + 1);
+    }, Math.max(0, wait));
+    return () => clearTimeout(timer);
+  }, [value, pause]);
+  return count;
+}
+
 /** A name and a value in a list of them. */
 export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
   return (
