@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from nni.core import event, model, spec
+from nni.core import due, event, model, spec
 from nni.core import fold as folding
 from nni.core.plan import plan
 from nni.core.state import State
@@ -365,7 +365,7 @@ def test_a_refusal_for_good_fails_the_trial() -> None:
 
 def test_the_journal_of_a_silent_trial_is_read_from_the_volume() -> None:
     story = Story().running("aaaaa")
-    story.at += folding.SILENCE_SECONDS
+    story.at += due.SILENCE_SECONDS
 
     assert event.Harvest(attempt=key("aaaaa"), final=False) in story.happens(event.Ticked())
 
@@ -376,7 +376,7 @@ def test_the_journal_of_a_silent_trial_is_read_from_the_volume() -> None:
 
 def test_a_trial_that_is_heard_of_is_left_alone() -> None:
     story = Story().running("aaaaa")
-    story.at += folding.SILENCE_SECONDS - 1
+    story.at += due.SILENCE_SECONDS - 1
     story.reports("aaaaa")
     story.at += 1
 
