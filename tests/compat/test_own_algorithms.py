@@ -160,7 +160,7 @@ def tuner(code: Path, class_name: str, **class_args: Any) -> process.TunerProces
 async def test_a_tuner_that_writes_files_and_has_an_end(code: Path) -> None:
     counting = tuner(code, "counting.CountingTuner", most=2)
     await counting.open()
-    assert list(await counting.ask([0, 1, 2])) == [{"x": 1}, {"x": 2}]
+    assert await contract.drawn(counting, [0, 1, 2]) == [{"x": 1}, {"x": 2}]
     told = model.Outcome(
         parameter_id=0,
         parameters={"x": 1},
@@ -185,7 +185,7 @@ async def test_a_tuner_with_numpy_state_climbs_and_takes_what_was_before_a_resta
     await climbing.tell([contract.outcome(100, {"x": 0.7, "act": "relu"}, 0.01)])
     losses = []
     for number in range(40):
-        (parameters,) = await climbing.ask([number])
+        (parameters,) = await contract.drawn(climbing, [number])
         assert set(parameters) == {"x", "act", "layers"}
         losses.append(loss(parameters))
         await climbing.tell([contract.outcome(number, parameters, losses[-1])])

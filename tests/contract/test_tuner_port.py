@@ -201,7 +201,7 @@ async def test_a_call_that_was_given_up_does_not_spoil_the_next(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(tuner.ask([0]), timeout=0.1)
         (tmp_path / "go").touch()
-        assert list(await tuner.ask([1, 0])) == [{"its": 1}, {"its": 0}]
+        assert await contract.drawn(tuner, [1, 0]) == [{"its": 1}, {"its": 0}]
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,10 @@ async def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
 async def test_many_outcomes_in_one_call(tmp_path: Path) -> None:
     """More than any buffer between the processes holds."""
     async with opened(tuner_process(tmp_path, "Random")) as tuner:
-        answers = await tuner.ask(range(5_000))
+        answers = await contract.drawn(tuner, range(5_000))
         assert len(answers) == 5_000
         await tuner.tell([contract.outcome(number, one, 0.5) for number, one in enumerate(answers)])
-        assert list(await tuner.ask([4_999])) == [answers[4_999]]
+        assert await contract.drawn(tuner, [4_999]) == [answers[4_999]]
 
 
 async def test_the_first_ids_get_what_the_user_knows_to_be_good(tmp_path: Path) -> None:
@@ -250,21 +250,21 @@ async def test_the_first_ids_get_what_the_user_knows_to_be_good(tmp_path: Path) 
         tuner=chosen, search_space=contract.SEARCH_SPACE, log=tmp_path / "tuner.log", first=first
     )
     async with opened(made) as tuner:
-        answers = await tuner.ask([0, 1, 2])
+        answers = await contract.drawn(tuner, [0, 1, 2])
         assert list(answers[:2]) == first
         assert answers[2] not in first
         await tuner.tell([contract.outcome(0, first[0], 0.1)])
-        assert list(await tuner.ask([1])) == [first[1]]
+        assert await contract.drawn(tuner, [1]) == [first[1]]
 
 
 @pytest.mark.parametrize("name", ["Auto", "TPE", "Anneal", "GridSearch"])
 async def test_another_search_space_is_searched_with_what_is_known(name: str, tmp_path: Path) -> None:
     async with opened(tuner_process(tmp_path, name)) as tuner:
         for number in range(12):
-            (parameters,) = await tuner.ask([number])
+            (parameters,) = await contract.drawn(tuner, [number])
             await tuner.tell([contract.outcome(number, parameters, abs(parameters["lr"] - 0.5))])
         await tuner.update({"lr": {"_type": "loguniform", "_value": [0.001, 1.0]}})
-        assert [set(one) for one in await tuner.ask([50, 51])] == [{"lr"}] * 2
+        assert [set(one) for one in await contract.drawn(tuner, [50, 51])] == [{"lr"}] * 2
 
 
 @pytest.mark.parametrize("name", ["Auto", "TPE", "Random", "GridSearch"])
@@ -276,6 +276,6 @@ async def test_trials_that_run_from_before_a_restart_are_not_proposed_again(name
         running={5: {"x": 2}, 6: {"x": 3}},
     )
     async with opened(made) as tuner:
-        assert list(await tuner.ask([5])) == [{"x": 2}]
-        assert sorted(one["x"] for one in await tuner.ask([7, 8, 9])) == [1, 4]
+        assert await contract.drawn(tuner, [5]) == [{"x": 2}]
+        assert sorted(one["x"] for one in await contract.drawn(tuner, [7, 8, 9])) == [1, 4]
         await tuner.tell([contract.outcome(5, {"x": 2}, 0.5), contract.outcome(6, {"x": 3}, None)])

@@ -136,50 +136,6 @@ def test_budgets(least: int, most: int, eta: int, levels: tuple[int, ...]) -> No
     assert budgets.geometric(least, most, eta) == levels
 
 
-def test_asha_promotes_the_best_third_and_never_waits() -> None:
-    tuner = make("ASHA", UNIT, min_budget=1, max_budget=9, eta=3, seed=1)
-    said = plays(tuner, lambda at: at["x"], 120, pending=4)
-    by_budget = {budget: [one["x"] for one in said if one["TRIAL_BUDGET"] == budget] for budget in (1, 3, 9)}
-    assert 60 < len(by_budget[1]) < 100
-    assert 20 < len(by_budget[3]) < 40
-    assert 5 < len(by_budget[9]) < 15
-    for smaller, larger in ((1, 3), (3, 9)):
-        assert set(by_budget[larger]) <= set(by_budget[smaller])
-        assert len(set(by_budget[larger])) == len(by_budget[larger])
-        assert statistics.median(by_budget[larger]) < statistics.median(by_budget[smaller])
-
-
-def test_asha_never_promotes_what_failed_and_knows_what_was_promoted_before_a_restart() -> None:
-    tuner = make("ASHA", UNIT, min_budget=1, max_budget=3, eta=3, seed=1)
-    for number in range(6):
-        value = None if number < 2 else number / 10
-        tuner.learn(scripted.outcome(100 + number, {"x": number / 10, "TRIAL_BUDGET": 1}, value))
-    tuner.learn(scripted.outcome(200, {"x": 0.2, "TRIAL_BUDGET": 3}, 0.2))
-    assert tuner.suggest(0) == {"x": 0.3, "TRIAL_BUDGET": 3}
-    assert tuner.suggest(1)["TRIAL_BUDGET"] == 1
-
-
-def test_hyperband_has_the_brackets_of_the_paper() -> None:
-    tuner = make("Hyperband", UNIT, R=9, eta=3, seed=1)
-    said = plays(tuner, lambda at: at["x"], 22)
-    # s = 2: 9 trials with 1, 3 with 3, 1 with 9; s = 1: 5 with 3, 1 with 9; s = 0: 3 with 9.
-    assert [one["TRIAL_BUDGET"] for one in said] == [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] + [9] * 3
-    first = sorted(one["x"] for one in said[:9])
-    assert sorted(one["x"] for one in said[9:12]) == first[:3]
-    assert said[12]["x"] == first[0]
-
-
-def test_hyperband_begins_the_next_bracket_rather_than_wait() -> None:
-    tuner = make("Hyperband", UNIT, R=9, eta=3, seed=1)
-    assert Counter(tuner.suggest(number)["TRIAL_BUDGET"] for number in range(17)) == {1: 9, 3: 5, 9: 3}
-
-
-def test_hyperband_goes_on_when_all_of_a_rung_failed() -> None:
-    tuner = make("Hyperband", UNIT, R=9, eta=3, seed=1)
-    said = plays(tuner, lambda at: None if at["TRIAL_BUDGET"] == 1 else at["x"], 12)
-    assert [one["TRIAL_BUDGET"] for one in said] == [1] * 9 + [3] * 3
-
-
 def test_pbt_members_go_on_from_their_checkpoints_and_the_weak_from_a_strong_ones() -> None:
     tuner = make("PBT", UNIT, all_checkpoint_dir="/shared/pbt", population_size=5, seed=1)
     said = plays(tuner, lambda at: at["x"], 40)
@@ -242,5 +198,6 @@ def test_the_pareto_front() -> None:
 def test_a_rung_counts_failures_but_does_not_promote_them() -> None:
     rung = budgets.Rung()
     for number in range(4):
-        rung.add({"x": number}, math.inf if number < 2 else float(number))
-    assert [rung.promote(2), rung.promote(2), rung.promote(2)] == [{"x": 2}, {"x": 3}, None]
+        rung.add(budgets.Entrant(None, {"x": number}), math.inf if number < 2 else float(number))
+    promoted = [rung.promote(2) for _ in range(3)]
+    assert [one and one.parameters for one in promoted] == [{"x": 2}, {"x": 3}, None]

@@ -1,7 +1,8 @@
 """When a trial is tried again, and what a new attempt begins with.
 
 An ending that the cluster or the machine brought about costs the user no trial: the same parameters get a new attempt.
-What the trial's own code brought about is tried again only where the user asked for that.
+What the trial's own code brought about is tried again only where the user asked for that. A trial that has ended well
+goes on in another attempt where the tuner promotes it.
 """
 
 import dataclasses
@@ -35,36 +36,52 @@ def pause_before_next(trial: Trial, cause: model.AttemptCause) -> float:
 
 def renewed(trial: Trial, cause: model.AttemptCause) -> Trial:
     """Return a concluded trial with an attempt more, of which nothing is known yet."""
-    past = PastAttempt(
-        number=trial.attempt,
-        cause=trial.cause,
-        job=trial.job,
-        started_at=trial.started_at,
-        ended_at=trial.ended_at or trial.created_at,
-        reason=trial.reason,
-        exit_code=trial.exit_code,
-        last_lines=trial.last_lines,
-    )
-    fresh = Trial(
-        id=trial.id,
-        sequence=trial.sequence,
-        parameter_id=trial.parameter_id,
-        parameters=trial.parameters,
-        created_at=trial.created_at,
-    )
     why = trial.reason.sentence if trial.reason else "it ended"
     reason = model.Reason(
         kind=model.ReasonClass.INFRASTRUCTURE if cause is model.AttemptCause.INFRASTRUCTURE else model.ReasonClass.USER,
         sentence=f"Attempt {trial.attempt + 1} follows, because attempt {trial.attempt} failed: {why}",
         evidence=trial.reason.evidence if trial.reason else "",
-        since=past.ended_at,
+        since=_ended_at(trial),
     )
-    return dataclasses.replace(
-        fresh,
+    return dataclasses.replace(_next(trial, cause), reason=reason)
+
+
+def may_be_promoted(trial: Trial) -> bool:
+    """Return whether a trial can go on: it has come to its end by itself, and well."""
+    return trial.is_over and trial.status is model.TrialStatus.SUCCEEDED
+
+
+def promoted(trial: Trial, parameter_id: int, parameters: model.Parameters) -> Trial:
+    """Return a trial that ended well with an attempt more, which has other parameters and its checkpoints."""
+    following = _next(trial, model.AttemptCause.PROMOTION)
+    return dataclasses.replace(following, parameter_id=parameter_id, parameters=parameters)
+
+
+def _next(trial: Trial, cause: model.AttemptCause) -> Trial:
+    past = PastAttempt(
+        number=trial.attempt,
+        cause=trial.cause,
+        job=trial.job,
+        started_at=trial.started_at,
+        ended_at=_ended_at(trial),
+        reason=trial.reason,
+        exit_code=trial.exit_code,
+        last_lines=trial.last_lines,
+        result=trial.result if cause is model.AttemptCause.PROMOTION else None,
+    )
+    return Trial(
+        id=trial.id,
+        sequence=trial.sequence,
+        parameter_id=trial.parameter_id,
+        parameters=trial.parameters,
+        created_at=trial.created_at,
         attempt=trial.attempt + 1,
         cause=cause,
         past=(*trial.past, past),
         location=trial.location,
-        reason=reason,
         step=Step.PROPOSED,
     )
+
+
+def _ended_at(trial: Trial) -> float:
+    return trial.ended_at or trial.created_at

@@ -16,19 +16,25 @@ from nni.core import model
 class Started:
     """The experiment began, or went on after a restart of its manager."""
 
+    promotes: bool = False
+    """Whether the tuner is one that may have ended trials go on."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """One set of parameters from the tuner, under the trial id that it will have."""
+    """One set of parameters from the tuner."""
 
     trial: model.TrialId
+    """The id that a new trial will have."""
     parameter_id: int
     parameters: model.Parameters
+    promotes: model.TrialId | None = None
+    """The trial that is to go on with them; a new one is made where it cannot."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """The tuner answered: fewer proposals than asked for means that it has no more."""
+    """The tuner answered: fewer proposals than asked for means that it has no more, or none before it learns more."""
 
     asked: int
     proposals: tuple[Proposal, ...]
@@ -193,9 +199,11 @@ class CleanedUp:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Ask the tuner for parameters of new trials."""
+    """Ask the tuner for parameters of trials."""
 
     parameter_ids: tuple[int, ...]
+    new: int | None = None
+    """How many of the trials may be new ones, None for all; the others may only be promoted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +211,8 @@ class Tell:
     """Tell the tuner how trials ended."""
 
     outcomes: Mapping[model.TrialId, model.Outcome]
+    earlier: tuple[model.Outcome, ...] = ()
+    """Of attempts that were followed by a promotion; a tuner that was started again does not know them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 
-from nni.core import due, event, model
+from nni.core import attempts, due, event, model
 from nni.core import trial as trials
 from nni.core.state import State
 from nni.core.trial import Step, Trial
@@ -40,10 +40,11 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     if state.started_at is None:
         state.started_at = at
     state.asked = state.telling = 0
-    state.cleaning = state.cleaned_up = state.stop_requested = state.broken = False
+    state.cleaning = state.cleaned_up = state.stop_requested = state.broken = state.at_rest = False
+    state.promotes = happened.promotes
     # The tuner is another process now, which knows nothing.
-    over = (trial_id for trial_id, trial in state.trials.items() if trial.is_over)
-    state.untold = dict.fromkeys((*state.imported, *over))
+    ended = (key for key, trial in state.trials.items() if trial.is_over or any(past.result for past in trial.past))
+    state.untold = dict.fromkeys((*state.imported, *ended))
     for trial_id in state.live:
         state.todo[trial_id] = None
         if state.trials[trial_id].step is Step.LIVE:
@@ -59,9 +60,15 @@ def _started(happened: event.Started, state: State, at: float) -> None:
 @_fold.register
 def _proposed(happened: event.Proposed, state: State, at: float) -> None:
     state.asked -= happened.asked
-    state.exhausted = state.exhausted or len(happened.proposals) < happened.asked
+    if len(happened.proposals) < happened.asked:
+        # A tuner that promotes has more to suggest when more trials have ended.
+        state.exhausted, state.at_rest = state.exhausted or not state.promotes, state.promotes
     for proposal in happened.proposals:
-        _add(state, proposal, at)
+        before = None if proposal.promotes is None else state.trials.get(proposal.promotes)
+        if before is not None and attempts.may_be_promoted(before):
+            _promote(state, before, proposal)
+        elif proposal.promotes is None or not state.is_full:
+            _add(state, proposal, at)
 
 
 @_fold.register
@@ -70,6 +77,13 @@ def _trial_requested(happened: event.TrialRequested, state: State, at: float) ->
     state.next_parameter_id += 1
     proposal = event.Proposal(trial=happened.trial, parameter_id=number, parameters=happened.parameters)
     _add(state, proposal, at)
+
+
+def _promote(state: State, trial: Trial, proposal: event.Proposal) -> None:
+    # One that has ended well stays so when the experiment is being stopped.
+    if not state.stop_requested:
+        state.put(attempts.promoted(trial, proposal.parameter_id, proposal.parameters))
+        state.todo[trial.id] = None
 
 
 def _add(state: State, proposal: event.Proposal, at: float) -> None:
@@ -111,7 +125,7 @@ def _began_ask(action: event.Ask, state: State, at: float) -> None:
 
 def _began_tell(action: event.Tell, state: State, at: float) -> None:
     state.telling += 1
-    for trial_id in action.outcomes:
+    for trial_id in (*action.outcomes, *(outcome.trial for outcome in action.earlier)):
         state.untold.pop(trial_id, None)
 
 
@@ -321,6 +335,7 @@ def _harvested(happened: event.Harvested, state: State, at: float) -> None:
 @_fold.register
 def _tuner_told(happened: event.TunerTold, state: State, at: float) -> None:
     state.telling -= 1
+    state.at_rest = False
 
 
 @_fold.register
@@ -350,7 +365,7 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
         max_trial_number=happened.max_trial_number,
         max_experiment_seconds=happened.max_experiment_seconds,
     )
-    state.time_is_up = False
+    state.time_is_up = state.at_rest = False
     if happened.max_experiment_seconds is not None and state.started_at is not None:
         state.set_timer(state.started_at + happened.max_experiment_seconds, "experiment")
 
@@ -377,7 +392,7 @@ def _search_space_changed(happened: event.SearchSpaceChanged, state: State, at: 
     canonical = {**state.spec.canonical, "searchSpace": happened.search_space}
     state.spec = dataclasses.replace(state.spec, search_space=happened.search_space, canonical=canonical)
     state.is_space_new = True
-    state.exhausted = False
+    state.exhausted = state.at_rest = False
 
 
 @_fold.register

@@ -86,6 +86,8 @@ class AttemptCause(enum.StrEnum):
     """The cluster or the machine ended the one before."""
     FAILURE = "failure"
     """The trial's own code ended the one before, and ``max_trial_retries`` allows another."""
+    PROMOTION = "promotion"
+    """The tuner has a trial go on that has ended well, with parameters that give it a larger budget."""
 
 
 class JobPhase(enum.StrEnum):
@@ -217,6 +219,15 @@ class JobOrder:
     """The trial's number in the experiment, from 0 (NNI_TRIAL_SEQ_ID)."""
     slot: int
     """The attempt's number in the experiment, from 0: says which token is its own."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """What a tuner would have tried."""
+
+    parameters: Parameters
+    promotes: TrialId | None = None
+    """The trial that is to go on with these parameters; None for a new one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from nni.core import event, model
 from nni.core.state import State
-from nni.core.trial import Step, Trial
+from nni.core.trial import Result, Step, Trial
 
 
 def plan(state: State) -> tuple[event.Action, ...]:
@@ -15,7 +15,7 @@ def plan(state: State) -> tuple[event.Action, ...]:
         return ()
     actions: list[event.Action] = []
     if state.untold and not state.broken:
-        actions.append(event.Tell(outcomes={key: _outcome(state, key) for key in state.untold}))
+        actions.append(_tell(state))
     slot = state.next_slot
     for trial_id in state.todo:
         action = _due(state.trials[trial_id], slot)
@@ -51,21 +51,43 @@ def _due(trial: Trial, next_slot: int) -> event.Action | None:
 def _ask_or_end(state: State) -> tuple[event.Action, ...]:
     if state.stop_requested:
         return () if state.live or state.cleaning else (event.CleanUp(keep=tuple(state.kept_jobs)),)
-    if state.broken or state.exhausted or state.is_full:
+    if state.broken or state.exhausted or state.time_is_up:
         return ()
     count = state.limits.trial_concurrency - len(state.live) - state.asked
-    if state.limits.max_trial_number is not None:
-        count = min(count, state.limits.max_trial_number - len(state.trials) - state.asked)
-    if count <= 0:
-        return ()
+    most = state.limits.max_trial_number
+    new = count if most is None else max(min(count, most - len(state.trials) - state.asked), 0)
+    if state.promotes:
+        # One question at a time: how many trials may be new depends on how many answers are promotions.
+        return () if count <= 0 or state.asked or state.at_rest else (_ask(state, count, new),)
+    return (_ask(state, new, None),) if new > 0 else ()
+
+
+def _ask(state: State, count: int, new: int | None) -> event.Ask:
     first = state.next_parameter_id
-    return (event.Ask(parameter_ids=tuple(range(first, first + count))),)
+    return event.Ask(parameter_ids=tuple(range(first, first + count)), new=new)
 
 
-def _outcome(state: State, key: model.TrialId) -> model.Outcome:
-    if key in state.imported:
-        return state.imported[key]
-    trial = state.trials[key]
+def _tell(state: State) -> event.Tell:
+    known = [state.trials[key] for key in state.untold if key not in state.imported]
+    imported = {key: state.imported[key] for key in state.untold if key in state.imported}
+    earlier = tuple(
+        _of_result(trial, past.result) for trial in known for past in trial.past if past.result is not None
+    )
+    return event.Tell(outcomes=imported | {its.id: _outcome(its) for its in known if its.is_over}, earlier=earlier)
+
+
+def _of_result(trial: Trial, result: Result) -> model.Outcome:
+    return model.Outcome(
+        parameter_id=result.parameter_id,
+        parameters=result.parameters,
+        value=result.value,
+        metric=result.metric,
+        succeeded=result.value is not None,
+        trial=trial.id,
+    )
+
+
+def _outcome(trial: Trial) -> model.Outcome:
     is_early = trial.status is model.TrialStatus.EARLY_STOPPED and trial.final is None
     value, metric = (trial.last_value, trial.last) if is_early else (trial.final_value, trial.final)
     has_worked = trial.status in (model.TrialStatus.SUCCEEDED, model.TrialStatus.EARLY_STOPPED)

@@ -211,10 +211,14 @@ class TunerPort(Protocol):
         """
         ...
 
-    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
-        """Return one set of parameters for each id, in order; fewer when there are no more.
+    async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
+        """Return a suggestion for each id, in order; fewer when there are no more, or none before more is told.
 
         An id that was answered before gets the same answer again.
+
+        Args:
+            parameter_ids: One for each suggestion.
+            new: How many may be new trials, None for all; the others can only be promotions.
 
         Raises:
             TunerError: The tuner failed; it will not answer any more.

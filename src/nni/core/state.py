@@ -79,6 +79,10 @@ class State:
     next_slot: int = 0
     is_space_new: bool = False
     """Whether the tuner does not have the search space yet."""
+    promotes: bool = False
+    """Whether the tuner may have ended trials go on."""
+    at_rest: bool = False
+    """Whether such a tuner has nothing to suggest before it learns of another end."""
     exhausted: bool = False
     """The tuner has no more to suggest."""
     time_is_up: bool = False
@@ -116,6 +120,8 @@ class State:
             return model.ExperimentStatus.STOPPING
         if self.broken:
             return model.ExperimentStatus.ERROR
+        if self.promotes and not self.time_is_up:
+            return self._status_of_promotions
         if not (self.exhausted or self.is_full):
             return model.ExperimentStatus.RUNNING
         if not self.live and not self.asked:
@@ -123,6 +129,13 @@ class State:
         if self.exhausted:
             return model.ExperimentStatus.TUNER_NO_MORE_TRIAL
         return model.ExperimentStatus.NO_MORE_TRIAL
+
+    @property
+    def _status_of_promotions(self) -> model.ExperimentStatus:
+        """The status with a tuner that can have ended trials go on: it is done when it wants nothing, knowing all."""
+        if self.live or self.asked or self.untold or self.telling or not self.at_rest:
+            return model.ExperimentStatus.NO_MORE_TRIAL if self.is_full else model.ExperimentStatus.RUNNING
+        return model.ExperimentStatus.DONE
 
     @property
     def is_full(self) -> bool:
@@ -192,9 +205,20 @@ class State:
         self.put(dataclasses.replace(trial, step=Step.ENDED))
         self.untold[trial.id] = None
         if trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None:
-            best = self.trials[self.best].final_value if self.best else None
-            if best is None or (trial.final_value > best if self.spec.maximize else trial.final_value < best):
-                self.best = trial.id
+            self._rank(trial)
+
+    def _rank(self, trial: Trial) -> None:
+        """Note a trial that has a result as the best, if it is."""
+        if self.best == trial.id:
+            # A promotion gave the best trial another result. That happens once per budget, not once per trial.
+            values = {its.id: its.result.value for its in self.trials.values() if its.result is not None}
+            known = {key: value for key, value in values.items() if value is not None}
+            self.best = (max if self.spec.maximize else min)(known, key=lambda key: known[key])
+            return
+        before = self.trials[self.best].result if self.best else None
+        best, value = None if before is None else before.value, trial.final_value
+        if value is not None and (best is None or (value > best if self.spec.maximize else value < best)):
+            self.best = trial.id
 
     def _keep_job(self, trial: Trial, at: float) -> None:
         """Note the job of an attempt that has ended, to be deleted after a while."""

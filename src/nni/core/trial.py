@@ -43,6 +43,17 @@ class ReplicaRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an attempt that ended well gave, and for which parameters."""
+
+    parameter_id: int
+    parameters: model.Parameters
+    metric: str
+    """The final metric as JSON text."""
+    value: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PastAttempt:
     """An attempt that was followed by another."""
 
@@ -54,6 +65,8 @@ class PastAttempt:
     reason: model.Reason | None
     exit_code: int | None
     last_lines: tuple[str, ...] = ()
+    result: Result | None = None
+    """What it gave, when a promotion followed on it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +121,18 @@ class Trial:
     def is_over(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.step is Step.ENDED
+
+    @property
+    def result(self) -> Result | None:
+        """What the latest attempt gave that ended well with a final metric, None where none did."""
+        if self.status is model.TrialStatus.SUCCEEDED and self.final is not None:
+            return Result(
+                parameter_id=self.parameter_id,
+                parameters=self.parameters,
+                metric=self.final,
+                value=self.final_value,
+            )
+        return next((past.result for past in reversed(self.past) if past.result is not None), None)
 
     @property
     def failed_replica(self) -> tuple[model.Replica, model.ReplicaExit] | None:

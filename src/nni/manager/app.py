@@ -28,6 +28,7 @@ from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
 from nni.storage import mounted
 from nni.tuners import process
+from nni.tuners import registry as algorithms
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ async def run(
                 stack.enter_context(_stopping(parts.running, request))
                 is_stopped = parts.state.cleaned_up
                 if not is_stopped:
-                    parts.running.emit(event.Started())
+                    parts.running.emit(event.Started(promotes=algorithms.promotes(spec.tuner)))
                 async with _entered_in_registry(parts):
                     ready(request.url, secrets.portal_token(request.directory))
                     if not is_stopped:

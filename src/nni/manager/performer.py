@@ -93,10 +93,15 @@ class Performer:
 
     async def _ask(self, action: event.Ask) -> None:
         async with self._tuner_turn:
-            answers = await self._tuner.ask(action.parameter_ids)
+            answers = await self._tuner.ask(action.parameter_ids, action.new)
         proposals = tuple(
-            event.Proposal(trial=self._new_trial_id(), parameter_id=parameter_id, parameters=parameters)
-            for parameter_id, parameters in zip(action.parameter_ids, answers, strict=False)
+            event.Proposal(
+                trial=self._new_trial_id(),
+                parameter_id=parameter_id,
+                parameters=answer.parameters,
+                promotes=answer.promotes,
+            )
+            for parameter_id, answer in zip(action.parameter_ids, answers, strict=False)
         )
         self._emit(event.Proposed(asked=len(action.parameter_ids), proposals=proposals))
 
@@ -106,7 +111,7 @@ class Performer:
 
     async def _tell(self, action: event.Tell) -> None:
         async with self._tuner_turn:
-            await self._tuner.tell(tuple(action.outcomes.values()))
+            await self._tuner.tell((*action.earlier, *action.outcomes.values()))
         if self._assessor is not None:
             for trial, outcome in action.outcomes.items():
                 await self._assessor.end(trial, succeeded=outcome.succeeded and outcome.is_whole)

@@ -89,10 +89,10 @@ class Tuner:
         with self._ear.on(errors.TunerError):
             await self._tuner.open()
 
-    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
+    async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         """See the port."""
         with self._ear.on(errors.TunerError):
-            return await self._tuner.ask(parameter_ids)
+            return await self._tuner.ask(parameter_ids, new)
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """See the port."""

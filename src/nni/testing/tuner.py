@@ -48,15 +48,15 @@ class ScriptedTuner:
         """See the port."""
         self.is_open = True
 
-    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
-        """See the port."""
+    async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
+        """See the port; nothing is ever promoted."""
         self._check()
         answers = []
         for parameter_id in parameter_ids:
             if parameter_id not in self._answers and not self._prepare(parameter_id):
                 break
-            answers.append(self._answers[parameter_id])
-        return answers
+            answers.append(model.Suggestion(parameters=self._answers[parameter_id]))
+        return answers if new is None else answers[:new]
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """See the port."""
@@ -101,10 +101,10 @@ class TunerContract(abc.ABC):
         """As many as asked for, as plain JSON."""
         tuner = self.make(tmp_path)
         await tuner.open()
-        answers = await tuner.ask([0, 1, 2])
+        answers = await drawn(tuner, [0, 1, 2])
         assert len(answers) == 3
-        assert json.loads(json.dumps(answers)) == list(answers)
-        assert [set(answer) for answer in answers] == [set(SEARCH_SPACE)] * 3
+        assert json.loads(json.dumps(answers)) == answers
+        assert [set(parameters) for parameters in answers] == [set(SEARCH_SPACE)] * 3
         await tuner.close()
 
     async def test_an_id_gets_the_same_answer_again(self, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ class TunerContract(abc.ABC):
         first, second = await tuner.ask([0, 1])
         assert list(await tuner.ask([1])) == [second]
         assert list(await tuner.ask([2, 0]))[1:] == [first]
-        await tuner.tell([outcome(0, first, 0.5)])
+        await tuner.tell([outcome(0, first.parameters, 0.5)])
         assert list(await tuner.ask([0, 1])) == [first, second]
         await tuner.close()
 
@@ -123,8 +123,8 @@ class TunerContract(abc.ABC):
         tuner = self.make(tmp_path)
         await tuner.open()
         first, second = await tuner.ask([0, 1])
-        await tuner.tell([outcome(0, first, 0.5), outcome(0, first, 0.5)])
-        await tuner.tell([outcome(0, first, 7.0), outcome(1, second, None)])
+        await tuner.tell([outcome(0, first.parameters, 0.5), outcome(0, first.parameters, 0.5)])
+        await tuner.tell([outcome(0, first.parameters, 7.0), outcome(1, second.parameters, None)])
         assert len(await tuner.ask([2])) == 1
         await tuner.close()
 
@@ -134,8 +134,17 @@ class TunerContract(abc.ABC):
         await tuner.open()
         answers = await tuner.ask(range(5))
         values = [None, float("nan"), float("inf"), -float("inf"), 1e300]
-        await tuner.tell([outcome(place, answers[place], value) for place, value in enumerate(values)])
+        await tuner.tell([outcome(place, answers[place].parameters, value) for place, value in enumerate(values)])
         assert len(await tuner.ask([5])) == 1
+        await tuner.close()
+
+    async def test_no_more_new_trials_than_there_may_be(self, tmp_path: Path) -> None:
+        """The others could only be promotions, of which there are none at the beginning."""
+        tuner = self.make(tmp_path)
+        await tuner.open()
+        assert len(await tuner.ask([0, 1, 2], 2)) == 2
+        assert list(await tuner.ask([2], 0)) == []
+        assert len(await tuner.ask([3], 1)) == 1
         await tuner.close()
 
     async def test_outcomes_of_trials_it_did_not_propose_are_taken(self, tmp_path: Path) -> None:
@@ -170,10 +179,10 @@ class TunerContract(abc.ABC):
         tuner = self.make(tmp_path)
         await tuner.open()
         first, second = await tuner.ask([0, 1])
-        await tuner.tell([outcome(0, first, 0.5)])
+        await tuner.tell([outcome(0, first.parameters, 0.5)])
         await tuner.update({**SEARCH_SPACE, "layers": {"_type": "randint", "_value": [1, 30]}})
         assert list(await tuner.ask([1, 0])) == [second, first]
-        await tuner.tell([outcome(0, first, 7.0), outcome(1, second, 0.1)])
+        await tuner.tell([outcome(0, first.parameters, 7.0), outcome(1, second.parameters, 0.1)])
         assert len(await tuner.ask([2])) == 1
         await tuner.close()
 
@@ -188,6 +197,11 @@ class TunerContract(abc.ABC):
         except errors.TunerError:
             return
         raise AssertionError("a closed tuner answered")
+
+
+async def drawn(tuner: ports.TunerPort, parameter_ids: Sequence[int]) -> list[model.Parameters]:
+    """Return the parameters that a tuner suggests."""
+    return [answer.parameters for answer in await tuner.ask(parameter_ids)]
 
 
 def outcome(parameter_id: int, parameters: model.Parameters, value: float | None) -> model.Outcome:

@@ -31,6 +31,20 @@ class Reminded(Protocol):
         ...
 
 
+@runtime_checkable
+class Promoting(Protocol):
+    """A tuner that can have ended trials go on, with parameters that give them a larger budget."""
+
+    def promote(self, parameter_id: int, *, may_be_new: bool) -> model.Suggestion | None:
+        """Return what goes on, None when nothing does for now; asked before ``suggest``.
+
+        Args:
+            parameter_id: Of the suggestion.
+            may_be_new: Whether a new trial can be suggested instead; where not, nothing waits for new ones any more.
+        """
+        ...
+
+
 class Assessor(Protocol):
     """Says which trials are worth going on with. Called by one thread."""
 

@@ -1,46 +1,65 @@
-"""ASHA: many trials with a small budget, and the best of them again with a larger one, without ever waiting.
+"""ASHA: many trials with a small budget, and the best of them on with a larger one, without ever waiting.
 
 L. Li and others, A System for Massively Parallel Hyperparameter Tuning, 2020. A trial finds its budget (epochs, say) in
-the parameter ``TRIAL_BUDGET``, as with NNI's Hyperband; a promotion is a new trial with the same parameters and a
-budget that is ``eta`` times as large. First parameters are ``qmc``'s.
+the parameter ``TRIAL_BUDGET``, as with NNI's Hyperband, and ends when it has used it up. A promotion is a new attempt
+of the same trial with a budget that is ``eta`` times as large: where the trial left a checkpoint it goes on from there,
+where it did not it begins again. First parameters are ``qmc``'s.
 """
 
-import math
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from nni.core import model
 from nni.core.dimension import Space
-from nni.tuners import algorithm, budgets, qmc
+from nni.tuners import budgets, qmc
 from nni.tuners.budgets import BUDGET
+from nni.tuners.cube_tuner import CubeTuner
 
 
 class Asha:
-    """See ``algorithm.Algorithm``."""
+    """See ``algorithm.Algorithm``, ``algorithm.Promoting`` and ``algorithm.Reminded``."""
 
-    def __init__(self, fresh: algorithm.Algorithm, levels: tuple[int, ...], eta: int, *, maximize: bool) -> None:
+    def __init__(self, fresh: CubeTuner, levels: tuple[int, ...], eta: int, *, maximize: bool) -> None:
         """Take where new parameters come from, and the budgets from the smallest to the largest."""
         self._fresh, self._eta = fresh, eta
-        self._sign = -1.0 if maximize else 1.0
+        self._maximize = maximize
         self._levels = levels
         self._rungs = [budgets.Rung() for _ in levels]
 
+    def promote(self, parameter_id: int, *, may_be_new: bool) -> model.Suggestion | None:
+        """See ``algorithm.Promoting``."""
+        for level in reversed(range(len(self._levels) - 1)):
+            entrant = self._rungs[level].promote(self._eta)
+            if entrant is not None and (entrant.trial is not None or may_be_new):
+                parameters = {**entrant.parameters, BUDGET: self._levels[level + 1]}
+                return model.Suggestion(parameters=parameters, promotes=entrant.trial)
+        return None
+
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
-        for level in reversed(range(len(self._levels) - 1)):
-            if (promoted := self._rungs[level].promote(self._eta)) is not None:
-                return {**promoted, BUDGET: self._levels[level + 1]}
         return {**self._fresh.suggest(parameter_id), BUDGET: self._levels[0]}
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        budget, rest = budgets.split(parameters)
+        self._mark_below(budget, rest)
+        self._fresh.remind(parameter_id, rest)
 
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``."""
-        budget, parameters = budgets.split(outcome.parameters)
+        budget, rest = budgets.split(outcome.parameters)
+        self._mark_below(budget, rest)
+        self._fresh.learn(dataclasses.replace(outcome, parameters=rest))
         if budget in self._levels:
-            is_good = outcome.succeeded and outcome.value is not None and math.isfinite(outcome.value)
-            level = self._levels.index(budget)
-            self._rungs[level].add(parameters, self._sign * (outcome.value or 0.0) if is_good else math.inf)
-            for below in self._rungs[:level]:
-                # Known from before a restart: it has been promoted already.
+            entrant = budgets.Entrant(budgets.trial_of(outcome), rest)
+            loss = budgets.loss_of(outcome, maximize=self._maximize)
+            self._rungs[self._levels.index(budget)].add(entrant, loss)
+
+    def _mark_below(self, budget: Any, parameters: model.Parameters) -> None:
+        """Note that what has a budget was promoted to it, perhaps before a restart."""
+        if budget in self._levels:
+            for below in self._rungs[: self._levels.index(budget)]:
                 below.mark(parameters)
 
 

@@ -42,14 +42,14 @@ class Auto:
         self._surrogate = surrogate.Surrogate(cube)
         self._search = improvement.Search(cube, chance)
         self._filling = qmc.QuasiRandom(cube, chance)
-        self._turn = 0
 
     def propose(self, past: History) -> Iterable[Vector]:
         """Return places, the most promising first, then such as annealing draws."""
-        self._turn += 1
-        if self._turn <= _STARTS or past.successes < _NEEDED:
+        # Counted by what is known, so that it goes on after a restart where it was.
+        turn = len(past) + len(past.pending) + 1
+        if turn <= _STARTS or past.successes < _NEEDED:
             return self._filling.propose(past)
-        if self._anneal_each and self._turn % self._anneal_each == 0:
+        if self._anneal_each and turn % self._anneal_each == 0:
             return self._annealing.propose(past)
         return self._expect(past)
 

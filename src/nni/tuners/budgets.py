@@ -1,6 +1,7 @@
 """What Hyperband and ASHA share: budgets that grow, and rungs on which trials of one budget are compared."""
 
 import bisect
+import dataclasses
 import math
 from typing import Any
 
@@ -9,6 +10,21 @@ from nni.tuners import novelty
 
 BUDGET = "TRIAL_BUDGET"
 """The parameter in which a trial finds its budget."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entrant:
+    """What competes on a rung."""
+
+    trial: model.TrialId | None
+    """None for a result of another experiment, of which no trial is here that could go on."""
+    parameters: model.Parameters
+    """Without a budget."""
+
+    @property
+    def name(self) -> str:
+        """A text that equal parameters have in common."""
+        return novelty.name(self.parameters)
 
 
 def geometric(least: int, most: int, eta: int) -> tuple[int, ...]:
@@ -25,13 +41,25 @@ def split(parameters: model.Parameters) -> tuple[Any, dict[str, Any]]:
     return rest.pop(BUDGET, None), rest
 
 
+def loss_of(outcome: model.Outcome, *, maximize: bool) -> float:
+    """Return what is to be as small as possible; infinity for a failure."""
+    if not outcome.succeeded or outcome.value is None or not math.isfinite(outcome.value):
+        return math.inf
+    return -outcome.value if maximize else outcome.value
+
+
+def trial_of(outcome: model.Outcome) -> model.TrialId | None:
+    """Return the trial that can go on from an outcome; results of other experiments have negative ids."""
+    return outcome.trial if outcome.trial and outcome.parameter_id >= 0 else None
+
+
 class Rung:
     """Trials of one budget, the best first, and which of them were promoted."""
 
     def __init__(self) -> None:
         self._ended = 0
         self._ranking: list[tuple[float, int]] = []
-        self._parameters: list[model.Parameters] = []
+        self._entrants: list[Entrant] = []
         self._promoted: set[str] = set()
         self._next = 0
         """All before it in the ranking were promoted."""
@@ -40,12 +68,12 @@ class Rung:
         """Return how many trials have ended on it."""
         return self._ended
 
-    def add(self, parameters: model.Parameters, loss: float) -> None:
+    def add(self, entrant: Entrant, loss: float) -> None:
         """Note an ended trial; an infinite loss is a failure, which is never promoted."""
         self._ended += 1
         if loss < math.inf:
-            entry = (loss, len(self._parameters))
-            self._parameters.append(parameters)
+            entry = (loss, len(self._entrants))
+            self._entrants.append(entrant)
             self._next = min(self._next, bisect.bisect_left(self._ranking, entry))
             bisect.insort(self._ranking, entry)
 
@@ -53,12 +81,16 @@ class Rung:
         """Note that these have been promoted."""
         self._promoted.add(novelty.name(parameters))
 
-    def promote(self, eta: int) -> model.Parameters | None:
-        """Return the best parameters in the upper ``1 / eta`` that were not promoted yet, None where there are none."""
+    def promote(self, eta: int) -> Entrant | None:
+        """Return the best in the upper ``1 / eta`` that was not promoted yet, None where there is none."""
         while self._next < min(self._ended // eta, len(self._ranking)):
-            parameters = self._parameters[self._ranking[self._next][1]]
+            entrant = self._entrants[self._ranking[self._next][1]]
             self._next += 1
-            if novelty.name(parameters) not in self._promoted:
-                self.mark(parameters)
-                return parameters
+            if entrant.name not in self._promoted:
+                self.mark(entrant.parameters)
+                return entrant
         return None
+
+    def ranked(self) -> list[Entrant]:
+        """Return those that did not fail, the best first."""
+        return [self._entrants[place] for _, place in self._ranking]

@@ -26,35 +26,56 @@ class Desk:
         """Take what makes a tuner for a search space, and the first of these."""
         self._make = make
         self.algorithm = make(search_space)
-        self._answers: dict[int, model.Parameters] = {}
+        self._answers: dict[int, model.Suggestion] = {}
         self._told: dict[int, model.Outcome] = {}
 
     def remind(self, running: Iterable[tuple[int, model.Parameters]]) -> None:
         """Take in which trials run from before a restart."""
         for parameter_id, parameters in running:
-            self._answers[parameter_id] = parameters
+            self._answers[parameter_id] = model.Suggestion(parameters=parameters)
             if isinstance(self.algorithm, algorithm.Reminded):
                 self.algorithm.remind(parameter_id, parameters)
 
     def do(self, call: Mapping[str, Any]) -> Any:
         """Answer a call."""
         if call["do"] == "ask":
-            return self.ask(call["parameter_ids"])
+            return messages.ask_result(self.ask(call["parameter_ids"], call["new"]))
         if call["do"] == "update":
             return self.update(call["search_space"])
         return self.tell(model.Outcome(**outcome) for outcome in call["outcomes"])
 
-    def ask(self, parameter_ids: Iterable[int]) -> list[model.Parameters]:
-        """Return parameters for each id, in order; fewer when there are no more."""
+    def ask(self, parameter_ids: Iterable[int], new: int | None = None) -> list[model.Suggestion]:
+        """Return a suggestion for each id, in order; fewer when there are no more.
+
+        Args:
+            parameter_ids: One for each suggestion.
+            new: How many may be new trials, None for all.
+        """
         answers = []
         for parameter_id in parameter_ids:
             if parameter_id not in self._answers:
-                try:
-                    self._answers[parameter_id] = self.algorithm.suggest(parameter_id)
-                except errors.NoMoreTrialError:
+                answer = self._suggest(parameter_id, may_be_new=new is None or new > 0)
+                if answer is None:
                     break
+                self._answers[parameter_id] = answer
+                if new is not None and answer.promotes is None:
+                    new -= 1
             answers.append(self._answers[parameter_id])
         return answers
+
+    def _suggest(self, parameter_id: int, *, may_be_new: bool) -> model.Suggestion | None:
+        promoted = self._promoted(parameter_id, may_be_new=may_be_new)
+        if promoted is not None or not may_be_new:
+            return promoted
+        try:
+            return model.Suggestion(parameters=self.algorithm.suggest(parameter_id))
+        except errors.NoMoreTrialError:
+            return self._promoted(parameter_id, may_be_new=False)
+
+    def _promoted(self, parameter_id: int, *, may_be_new: bool) -> model.Suggestion | None:
+        if isinstance(self.algorithm, algorithm.Promoting):
+            return self.algorithm.promote(parameter_id, may_be_new=may_be_new)
+        return None
 
     def tell(self, outcomes: Iterable[model.Outcome]) -> None:
         """Take in how trials ended."""

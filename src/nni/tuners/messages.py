@@ -55,9 +55,24 @@ def end_call(trial: model.TrialId, *, succeeded: bool) -> Mapping[str, Any]:
     return {"do": "end", "trial": trial, "succeeded": succeeded}
 
 
-def ask_call(parameter_ids: Sequence[int]) -> Mapping[str, Any]:
-    """Return the call that asks for parameters; its result is a list of them."""
-    return {"do": "ask", "parameter_ids": list(parameter_ids)}
+def ask_call(parameter_ids: Sequence[int], new: int | None = None) -> Mapping[str, Any]:
+    """Return the call that asks for suggestions; its result is a list of parameters and promoted trials.
+
+    Args:
+        parameter_ids: One for each suggestion.
+        new: How many may be new trials, None for all.
+    """
+    return {"do": "ask", "parameter_ids": list(parameter_ids), "new": new}
+
+
+def ask_result(answers: Sequence[model.Suggestion]) -> Sequence[Any]:
+    """Return suggestions as the answer has them."""
+    return [[answer.parameters, answer.promotes] for answer in answers]
+
+
+def suggestions(result: Sequence[Any]) -> Sequence[model.Suggestion]:
+    """Return what the answer to a question says."""
+    return [model.Suggestion(parameters=parameters, promotes=promotes) for parameters, promotes in result]
 
 
 def tell_call(outcomes: Sequence[model.Outcome]) -> Mapping[str, Any]:

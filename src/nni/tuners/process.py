@@ -162,10 +162,9 @@ class TunerProcess(_Process):
         """
         super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space, first, running), log)
 
-    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
+    async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         """See the port."""
-        answers: Sequence[model.Parameters] = await self._call(messages.ask_call(parameter_ids))
-        return answers
+        return messages.suggestions(await self._call(messages.ask_call(parameter_ids, new)))
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """See the port."""

@@ -27,8 +27,10 @@ class QuasiRandom:
         self._sequence = qmc.Sobol(len(cube), scramble=True, rng=chance) if len(cube) <= _MOST_DIMENSIONS else None
 
     def propose(self, past: History) -> Iterator[Vector]:
-        """Yield the next points of the sequence; the history means nothing to it."""
-        del past
+        """Yield the next points of the sequence; of the history only its length counts, after a restart."""
+        known = len(past) + len(past.pending)
+        if self._sequence and known and not self._sequence.num_generated:
+            self._sequence.fast_forward(known)
         while True:
             shares = self._sequence.random(1) if self._sequence else self._chance.random((1, len(self._cube)))
             yield self._cube.place(shares)[0]

@@ -17,7 +17,9 @@ class RandomSearch:
 
     def __init__(self, space: Space, seed: int | None) -> None:
         """Take the space and what fixes the draws."""
-        self._space = space
+        self._space, self._seed = space, seed
+        self._others = 0
+        """Trials that were not proposed here."""
         self._chance = random.Random(seed)  # noqa: S311 nothing here is secret
         self._novelty = novelty.Novelty(space, seed)
 
@@ -27,11 +29,17 @@ class RandomSearch:
 
     def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
         """See ``algorithm.Reminded``."""
-        self._novelty.take(parameters)
+        self._note(parameters)
 
     def learn(self, outcome: model.Outcome) -> None:
         """Note what has been tried; how it did changes nothing."""
-        self._novelty.take(outcome.parameters)
+        self._note(outcome.parameters)
+
+    def _note(self, parameters: model.Parameters) -> None:
+        if self._novelty.take(parameters) and self._seed is not None:
+            # It may have been drawn here before a restart, and with the same seed would be again.
+            self._others += 1
+            self._chance.seed(f"{self._seed}/{self._others}")
 
     def _new(self) -> model.Parameters | None:
         """Return what was never proposed, None when that is hard to find."""

@@ -25,6 +25,8 @@ class Entry:
     aliases: tuple[str, ...] = ()
     is_staged: bool = False
     """Whether its trials get parameters beside those of the search space: a budget, or checkpoints."""
+    promotes: bool = False
+    """Whether it has ended trials go on in another attempt."""
     refuses: Callable[[Space], str | None] | None = None
     """Returns why a tuner cannot have a search space, None when it can."""
 
@@ -110,12 +112,14 @@ _TUNERS = (
         },
         factory="nni.tuners.hyperband:make",
         is_staged=True,
+        promotes=True,
     ),
     Entry(
         name="ASHA",
         arguments={**_USUAL, "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
         factory="nni.tuners.asha:make",
         is_staged=True,
+        promotes=True,
     ),
     Entry(
         name="PBT",
@@ -209,6 +213,12 @@ def space_problems(chosen: spec.AlgorithmSpec, space: Space | None) -> list[erro
     entry = find(chosen.name or "")
     refused = entry.refuses(space) if entry is not None and entry.refuses is not None and space is not None else None
     return [errors.Problem("search_space", refused)] if refused else []
+
+
+def promotes(chosen: spec.AlgorithmSpec) -> bool:
+    """Return whether a tuner has ended trials go on."""
+    entry = find(chosen.name or "")
+    return entry is not None and entry.promotes
 
 
 def initial_problems(chosen: spec.AlgorithmSpec) -> list[errors.Problem]:
