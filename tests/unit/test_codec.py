@@ -34,7 +34,7 @@ class Maker:
             return hint(**{field.name: self.make(hints[field.name]) for field in dataclasses.fields(hint)})
         if isinstance(hint, type) and issubclass(hint, enum.Enum):
             return self._random.choice(list(hint))
-        if isinstance(hint, types.UnionType):
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
             return self.make(self._random.choice(typing.get_args(hint)))
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin is tuple:

@@ -797,3 +797,137 @@ def test_after_a_restart_each_job_is_ordered_once_more_under_its_own_slot() -> N
     story.creates("aaaaa", "bbbbb")
     assert {story.trial(one).step for one in ("aaaaa", "bbbbb")} == {Step.LIVE}
     assert {story.trial(one).status for one in ("aaaaa", "bbbbb")} == {model.TrialStatus.RUNNING}
+
+
+def with_promotions(**changes: typing.Any) -> Story:
+    """Two trials that ran at once and ended well, with a tuner that may have them go on."""
+    story = Story(**{"max_trial_number": 2, **changes})
+    story.happens(event.Started(promotes=True))
+    story.proposes("aaaaa", "bbbbb")
+    story.creates("aaaaa", "bbbbb")
+    for trial, value in (("aaaaa", "0.5"), ("bbbbb", "0.25")):
+        story.reports(trial, final(value), ends=0)
+        story.observes(trial, model.JobPhase.SUCCEEDED, started_at=story.at)
+    return story
+
+
+def promotion(of: str, **parameters: typing.Any) -> event.Proposal:
+    return event.Proposal(
+        trial=model.TrialId("zzzzz"), parameter_id=7, parameters=parameters, promotes=model.TrialId(of)
+    )
+
+
+def test_a_promotion_is_an_attempt_of_the_same_trial_with_a_job_of_its_own() -> None:
+    story = with_promotions()
+
+    submit, ask = story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+
+    assert ask == event.Ask(parameter_ids=(3,), new=0)
+    assert isinstance(submit, event.Submit)
+    assert (submit.order.attempt, submit.parameters) == (key("aaaaa", 2), {"x": 0, "budget": 3})
+    assert submit.order.slot == 2
+    trial = story.trial("aaaaa")
+    assert (trial.status, trial.attempt, trial.cause) == ("WAITING", 2, model.AttemptCause.PROMOTION)
+    assert [(past.number, past.result and past.result.value) for past in trial.past] == [(1, 0.5)]
+    assert (len(story.state.trials), story.status()) == (2, model.ExperimentStatus.NO_MORE_TRIAL)
+
+
+def test_only_promotions_are_asked_for_when_there_are_as_many_trials_as_may_be() -> None:
+    story = Story(max_trial_number=3, trial_concurrency=2)
+    assert story.happens(event.Started(promotes=True)) == (event.Ask(parameter_ids=(0, 1), new=2),)
+    story.proposes("aaaaa", "bbbbb")
+    story.creates("aaaaa", "bbbbb")
+    story.reports("aaaaa", final("1"), ends=0)
+    tell, ask = story.observes("aaaaa", model.JobPhase.SUCCEEDED, started_at=story.at)
+    assert isinstance(tell, event.Tell)
+    assert ask == event.Ask(parameter_ids=(2,), new=1)
+    story.proposes("ccccc")
+    story.creates("ccccc")
+    story.reports("bbbbb", final("1"), ends=0)
+    assert story.observes("bbbbb", model.JobPhase.SUCCEEDED, started_at=story.at)[1:] == (
+        event.Ask(parameter_ids=(3,), new=0),
+    )
+
+
+def test_it_is_over_when_the_tuner_knows_all_and_wants_nothing() -> None:
+    story = with_promotions()
+    nothing = event.Proposed(asked=1, proposals=())
+
+    assert story.happens(nothing) == ()
+    assert story.status() is model.ExperimentStatus.NO_MORE_TRIAL
+    # What it learns meanwhile may make it want something.
+    (again,) = story.happens(event.TunerTold(trials=(model.TrialId("aaaaa"),)))
+    assert again == event.Ask(parameter_ids=(3, 4), new=0)
+    story.happens(event.TunerTold(trials=(model.TrialId("bbbbb"),)))
+    story.happens(event.Proposed(asked=2, proposals=()))
+    assert story.status() is model.ExperimentStatus.DONE
+
+
+def test_a_result_stands_while_its_trial_goes_on_and_is_replaced_by_the_next() -> None:
+    story = with_promotions()
+    assert story.state.best == "aaaaa"
+    story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+    before = story.trial("aaaaa")
+    assert (before.final, before.shown_value, before.result and before.result.parameters) == (None, 0.5, {"x": 0})
+
+    attempt = key("aaaaa", 2)
+    report = event.ReplicaReported(
+        attempt=attempt, replica=MASTER, metrics=(final("0.125"),), exit=model.ReplicaExit(code=0, metrics=1)
+    )
+    story.happens(event.JobCreated(attempt=attempt, job="job", location="nfs://v"), report)
+    done = model.Observation(phase=model.JobPhase.SUCCEEDED, started_at=story.at)
+    (tell,) = story.happens(event.JobObserved(attempt=attempt, observation=done))
+
+    after = story.trial("aaaaa")
+    assert (after.status, after.shown_value) == ("SUCCEEDED", 0.125)
+    assert after.result is not None
+    assert after.result.parameters == {"x": 0, "budget": 3}
+    # With its larger budget it is no more the best.
+    assert story.state.best == "bbbbb"
+    assert isinstance(tell, event.Tell)
+    assert [(one.parameter_id, one.value) for one in tell.outcomes.values()] == [(7, 0.125)]
+
+
+def test_a_promotion_that_fails_leaves_the_result_before_it() -> None:
+    story = with_promotions()
+    story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+    attempt = key("aaaaa", 2)
+    exit_ = model.ReplicaExit(code=1, metrics=0, lines=("boom",))
+    story.happens(
+        event.JobCreated(attempt=attempt, job="job", location="nfs://v"),
+        event.ReplicaReported(attempt=attempt, replica=MASTER, exit=exit_),
+    )
+    failed = model.Observation(phase=model.JobPhase.FAILED, started_at=story.at)
+    (tell,) = story.happens(event.JobObserved(attempt=attempt, observation=failed))
+
+    trial = story.trial("aaaaa")
+    assert (trial.status, trial.shown_value, story.state.best) == ("FAILED", 0.5, "aaaaa")
+    assert isinstance(tell, event.Tell)
+    assert [(one.parameter_id, one.succeeded) for one in tell.outcomes.values()] == [(7, False)]
+
+
+def test_a_tuner_that_is_started_again_learns_of_every_budget() -> None:
+    story = with_promotions()
+    story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+
+    actions = story.happens(event.Started(promotes=True))
+
+    (tell,) = [action for action in actions if isinstance(action, event.Tell)]
+    assert [(one.trial, one.parameter_id, one.value) for one in tell.earlier] == [("aaaaa", 0, 0.5)]
+    # The trial goes on: of its second budget there is nothing to tell yet.
+    assert list(tell.outcomes) == ["bbbbb"]
+    assert not story.state.untold
+
+
+def test_nothing_is_promoted_while_the_experiment_stops_and_a_trial_that_cannot_go_on_is_made_anew() -> None:
+    story = with_promotions()
+    story.happens(event.StopRequested(by="the user"))
+    assert story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0),))) == ()
+    assert story.trial("aaaaa").status == "SUCCEEDED"
+
+    story = with_promotions(max_trial_number=3)
+    story.happens(event.Proposed(asked=1, proposals=(promotion("import-1", x=0),)))
+    assert story.trial("zzzzz").parameters == {"x": 0}
+    # There is room for no other.
+    story.happens(event.Proposed(asked=0, proposals=(promotion("import-2", x=1),)))
+    assert len(story.state.trials) == 3

@@ -33,10 +33,10 @@ class Tuner:
     async def open(self) -> None:
         pass
 
-    async def ask(self, parameter_ids: Sequence[int]) -> Sequence[model.Parameters]:
+    async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         if self.broken.is_set():
             raise errors.TunerError("The tuner is gone.")
-        return [{} for _ in parameter_ids]
+        return [model.Suggestion(parameters={}) for _ in parameter_ids]
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         pass

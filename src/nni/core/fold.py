@@ -13,6 +13,7 @@ from nni.core import trial as trials
 from nni.core.state import State
 from nni.core.trial import Step, Trial
 
+
 def fold(state: State, happened: event.Event, at: float) -> None:
     """Change the state by one event.
 

@@ -70,9 +70,7 @@ def _ask(state: State, count: int, new: int | None) -> event.Ask:
 def _tell(state: State) -> event.Tell:
     known = [state.trials[key] for key in state.untold if key not in state.imported]
     imported = {key: state.imported[key] for key in state.untold if key in state.imported}
-    earlier = tuple(
-        _of_result(trial, past.result) for trial in known for past in trial.past if past.result is not None
-    )
+    earlier = tuple(_of_result(trial, past.result) for trial in known for past in trial.past if past.result is not None)
     return event.Tell(outcomes=imported | {its.id: _outcome(its) for its in known if its.is_over}, earlier=earlier)
 
 

@@ -114,28 +114,21 @@ class State:
         """What users see."""
         if self.started_at is None:
             return model.ExperimentStatus.INITIALIZED
-        if self.cleaned_up:
-            return model.ExperimentStatus.STOPPED
         if self.stop_requested:
-            return model.ExperimentStatus.STOPPING
+            return model.ExperimentStatus.STOPPED if self.cleaned_up else model.ExperimentStatus.STOPPING
         if self.broken:
             return model.ExperimentStatus.ERROR
-        if self.promotes and not self.time_is_up:
-            return self._status_of_promotions
-        if not (self.exhausted or self.is_full):
-            return model.ExperimentStatus.RUNNING
-        if not self.live and not self.asked:
+        is_last = self.exhausted or self.is_full
+        if not self.live and not self.asked and (self._wants_nothing if self.promotes else is_last):
             return model.ExperimentStatus.DONE
         if self.exhausted:
             return model.ExperimentStatus.TUNER_NO_MORE_TRIAL
-        return model.ExperimentStatus.NO_MORE_TRIAL
+        return model.ExperimentStatus.NO_MORE_TRIAL if self.is_full else model.ExperimentStatus.RUNNING
 
     @property
-    def _status_of_promotions(self) -> model.ExperimentStatus:
-        """The status with a tuner that can have ended trials go on: it is done when it wants nothing, knowing all."""
-        if self.live or self.asked or self.untold or self.telling or not self.at_rest:
-            return model.ExperimentStatus.NO_MORE_TRIAL if self.is_full else model.ExperimentStatus.RUNNING
-        return model.ExperimentStatus.DONE
+    def _wants_nothing(self) -> bool:
+        """Whether a tuner that can have ended trials go on knows all ends and has none of them go on."""
+        return self.time_is_up or (self.at_rest and not self.untold and not self.telling)
 
     @property
     def is_full(self) -> bool:

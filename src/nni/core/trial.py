@@ -135,6 +135,12 @@ class Trial:
         return next((past.result for past in reversed(self.past) if past.result is not None), None)
 
     @property
+    def shown_value(self) -> float | None:
+        """The number of the final metric: of the current attempt, or while that has none of the latest that ended."""
+        result = self.result if self.final_value is None else None
+        return self.final_value if result is None else result.value
+
+    @property
     def failed_replica(self) -> tuple[model.Replica, model.ReplicaExit] | None:
         """The first replica that ended badly by itself, else the first that ended badly."""
         bad = [(who, known.exit) for who, known in self.replicas.items() if known.exit and known.exit.code != 0]

@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Mapping
 
-from nni.core import model
 from nni.core import state as states
 from nni.server import views
 
@@ -31,9 +30,9 @@ class Importance:
         """Return the share of each parameter, and from how many results it was computed."""
         async with self._turn:
             known = [
-                [dict(its.parameters), its.final_value]
+                [dict(result.parameters), result.value]
                 for its in self._state.trials.values()
-                if its.status is model.TrialStatus.SUCCEEDED and its.final_value is not None
+                if (result := its.result) is not None and result.value is not None
             ]
             if len(known) > self._results * (1 + GROWTH):
                 asked = {

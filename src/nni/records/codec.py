@@ -154,7 +154,9 @@ def _value_of_mapping(hint: Any) -> Any:
 
 def _inner_of_optional(hint: Any) -> Any:
     """Return X for ``X | None``, None for anything else."""
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else ()
+    # ``|`` with a NewType gives a Union of ``typing``.
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    options = typing.get_args(hint) if is_union else ()
     others = [option for option in options if option is not types.NoneType]
     return others[0] if len(options) == 2 and len(others) == 1 else None
 

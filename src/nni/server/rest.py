@@ -178,12 +178,7 @@ class Rest:
         return await answers.array(request, (views.export(its) for its in views.pareto_front(self._state)))
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        wanted = [
-            its
-            for its in self._state.trials.values()
-            if its.status is model.TrialStatus.SUCCEEDED and its.final is not None
-        ]
-        return await answers.array(request, (views.export(its) for its in wanted))
+        return await answers.array(request, views.results(self._state))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer with metrics: of one trial, of those that ``?trials=`` names, or of all; ``?since=`` a sequence."""

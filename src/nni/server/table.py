@@ -44,8 +44,8 @@ def columns(known: Sequence[trials.Trial], origin: float) -> views.Json:
         "endTime": _since((its.ended_at for its in known), submitted),
         "attempt": _sparse(None if its.attempt == 1 else its.attempt for its in known),
         "intermediateCount": [its.intermediate_count for its in known],
-        "finalValue": [rounded(its.final_value) for its in known],
-        "lastValue": _sparse(rounded(its.last_value) if its.final_value is None else None for its in known),
+        "finalValue": [rounded(its.shown_value) for its in known],
+        "lastValue": _sparse(rounded(its.last_value) if its.shown_value is None else None for its in known),
         "metrics": _metric_columns(known),
         "exitCode": _sparse(its.exit_code or None for its in known),
         **_reasons(known),
@@ -101,9 +101,10 @@ def _metric_columns(known: Sequence[trials.Trial]) -> list[views.Json]:
 
 def other_metrics(trial: trials.Trial) -> dict[str, float]:
     """Return the numbers beside ``default`` in a final metric that is a dictionary."""
-    if trial.final is None or not trial.final.startswith("{"):
+    final = trial.result.metric if trial.final is None and trial.result else trial.final
+    if final is None or not final.startswith("{"):
         return {}
-    decoded = json.loads(trial.final)
+    decoded = json.loads(final)
     return {
         name: float(value)
         for name, value in decoded.items()

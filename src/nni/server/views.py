@@ -125,8 +125,8 @@ def trial(trial: trials.Trial, chief: model.Replica) -> Json:
     answer = row(trial)
     if trial.reason is not None:
         answer["message"] = trial.reason.sentence
-    if trial.status is model.TrialStatus.SUCCEEDED and trial.final is not None:
-        answer["finalMetricData"] = [_final(trial)]
+    if (result := trial.result) is not None:
+        answer["finalMetricData"] = [_final(trial, result)]
     if trial.status is model.TrialStatus.FAILED and trial.location:
         who = trial.failed_replica[0] if trial.failed_replica else chief
         below = f"/{trial.attempt}/{who.role}-{who.index}/{layout.STDERR}"
@@ -152,6 +152,8 @@ def _past(attempt: trials.PastAttempt) -> Json:
     _put_times(answer, attempt.started_at, attempt.ended_at)
     answer["reason"] = None if attempt.reason is None else reason(attempt.reason)
     answer |= {"exitCode": attempt.exit_code, "lastLines": list(attempt.last_lines)}
+    if attempt.result is not None:
+        answer |= {"parameters": attempt.result.parameters, "finalValue": attempt.result.value}
     return answer
 
 
@@ -196,7 +198,7 @@ def row(trial: trials.Trial) -> Json:
         "exitCode": trial.exit_code,
         "lastLines": list(trial.last_lines) or None,
         "metricPath": trial.metric_path,
-        "finalValue": trial.final_value,
+        "finalValue": trial.shown_value,
         "lastValue": trial.last_value,
         "reason": None if trial.reason is None else reason(trial.reason),
     }
@@ -226,15 +228,15 @@ def _hyper_parameters(trial: trials.Trial) -> str:
     )
 
 
-def _final(trial: trials.Trial) -> Json:
+def _final(trial: trials.Trial, result: trials.Result) -> Json:
     """The trial keeps the value; its moment is close to the trial's end, and exact in ``metric-data``."""
     return {
         "timestamp": milliseconds(trial.ended_at or trial.created_at),
         "trialJobId": trial.id,
-        "parameterId": str(trial.parameter_id),
+        "parameterId": str(result.parameter_id),
         "type": model.MetricType.FINAL.value,
         "sequence": 0,
-        "data": json.dumps(trial.final),
+        "data": json.dumps(result.metric),
     }
 
 
@@ -290,16 +292,23 @@ def pareto_front(state: states.State) -> list[trials.Trial]:
     optimize = spec.optimize or {"default": "maximize" if spec.maximize else "minimize"}
     points = {}
     for its in state.trials.values():
-        if its.status is model.TrialStatus.SUCCEEDED and its.final is not None:
-            numbers = objectives.numbers(its.final, optimize)
+        if (result := its.result) is not None:
+            numbers = objectives.numbers(result.metric, optimize)
             if numbers is not None:
                 points[its.id] = numbers
     return [state.trials[trial_id] for trial_id in objectives.front(points, optimize)]
 
 
+def results(state: states.State) -> Iterator[Json]:
+    """Yield what ``export-data`` lists: the trials that have a result."""
+    return (export(its) for its in state.trials.values() if its.result is not None)
+
+
 def export(trial: trials.Trial) -> Json:
-    """Return a succeeded trial as ``export-data`` lists it."""
-    return {"parameter": trial.parameters, "value": trial.final, "trialJobId": trial.id}
+    """Return a trial's result as ``export-data`` lists it, with the parameters that it is for."""
+    result = trial.result
+    parameters, metric = (trial.parameters, None) if result is None else (result.parameters, result.metric)
+    return {"parameter": parameters, "value": metric, "trialJobId": trial.id}
 
 
 def replicas(trial: trials.Trial) -> Json:

@@ -195,6 +195,7 @@ def story() -> list[ports.Entry]:
     """Return a short experiment, with every kind of event that is worth keeping."""
     attempt = model.AttemptKey(TRIAL, 1)
     proposal = event.Proposal(trial=TRIAL, parameter_id=0, parameters=PARAMETERS)
+    promotion = event.Proposal(trial=OTHER, parameter_id=2, parameters={**PARAMETERS, "more": 1}, promotes=TRIAL)
     reason = model.Reason(kind=model.ReasonClass.CAPACITY, sentence="No GPU is free.", evidence="Pod a/b", since=4.5)
     seen = model.Observation(phase=model.JobPhase.PENDING, reason=reason)
     ended = model.Observation(phase=model.JobPhase.FAILED, started_at=5.5, ended_at=9.0, exit_code=3)
@@ -202,8 +203,8 @@ def story() -> list[ports.Entry]:
     last = model.ReplicaExit(code=3, metrics=2, lines=("Traceback", "it's"), stopped=True)
     outcome = model.Outcome(parameter_id=0, parameters=PARAMETERS, value=0.75, metric="0.75", succeeded=False)
     told: list[event.Event] = [
-        event.Started(),
-        event.Began(action=event.Ask(parameter_ids=(0, 1))),
+        event.Started(promotes=True),
+        event.Began(action=event.Ask(parameter_ids=(0, 1), new=2)),
         event.Proposed(asked=2, proposals=(proposal,)),
         event.Began(action=submit(PARAMETERS)),
         event.JobRefused(attempt=attempt, message="later", retry_after=5.0),
@@ -216,6 +217,9 @@ def story() -> list[ports.Entry]:
         event.Harvested(attempt=attempt),
         event.Began(action=event.Tell(outcomes={TRIAL: outcome})),
         event.TunerTold(trials=(TRIAL,)),
+        event.Began(action=event.Ask(parameter_ids=(2,), new=0)),
+        event.Proposed(asked=1, proposals=(promotion,)),
+        event.Began(action=event.Tell(outcomes={}, earlier=(outcome,))),
         event.LimitsChanged(trial_concurrency=4, max_trial_number=None, max_experiment_seconds=60),
         event.KillRequested(trial=TRIAL),
         event.TrialRequested(trial=OTHER, parameters={"x": 3}),

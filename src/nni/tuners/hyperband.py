@@ -213,7 +213,8 @@ def _replay(bracket: _Bracket, stories: list[_Story]) -> None:
     """Let the trials of a bracket, which have begun on its first rung, end and climb as they did."""
     if any(len(story.losses) > 1 for story in stories):
         bracket.close()
-    while not bracket.is_over:
+    level = -1
+    while not bracket.is_over and bracket.level > level:
         level, budget = bracket.level, bracket.budget
         here = [story for story in stories if budget in story.losses]
         further = {story.entrant.name for story in here if any(one > budget for one in story.losses)}
@@ -224,8 +225,6 @@ def _replay(bracket: _Bracket, stories: list[_Story]) -> None:
             loss = story.losses[budget]
             if loss is not None:
                 bracket.end(story.entrant, budget, loss, further)
-        if bracket.is_over or bracket.level == level:
-            return
 
 
 def make(space: Space, arguments: Mapping[str, Any]) -> Hyperband:
