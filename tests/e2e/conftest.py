@@ -1,12 +1,15 @@
 """Experiments that are stopped at the end of their test."""
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
+import yaml
 
 from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
 from nni.testing.sandbox import Sandbox
@@ -56,6 +59,45 @@ def make(cluster: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Experiment]
             return experiment
 
         yield make_one
+
+
+@pytest.fixture
+def supervise(
+    cluster: Sandbox, tmp_path: Path, free_port: int
+) -> Iterator[Callable[..., Callable[[], "subprocess.Popen[bytes]"]]]:
+    """Return what says how to start a manager on the cluster, once more each time; it has ended after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def describe(code: str, **changes: Any) -> Callable[[], "subprocess.Popen[bytes]"]:
+            (tmp_path / "trial.py").write_text(code)
+            described = {
+                "experimentName": f"kept-{free_port}",
+                "searchSpace": SPACE,
+                "trialConcurrency": 2,
+                "trainingService": {
+                    "platform": "kubeflow",
+                    "operator": "pytorch-operator",
+                    "storage": {"storageType": "nfs", "server": "10.20.30.40", "path": "/mnt/nfs/nni"},
+                    "master": {"replicas": 1, "command": "python3 trial.py", "codeDirectory": ".", "dockerImage": "x"},
+                },
+                **changes,
+            }
+            (tmp_path / "experiment.yml").write_text(yaml.safe_dump(described))
+            command = [sys.executable, "-m", "nni", "create", "--config", str(tmp_path / "experiment.yml")]
+            command += ["--foreground", "--supervised", "--port", str(free_port)]
+
+            def start() -> "subprocess.Popen[bytes]":
+                process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+                stack.callback(process.kill)
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if b'"ready"' in line:
+                        return process
+                raise AssertionError(f"the manager ended with {process.wait()}")
+
+            return start
+
+        yield describe
 
 
 @pytest.fixture(scope="session", params=["namespaces", "unprivileged", "rewrite"])

@@ -1,11 +1,10 @@
 """A manager that somebody starts again: nothing of its experiment is lost when it ends, however it ends."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,37 +32,9 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def start(cluster: Sandbox, tmp_path: Path, free_port: int) -> Iterator[Start]:
+def start(supervise: Callable[..., Start]) -> Start:
     """Return what starts the manager, once more each time; it has ended at the end of the test."""
-    (tmp_path / "trial.py").write_text(GATED)
-    described = {
-        "experimentName": f"kept-{free_port}",
-        "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
-        "tuner": {"name": "TPE"},
-        "maxTrialNumber": 4,
-        "trialConcurrency": 2,
-        "trainingService": {
-            "platform": "kubeflow",
-            "operator": "pytorch-operator",
-            "storage": {"storageType": "nfs", "server": "10.20.30.40", "path": "/mnt/nfs/nni"},
-            "master": {"replicas": 1, "command": "python3 trial.py", "codeDirectory": ".", "dockerImage": "x"},
-        },
-    }
-    (tmp_path / "experiment.yml").write_text(yaml.safe_dump(described))
-    command = [sys.executable, "-m", "nni", "create", "--config", str(tmp_path / "experiment.yml")]
-    command += ["--foreground", "--supervised", "--port", str(free_port)]
-    with contextlib.ExitStack() as stack:
-
-        def start_one() -> "subprocess.Popen[bytes]":
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
-            stack.callback(process.kill)
-            assert process.stdout is not None
-            for line in process.stdout:
-                if b'"ready"' in line:
-                    return process
-            raise AssertionError(f"the manager ended with {process.wait()}")
-
-        yield start_one
+    return supervise(GATED, tuner={"name": "TPE"}, maxTrialNumber=4)
 
 
 def jobs(cluster: Sandbox) -> dict[str, str]:
