@@ -115,6 +115,20 @@ def test_sigterm_to_the_manager_leaves_nothing_behind(
     assert experiments.processes_of(experiment.id) == []
 
 
+def test_a_manager_that_is_killed_takes_the_trials_of_this_machine_with_it(
+    make: Callable[..., Experiment], free_port: int
+) -> None:
+    experiment = make(ENDLESS, "local", max_trial_number=4)
+    experiment.start(free_port)
+    experiments.until(experiment, lambda change: sum(trial["intermediateCount"] for trial in change["trials"]) > 0)
+    assert experiment._running is not None
+    experiment._running.process.kill()
+    experiment._running.process.wait(timeout=10)
+
+    # The trial's process says its last words to nobody for some seconds.
+    assert experiments.gone(experiment.id, seconds=40)
+
+
 def test_a_killed_trial_is_cancelled_and_its_place_filled(make: Callable[..., Experiment], free_port: int) -> None:
     experiment = make(ENDLESS, "local", trial_concurrency=1)
     experiment.start(free_port)

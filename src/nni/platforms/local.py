@@ -75,7 +75,8 @@ class LocalPlatform:
                 "/bin/sh",
                 str(directory / layout.script(self._role.name)),
                 env=self._environment_of(order),
-                stdin=asyncio.subprocess.DEVNULL,
+                # Held by the process object: its end is the end of this manager.
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
                 start_new_session=True,
@@ -107,6 +108,7 @@ class LocalPlatform:
             "NNI_INTAKE_URL": self._intake_url,
             "NNI_TRIAL_TOKEN": self._tokens(order.slot),
             "NNI_PLATFORM": "local",
+            "NNI_LIFELINE": "1",
             "NNI_EXP_ID": self._experiment_id,
             "NNI_TRIAL_JOB_ID": attempt.trial,
             "NNI_TRIAL_SEQ_ID": str(order.sequence),

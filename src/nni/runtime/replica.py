@@ -11,6 +11,7 @@ from nni.runtime import (
     care,
     files,
     journal,
+    lifeline,
     linux,
     listener,
     log,
@@ -259,5 +260,8 @@ def run(argv: Sequence[str], archive: str) -> int:
     os.environ.pop("NNI_TRIAL_TOKEN", None)
     linux.blank_environment("NNI_TRIAL_TOKEN")
     processes = care.Care(own_log, told.grace)
+    # After the guardian, which is made before any thread is.
+    lifeline.watch(os.environ)
+    os.environ.pop(lifeline.VARIABLE, None)
     with contextlib.closing(processes):
         return Replica(told, os.environ, archive, processes, own_log).run()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,14 @@ def processes_of(experiment_id: str) -> list[str]:
                 if experiment_id.encode() in text:
                     found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found
+
+
+def gone(experiment_id: str, *, seconds: float) -> bool:
+    """Return whether no process of an experiment is left, or none within so many seconds."""
+    end = time.monotonic() + seconds
+    while processes_of(experiment_id):
+        if time.monotonic() > end:
+            return False
+        # There is nothing to wait for: they are no children of ours.
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,21 @@
+"""Ends a trial that runs as a process of a machine when the manager that started it has gone without a word."""
+
+import os
+import signal
+import threading
+from typing import Mapping
+
+VARIABLE = "NNI_LIFELINE"
+"""Set where standard input is a pipe whose other end the manager holds, and closes by its own end at the latest."""
+
+
+def watch(environ: Mapping[str, str]) -> None:
+    """Have this process told to stop (SIGTERM) when the pipe ends, where there is one."""
+    if environ.get(VARIABLE):
+        threading.Thread(target=_wait, name="lifeline", daemon=True).start()
+
+
+def _wait() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
