@@ -1,5 +1,6 @@
 """The tuner process from inside: takes calls, keeps the promises of the ports, answers."""
 
+import collections
 import functools
 import sys
 import traceback
@@ -13,6 +14,7 @@ from nni.core import trial as trials
 from nni.tuners import algorithm, messages, own, prepared, registry
 
 _WORST = float("inf")
+_MOST_AHEAD = 64
 MakeTuner = Callable[[Mapping[str, Any]], algorithm.Algorithm]
 """Makes a tuner for a search space."""
 
@@ -21,10 +23,26 @@ class Desk:
     """Stands before a tuner: the same id gets the same answer, and nothing is told twice."""
 
     def __init__(
-        self, make: Callable[[Mapping[str, Any]], algorithm.Algorithm], search_space: Mapping[str, Any]
+        self,
+        make: Callable[[Mapping[str, Any]], algorithm.Algorithm],
+        search_space: Mapping[str, Any],
+        *,
+        is_blind: bool = False,
     ) -> None:
-        """Take what makes a tuner for a search space, and the first of these."""
-        self._make = make
+        """Take what makes a tuner for a search space, and the first of these.
+
+        Args:
+            make: Makes a tuner.
+            search_space: As the user wrote it.
+            is_blind: Whether its suggestions depend on no result, and can be made before they are asked for.
+        """
+        self._make, self._is_blind = make, is_blind
+        self._ready: collections.deque[model.Parameters] = collections.deque()
+        """Suggestions that nobody has asked for yet."""
+        self._wanted = 0
+        """How many the last question was for."""
+        self._next = 0
+        """After the highest parameter id."""
         self.algorithm = make(search_space)
         self._answers: dict[int, model.Suggestion] = {}
         self._told: dict[int, model.Outcome] = {}
@@ -51,8 +69,11 @@ class Desk:
             parameter_ids: One for each suggestion.
             new: How many may be new trials, None for all.
         """
-        answers = []
+        answers: list[model.Suggestion] = []
+        self._wanted = 0
         for parameter_id in parameter_ids:
+            self._wanted += 1
+            self._next = max(self._next, parameter_id + 1)
             if parameter_id not in self._answers:
                 answer = self._suggest(parameter_id, may_be_new=new is None or new > 0)
                 if answer is None:
@@ -67,6 +88,8 @@ class Desk:
         promoted = self._promoted(parameter_id, may_be_new=may_be_new)
         if promoted is not None or not may_be_new:
             return promoted
+        if self._ready:
+            return model.Suggestion(parameters=self._ready.popleft())
         try:
             return model.Suggestion(parameters=self.algorithm.suggest(parameter_id))
         except errors.NoMoreTrialError:
@@ -76,6 +99,14 @@ class Desk:
         if isinstance(self.algorithm, algorithm.Promoting):
             return self.algorithm.promote(parameter_id, may_be_new=may_be_new)
         return None
+
+    def look_ahead(self) -> None:
+        """Make the suggestions that will be asked for next, where no result can better them; nobody waits for it."""
+        try:
+            while self._is_blind and len(self._ready) < min(self._wanted, _MOST_AHEAD):
+                self._ready.append(self.algorithm.suggest(self._next + len(self._ready)))
+        except errors.NoMoreTrialError:
+            pass
 
     def tell(self, outcomes: Iterable[model.Outcome]) -> None:
         """Take in how trials ended."""
@@ -90,6 +121,7 @@ class Desk:
             self.algorithm.update(search_space)
             return
         self.algorithm = self._make(search_space)
+        self._ready.clear()
         for outcome in self._told.values():
             self.algorithm.learn(outcome)
 
@@ -168,6 +200,8 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
         if "error" in answer:
             _leave(desk, failed=True)
             return 1
+        if isinstance(desk, Desk):
+            desk.look_ahead()
     _leave(desk, failed=False)
     return 0
 
@@ -193,7 +227,8 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
         mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
         assessor = entry.make({**arguments, "optimize_mode": mode})
         return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
-    desk = Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"])
+    is_blind = registry.is_blind(chosen)
+    desk = Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"], is_blind=is_blind)
     desk.remind(call["running"])
     return desk
 

@@ -25,6 +25,8 @@ class Entry:
     aliases: tuple[str, ...] = ()
     is_staged: bool = False
     """Whether its trials get parameters beside those of the search space: a budget, or checkpoints."""
+    is_blind: bool = False
+    """Whether what it suggests depends on no result."""
     promotes: bool = False
     """Whether it has ended trials go on in another attempt."""
     refuses: Callable[[Space], str | None] | None = None
@@ -79,8 +81,8 @@ _TUNERS = (
         arguments={**_USUAL, "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
         factory="nni.tuners.tpe:make",
     ),
-    Entry(name="Random", arguments=_USUAL, factory="nni.tuners.random_search:make"),
-    Entry(name="GridSearch", arguments={"optimize_mode": _MODE}, factory="nni.tuners.grid:make"),
+    Entry(name="Random", arguments=_USUAL, factory="nni.tuners.random_search:make", is_blind=True),
+    Entry(name="GridSearch", arguments={"optimize_mode": _MODE}, factory="nni.tuners.grid:make", is_blind=True),
     Entry(name="Anneal", arguments=_USUAL, factory="nni.tuners.anneal:make"),
     Entry(
         name="Evolution",
@@ -92,11 +94,12 @@ _TUNERS = (
         arguments={"optimize_mode": _MODE},
         factory="nni.tuners.batch:make",
         aliases=("BatchTuner",),
+        is_blind=True,
         refuses=spaces.one_choice,
     ),
     Entry(name="GP", arguments=_USUAL, factory="nni.tuners.auto:make_gp", aliases=("GPTuner",)),
     Entry(name="CMA-ES", arguments=_USUAL, factory="nni.tuners.cmaes:make", refuses=spaces.numbers_alone),
-    Entry(name="QMC", arguments=_USUAL, factory="nni.tuners.qmc:make"),
+    Entry(name="QMC", arguments=_USUAL, factory="nni.tuners.qmc:make", is_blind=True),
     Entry(
         name="NSGA-II",
         arguments={**_USUAL, "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
@@ -219,6 +222,12 @@ def promotes(chosen: spec.AlgorithmSpec) -> bool:
     """Return whether a tuner has ended trials go on."""
     entry = find(chosen.name or "")
     return entry is not None and entry.promotes
+
+
+def is_blind(chosen: spec.AlgorithmSpec) -> bool:
+    """Return whether a tuner learns nothing from results, so that its suggestions can be fetched at any time."""
+    entry = find(chosen.name or "")
+    return entry is not None and entry.is_blind
 
 
 def initial_problems(chosen: spec.AlgorithmSpec) -> list[errors.Problem]:
