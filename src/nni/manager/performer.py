@@ -6,7 +6,7 @@ what must not be given up: removing jobs, cleaning up.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from nni import errors
 from nni.core import event, model, ports
@@ -92,8 +92,20 @@ class Performer:
                 return self._update(action)
 
     async def _ask(self, action: event.Ask) -> None:
-        async with self._tuner_turn:
-            answers = await self._tuner.ask(action.parameter_ids, action.new)
+        """Ask for one suggestion, then for twice as many each time: the first job need not wait for the last answer."""
+        waiting, new, count = action.parameter_ids, action.new, 1
+        while waiting:
+            asked, waiting, count = waiting[:count], waiting[count:], 2 * count
+            async with self._tuner_turn:
+                answers = await self._tuner.ask(asked, new)
+            if new is not None:
+                new -= sum(answer.promotes is None for answer in answers)
+            if len(answers) < len(asked):
+                # There are no more.
+                asked, waiting = (*asked, *waiting), ()
+            self._propose(asked, answers)
+
+    def _propose(self, asked: Sequence[int], answers: Sequence[model.Suggestion]) -> None:
         proposals = tuple(
             event.Proposal(
                 trial=self._new_trial_id(),
@@ -101,9 +113,9 @@ class Performer:
                 parameters=answer.parameters,
                 promotes=answer.promotes,
             )
-            for parameter_id, answer in zip(action.parameter_ids, answers, strict=False)
+            for parameter_id, answer in zip(asked, answers, strict=False)
         )
-        self._emit(event.Proposed(asked=len(action.parameter_ids), proposals=proposals))
+        self._emit(event.Proposed(asked=len(asked), proposals=proposals))
 
     async def _update(self, action: event.Update) -> None:
         async with self._tuner_turn:
