@@ -266,6 +266,9 @@ def _portal(parts: _Parts) -> web.Application:
             volume=parts.heard.volume,
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
+            space_problems=lambda value: check.space_problems(
+                parts.state.spec, value, (trial.parameters for trial in parts.state.trials.values())
+            ),
             experiments=machine.experiments,
             results=machine.results,
             importance=importance.Importance(parts.state).ask,

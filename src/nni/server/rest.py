@@ -59,6 +59,7 @@ class Sources:
     logs: ports.Volume
     """The directory of the manager's own logs."""
     new_trial_id: Callable[[], model.TrialId]
+    space_problems: limits.CheckSpace
     experiments: Callable[[], Awaitable[Sequence[views.Json]]]
     """Returns the experiments of this machine as ``experiments-info`` lists them."""
     results: Callable[[str], Awaitable[views.Json]]
@@ -230,7 +231,8 @@ class Rest:
 
     async def _change(self, request: web.Request) -> web.StreamResponse:
         try:
-            change = limits.parse(request.query.get("update_type"), await _body(request), self._state.limits)
+            kind, profile = request.query.get("update_type"), await _body(request)
+            change = limits.parse(kind, profile, self._state.limits, self._sources.space_problems)
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
         await self._sources.request(change)

@@ -69,6 +69,7 @@ class Desk:
             self.algorithm.update(search_space)
             return
         self.algorithm = self._make(search_space)
+        self.remind([(number, its) for number, its in self._answers.items() if number not in self._told])
         for outcome in self._told.values():
             self.algorithm.learn(outcome)
 
