@@ -27,7 +27,9 @@ def checked(config: experiment.ExperimentConfig) -> spec.ExperimentSpec:
     return examined.experiment
 
 
-def space_problems(running: spec.ExperimentSpec, value: Any, tried: Iterable[Mapping[str, Any]]) -> list[errors.Problem]:
+def space_problems(
+    running: spec.ExperimentSpec, value: Any, tried: Iterable[Mapping[str, Any]]
+) -> list[errors.Problem]:
     """Return all mistakes of a search space that a running experiment is to go on with.
 
     Args:
