@@ -303,6 +303,56 @@ def test_a_tuner_of_ones_own_runs_and_its_crash_is_one_sentence(
     assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 3
 
 
+MENDED = """\
+from nni.tuner import Tuner
+
+
+class Mine(Tuner):
+    def update_search_space(self, search_space):
+        self.known = []
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        if len(self.known) == 2:
+            raise RuntimeError("it's broken")
+        return {"x": 0.5 + 0.1 * len(self.known)}
+
+    def import_data(self, data):
+        self.known += [one["value"]["default"] for one in data]
+
+    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
+        self.known.append(value["default"])
+"""
+
+
+def test_a_tuner_is_mended_while_the_experiment_goes_on(
+    make: Callable[..., Experiment], free_port: int, tmp_path: Path
+) -> None:
+    code = tmp_path / "mine.py"
+    code.write_text(MENDED)
+    experiment = make(GOOD, "local", trial_concurrency=1, max_trial_number=4)
+    experiment.config.tuner.name = None
+    experiment.config.tuner.class_name = "mine.Mine"
+    experiment.config.tuner.code_directory = tmp_path
+    experiment.start(free_port)
+    with pytest.raises(errors.RequestRefusedError, match=r"is RUNNING: nothing of it has failed\.$"):
+        experiment.resume_tuner()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "ERROR")
+    code.write_text("import absent\n" + MENDED)
+    with pytest.raises(errors.RequestRefusedError, match="No module named 'absent'"):
+        experiment.resume_tuner()
+    assert experiment.get_status() == "ERROR"
+    code.write_text(MENDED.replace("== 2", "== 7"))
+
+    experiment.resume_tuner()
+
+    assert experiment.get_errors() == []
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+    # It knows of the trials from before.
+    assert [round(one.parameter["x"], 6) for one in experiment.export_data()] == [0.5, 0.6, 0.7, 0.8]
+    health = {one["part"]: one["state"] for one in experiment._connected.get("health")}
+    assert health["tuner"] == "ok"
+
+
 def test_another_search_space_opens_an_exhausted_experiment_again_and_other_results_are_taken(
     make: Callable[..., Experiment], free_port: int
 ) -> None:

@@ -44,11 +44,8 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     """Begin, or take up after a restart what was on its way: every action may be repeated."""
     if state.started_at is None:
         state.started_at = at
-    state.asked = state.telling = 0
-    state.cleaning = state.cleaned_up = state.stop_requested = state.broken = False
-    # The tuner is another process now, which knows nothing.
-    over = (trial_id for trial_id, trial in state.trials.items() if trial.is_over)
-    state.untold = dict.fromkeys((*state.imported, *over))
+    state.cleaning = state.cleaned_up = state.stop_requested = False
+    _with_new_tuner(state)
     for trial_id in state.live:
         state.todo[trial_id] = None
         if state.trials[trial_id].step is Step.LIVE:
@@ -59,6 +56,20 @@ def _started(happened: event.Started, state: State, at: float) -> None:
             state.set_timer(at + state.spec.keep_finished_seconds, "discard", attempt)
     if state.limits.max_experiment_seconds is not None:
         state.set_timer(state.started_at + state.limits.max_experiment_seconds, "experiment")
+
+
+def _with_new_tuner(state: State) -> None:
+    """Go on with a tuner that is another process now, which knows nothing."""
+    state.asked = state.telling = 0
+    state.broken = False
+    over = (trial_id for trial_id, trial in state.trials.items() if trial.is_over)
+    state.untold = dict.fromkeys((*state.imported, *over))
+
+
+@_fold.register
+def _tuner_reopened(happened: event.TunerReopened, state: State, at: float) -> None:
+    state.errors.clear()
+    _with_new_tuner(state)
 
 
 @_fold.register

@@ -244,6 +244,14 @@ class Experiment:
         """Change the search space: trials that are there stay, and the tuner learns from those that fit."""
         self._update("SEARCH_SPACE", "searchSpace", value)
 
+    def resume_tuner(self) -> None:
+        """Go on with an experiment whose tuner or assessor failed, once its code is mended: both are begun anew.
+
+        Raises:
+            RequestRefusedError: Nothing failed, or it fails again at once; the message says how.
+        """
+        self._connected.post("experiment/resume", {})
+
     def _update(self, kind: str, name: str, value: object) -> None:
         profile = self.get_experiment_profile()
         profile["params"][name] = value

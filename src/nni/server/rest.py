@@ -52,6 +52,8 @@ class Sources:
     revisions: events.Revisions
     request: Callable[[Command], Awaitable[None]]
     """Takes a user's command into the loop; returns when it will not be lost."""
+    reopen: Callable[[], Awaitable[None]]
+    """Begins the tuner and the assessor anew, and goes on with the experiment."""
     clock: ports.Clock
     vitals: health.Vitals
     volume: ports.Volume
@@ -78,6 +80,7 @@ class Rest:
         self._state = sources.state
         self._about = about
         self._streaming: set[asyncio.Task[None] | None] = set()
+        self._reopening = asyncio.Lock()
         self._run = f"{views.milliseconds(sources.clock.now()):x}"
 
     def routes(self, base: str) -> list[web.RouteDef]:
@@ -109,6 +112,7 @@ class Rest:
             *(web.get(f"{base}/{path}", handler) for path, handler in gets.items()),
             web.put(f"{base}/experiment", self._change),
             web.post(f"{base}/experiment/import-data", self._import),
+            web.post(f"{base}/experiment/resume", self._resume),
             web.delete(f"{base}/experiment", self._stop),
             web.post(f"{base}/trial-jobs", self._add_trial),
             web.delete(f"{base}/trial-jobs/{{trial}}", self._kill),
@@ -244,6 +248,19 @@ class Rest:
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
         await self._sources.request(imported)
+        return web.Response()
+
+    async def _resume(self, request: web.Request) -> web.StreamResponse:
+        """Go on after a failure of the tuner or of the assessor, once it has been mended."""
+        async with self._reopening:
+            status = self._state.status
+            if status is not model.ExperimentStatus.ERROR:
+                sentence = f"Experiment {self._state.experiment_id} is {status}: nothing of it has failed."
+                raise answers.refuse(web.HTTPConflict, sentence)
+            try:
+                await self._sources.reopen()
+            except errors.TunerError as error:
+                raise answers.refuse(web.HTTPConflict, str(error)) from error
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:

@@ -182,6 +182,9 @@ class Story:
     def _new_trial_id(self) -> model.TrialId:
         return model.TrialId(f"own{len(self.state.trials):02}")
 
+    async def _reopen(self) -> None:
+        self.happens(event.TunerReopened())
+
     def _space_problems(self, value: object) -> list[errors.Problem]:
         return check.space_problems(self.state.spec, value, [its.parameters for its in self.state.trials.values()])
 
@@ -201,6 +204,7 @@ class Story:
                 records=self,
                 revisions=self.revisions,
                 request=self.request,
+                reopen=self._reopen,
                 clock=self,
                 vitals=self.vitals,
                 volume=self.volume,
