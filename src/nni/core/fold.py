@@ -62,13 +62,13 @@ def _with_new_tuner(state: State) -> None:
     """Go on with a tuner that is another process now, which knows nothing."""
     state.asked = state.telling = 0
     state.broken = False
+    state.errors.clear()
     over = (trial_id for trial_id, trial in state.trials.items() if trial.is_over)
     state.untold = dict.fromkeys((*state.imported, *over))
 
 
 @_fold.register
 def _tuner_reopened(happened: event.TunerReopened, state: State, at: float) -> None:
-    state.errors.clear()
     _with_new_tuner(state)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from nni import check, errors
 from nni.config import experiment as configs
+from nni.core import objectives
 from nni.experiment import client, data, launch, progress
 from nni.records import registry
 
@@ -137,7 +138,9 @@ class Experiment:
             raise
         for line in self.get_errors():
             progress.say(f"Error: {line}")
-        progress.summarize(self.list_trial_jobs(), maximize=bool(self._maximize))
+        arguments = (self.config.tuner if self.config.tuner.is_set else self.config.advisor).class_args or {}
+        objective = objectives.primary(arguments.get("optimize") or {})
+        progress.summarize(self.list_trial_jobs(), objective, maximize=objectives.is_maximized(arguments))
         return status != "ERROR"
 
     def stop(self) -> None:
@@ -178,11 +181,6 @@ class Experiment:
         if self._client is None:
             raise errors.ManagerUnreachableError(f"Experiment {self.id} is not running; start() it first.")
         return self._client
-
-    @property
-    def _maximize(self) -> bool:
-        arguments: Mapping[str, Any] = self.config.tuner.class_args or {}
-        return bool(arguments.get("optimize_mode", "minimize") == "maximize")
 
     def get_status(self) -> str:
         """Return the experiment's status: RUNNING, DONE, ERROR ..."""

@@ -90,8 +90,10 @@ def of(state: State, log: Path) -> tuple[Tuner, Assessor | None]:
     chosen = state.spec.assessor
     if chosen is None:
         return Tuner(lambda: _tuner(state, log)), None
-    maximize = state.spec.maximize
-    assessor = Assessor(lambda: process.AssessorProcess(assessor=chosen, maximize=maximize, log=log))
+    maximize, objective = state.spec.maximize, state.spec.primary
+    assessor = Assessor(
+        lambda: process.AssessorProcess(assessor=chosen, maximize=maximize, objective=objective, log=log)
+    )
     return Tuner(lambda: _tuner(state, log)), assessor
 
 

@@ -180,15 +180,14 @@ class Rest:
         return answers.json(await self._sources.experiments())
 
     async def _pareto_front(self, request: web.Request) -> web.StreamResponse:
-        return await answers.array(request, (views.export(its) for its in views.pareto_front(self._state)))
+        # Trials never change, so that another thread may compare them.
+        known = list(self._state.trials.values())
+        found = await asyncio.to_thread(views.pareto_front, known, self._state.spec)
+        return await answers.array(request, map(views.export, found))
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        wanted = [
-            its
-            for its in self._state.trials.values()
-            if its.status is model.TrialStatus.SUCCEEDED and its.final is not None
-        ]
-        return await answers.array(request, (views.export(its) for its in wanted))
+        known = list(self._state.trials.values())
+        return await answers.array(request, await asyncio.to_thread(views.exported, known, self._state.spec))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer with metrics: of one trial, of those that ``?trials=`` names, or of all; ``?since=`` a sequence."""

@@ -77,15 +77,18 @@ class Desk:
 class AssessorDesk:
     """Stands before an assessor: keeps the histories of the trials that run."""
 
-    def __init__(self, assessor: algorithm.Assessor, *, is_own: bool, maximize: bool) -> None:
+    def __init__(
+        self, assessor: algorithm.Assessor, *, is_own: bool, maximize: bool, objective: str = "default"
+    ) -> None:
         """Take an assessor that nothing else calls.
 
         Args:
             assessor: The assessor.
             is_own: Whether it is the user's, and wants values as they were reported.
             maximize: Whether larger values are better.
+            objective: What trials are compared by, where their metric is a dictionary.
         """
-        self.algorithm, self._is_own = assessor, is_own
+        self.algorithm, self._is_own, self._objective = assessor, is_own, objective
         self._worst = -_WORST if maximize else _WORST
         self._histories: dict[model.TrialId, list[Any]] = {}
 
@@ -119,7 +122,7 @@ class AssessorDesk:
     def _read(self, value: str) -> Any:
         if self._is_own:
             return trials.decoded(value)
-        number = trials.scalar(value)
+        number = trials.scalar(value, self._objective)
         return self._worst if number is None else number
 
 
@@ -172,7 +175,7 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
         # An assessor that says nothing of it follows the tuner.
         mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
         assessor = entry.make({**arguments, "optimize_mode": mode})
-        return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
+        return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize", objective=call["objective"])
     desk = Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"])
     desk.remind(call["running"])
     return desk
