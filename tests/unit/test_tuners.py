@@ -135,7 +135,7 @@ def test_what_a_tuner_proposes_by_what_it_has_learnt_is_of_the_type_too(
     few = {"population_size": 8} if name in ("PBT", "Evolution", "NSGA-II") else {}
     tuner = make(name, {**one(kind, *values), "y": {"_type": "uniform", "_value": [0, 1]}}, seed=1, **few)
     found = []
-    for number in range(40):
+    for number in range(18):
         parameters = json.loads(json.dumps(tuner.suggest(number)))
         found.append(parameters["x"])
         # The best lies at the upper bound.
@@ -230,7 +230,7 @@ def test_the_same_seed_gives_the_same_suggestions(name: str) -> None:
         few = {"population_size": 4} if name in ("PBT", "Evolution", "NSGA-II") else {}
         tuner = make(name, search_space, seed=seed, **few)
         said = []
-        for number in range(30):
+        for number in range(18):
             said.append(tuner.suggest(number))
             if number >= 3:
                 told = said[number - 3]
