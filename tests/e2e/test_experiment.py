@@ -272,6 +272,36 @@ def test_a_trial_without_promise_is_stopped_early_and_the_experiment_ends_when_t
     assert [one["parameter"] for one in front] == [{"x": 0.1}]
 
 
+ODD = """\
+import nni
+odd = [float("nan"), float("inf"), -float("inf"), "good", None, [1, 2], {"loss": 1}, {"default": "x"}, True, 1e300]
+value = odd[nni.get_next_parameter()["x"]]
+for _ in range(2):
+    nni.report_intermediate_result(value)
+nni.report_final_result(value)
+"""
+
+
+@pytest.mark.parametrize("tuner", ["Auto", "TPE", "Evolution"])
+def test_whatever_trials_report_the_experiment_goes_on(
+    make: Callable[..., Experiment], free_port: int, tuner: str
+) -> None:
+    experiment = make(ODD, "local", search_space={"x": {"_type": "choice", "_value": list(range(10))}})
+    experiment.config.tuner.name = tuner
+    experiment.config.assessor.name = "Medianstop"
+    assert experiment.run(free_port)
+    trials = experiment.list_trial_jobs()
+    # Each is tried once, and shown with what it reported.
+    assert len(trials) == 10
+    assert {trial.status for trial in trials} <= {"SUCCEEDED", "EARLY_STOPPED"}
+    metrics = experiment.get_job_metrics()
+    assert len(metrics) == 10
+    by_x = {trial.hyperParameters[0]["parameters"]["x"]: metrics[trial.trialJobId][-1].data for trial in trials}
+    assert json.dumps([by_x[x] for x in range(10)]) == (
+        '[NaN, Infinity, -Infinity, "good", null, [1, 2], {"loss": 1}, {"default": "x"}, true, 1e+300]'
+    )
+
+
 def test_where_no_tuner_is_named_it_is_auto(make: Callable[..., Experiment], free_port: int) -> None:
     experiment = make(GOOD, "local", max_trial_number=8)
     experiment.config.tuner.name = None

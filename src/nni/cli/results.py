@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -60,8 +61,17 @@ def import_results(arguments: argparse.Namespace) -> int:
 
 
 def _write_json(results: Sequence[Mapping[str, Any]], file: TextIO) -> None:
-    json.dump([{**one, "value": json.loads(one["value"])} for one in results], file, indent=2)
+    json.dump([_strict({**one, "value": json.loads(one["value"])}) for one in results], file, indent=2)
     file.write("\n")
+
+
+def _strict(value: Any) -> Any:
+    """Return a value with text for the numbers that JSON cannot hold; ``import`` reads it back."""
+    if isinstance(value, Mapping):
+        return {name: _strict(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_strict(one) for one in value]
+    return json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_csv(results: Sequence[Mapping[str, Any]], file: TextIO) -> None:
@@ -80,7 +90,7 @@ def _cells(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     metric = json.loads(result["value"])
     for name, value in _flat("", metric) if isinstance(metric, Mapping) else [("reward", metric)]:
         # A parameter may be called as an objective is.
-        yield (f"metric.{name}" if name in parameters else name), value
+        yield (f"metric.{name}" if name in parameters else name), _cell(value)
     for name in ("isParetoOptimal", "intermediate"):
         if name in result:
             yield name, _cell(result[name])

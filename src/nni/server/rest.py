@@ -238,15 +238,21 @@ class Rest:
             change = limits.parse(kind, profile, self._state.limits, self._sources.space_problems)
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
-        await self._sources.request(change)
+        await self._command(change)
         return web.Response()
+
+    async def _command(self, command: Command) -> None:
+        if self._state.cleaned_up:
+            sentence = f"Experiment {self._state.experiment_id} has stopped; it can be looked at, not changed."
+            raise answers.refuse(web.HTTPConflict, sentence)
+        await self._sources.request(command)
 
     async def _import(self, request: web.Request) -> web.StreamResponse:
         try:
             imported = limits.parse_import(await _body(request))
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
-        await self._sources.request(imported)
+        await self._command(imported)
         return web.Response()
 
     async def _resume(self, request: web.Request) -> web.StreamResponse:
@@ -263,7 +269,7 @@ class Rest:
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        await self._sources.request(event.StopRequested(by="the portal"))
+        await self._command(event.StopRequested(by="the portal"))
         return web.Response()
 
     async def _add_trial(self, request: web.Request) -> web.StreamResponse:
@@ -274,11 +280,11 @@ class Rest:
         if self._state.stop_requested:
             raise answers.refuse(web.HTTPConflict, "The experiment is stopping; it takes no trial any more.")
         trial = self._sources.new_trial_id()
-        await self._sources.request(event.TrialRequested(trial=trial, parameters=parameters))
+        await self._command(event.TrialRequested(trial=trial, parameters=parameters))
         return answers.json({"sequenceId": self._state.trials[trial].sequence, "trialJobId": trial})
 
     async def _kill(self, request: web.Request) -> web.StreamResponse:
-        await self._sources.request(event.KillRequested(trial=self._named(request).id))
+        await self._command(event.KillRequested(trial=self._named(request).id))
         return web.Response()
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
