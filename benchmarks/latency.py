@@ -2,11 +2,14 @@
 
 - from a job's end to the next job: between the two events as a client of the API server sees them;
 - from a metric's report in the pod to its sight in the manager's event stream, and in REST;
+- from the intermediate result for which an assessor stops a trial to the deletion of its job as a client of the API
+  server sees it, and, with trials as processes of this machine, to the signal in the trial;
 - the manager's CPU time for each trial.
 
 Runs in a sandbox: ``nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- python -m benchmarks.latency``.
 """
 
+import contextlib
 import os
 import statistics
 import sys
@@ -22,6 +25,7 @@ from kubernetes import client, config, watch
 from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
 
 TRIALS = int(os.environ.get("TRIALS", "20"))
+PORT = int(os.environ.get("PORT", "18080"))
 REPORTS = 5
 
 TRIAL = f"""\
@@ -38,6 +42,34 @@ nni.report_final_result(time.time())
 """
 
 
+HOPELESS = """\
+import os
+import signal
+import time
+import nni
+
+def stop(number, frame):
+    signal.signal(number, signal.SIG_IGN)
+    with open(os.environ.get("NNI_BENCHMARK_SEEN", os.devnull), "a") as file:
+        file.write(str(time.time()) + "\\n")
+    os._exit(0)
+
+nni.get_next_parameter()
+signal.signal(signal.SIGTERM, stop)
+nni.report_intermediate_result(time.time())
+while True:
+    signal.pause()
+"""
+
+STRICT = """\
+from nni.assessor import Assessor, AssessResult
+
+class Strict(Assessor):
+    def assess_trial(self, trial_job_id, trial_history):
+        return AssessResult.Bad
+"""
+
+
 class Jobs:
     """Notes when jobs come and end."""
 
@@ -47,6 +79,7 @@ class Jobs:
         self._thread = threading.Thread(target=self._follow)
         self.created: list[float] = []
         self.ended: list[float] = []
+        self.deleted: list[float] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,6 +100,9 @@ class Jobs:
             if uid not in known:
                 known.add(uid)
                 self.created.append(now)
+            if change["type"] == "DELETED":
+                self.deleted.append(now)
+                over.add(uid)
             conditions = job.get("status", {}).get("conditions", [])
             is_over = any(one["type"] in ("Succeeded", "Failed") and one["status"] == "True" for one in conditions)
             if is_over and uid not in over:
@@ -110,23 +146,12 @@ class Sights:
 
 
 def main() -> int:
-    """Run the experiment and print the figures."""
+    """Run the experiments and print the figures."""
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "trial.py").write_text(TRIAL)
-        experiment = Experiment("kubeflow")
-        experiment.config.search_space = {"x": {"_type": "uniform", "_value": [0, 1]}}
-        experiment.config.tuner.name = "TPE"
-        experiment.config.max_trial_number = TRIALS
-        experiment.config.trial_concurrency = 1
-        service = experiment.config.training_service
-        service.operator = "pytorch-operator"
-        service.api_version = "v1"
-        service.storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
-        service.master = KubeflowRoleConfig(
-            replicas=1, command="python3 trial.py", code_directory=directory, cpu_number=1, memory_size="1Gi"
-        )
+        experiment = _experiment(directory)
         with Jobs() as jobs:
-            experiment.start(int(os.environ.get("PORT", "18080")))
+            experiment.start(PORT)
             assert experiment._running is not None
             pid = experiment._running.process.pid
             before = _cpu(pid)
@@ -139,7 +164,50 @@ def main() -> int:
     _print("report to the event stream, ms", sights.streamed)
     _print("report to sight in REST, ms", sights.fetched)
     print(f"{'manager CPU for each trial, ms':34} {cpu / TRIALS * 1000:8.1f}   ({TRIALS} trials)")
+    _print("report to the job's deletion, ms", stopped_early("kubeflow"))
+    _print("report to the signal, local, ms", stopped_early("local"))
     return 0
+
+
+def stopped_early(platform: str) -> Sequence[float]:
+    """Return how long after its result each trial of an experiment was stopped whose assessor likes none."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "trial.py").write_text(HOPELESS)
+        Path(directory, "strict.py").write_text(STRICT)
+        os.environ["NNI_BENCHMARK_SEEN"] = seen = str(Path(directory, "seen"))
+        experiment = _experiment(directory, platform)
+        experiment.config.assessor.class_name = "strict.Strict"
+        experiment.config.assessor.code_directory = directory
+        with contextlib.ExitStack() as stack:
+            jobs = stack.enter_context(Jobs()) if platform == "kubeflow" else None
+            experiment.start(PORT)
+            for change in experiment._connected.events():
+                if change["experiment"]["isOver"]:
+                    break
+        reported = [float(its[0].data) for its in experiment.get_job_metrics().values()]
+        experiment.stop()
+        stopped = jobs.deleted if jobs is not None else [float(line) for line in Path(seen).read_text().split()]
+    return [after - before for before, after in zip(sorted(reported), sorted(stopped), strict=True)]
+
+
+def _experiment(directory: str, platform: str = "kubeflow") -> Experiment:
+    experiment = Experiment(platform)
+    experiment.config.search_space = {"x": {"_type": "uniform", "_value": [0, 1]}}
+    experiment.config.tuner.name = "TPE"
+    experiment.config.max_trial_number = TRIALS
+    experiment.config.trial_concurrency = 1
+    if platform == "local":
+        experiment.config.trial_command = "python3 trial.py"
+        experiment.config.trial_code_directory = directory
+        return experiment
+    service = experiment.config.training_service
+    service.operator = "pytorch-operator"
+    service.api_version = "v1"
+    service.storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
+    service.master = KubeflowRoleConfig(
+        replicas=1, command="python3 trial.py", code_directory=directory, cpu_number=1, memory_size="1Gi"
+    )
+    return experiment
 
 
 def _cpu(pid: int) -> float:

@@ -1,10 +1,11 @@
 """Every problem of a configuration at once: its fields, its search space, its roles, and its tuner's arguments."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from nni import errors
 from nni.config import experiment, freezing
-from nni.core import spec
+from nni.core import plain, space, spec
 from nni.tuners import registry
 
 
@@ -24,6 +25,37 @@ def checked(config: experiment.ExperimentConfig) -> spec.ExperimentSpec:
     if examined.experiment is None or found:
         raise errors.ConfigError(found)
     return examined.experiment
+
+
+def space_problems(
+    running: spec.ExperimentSpec, value: Any, tried: Iterable[Mapping[str, Any]]
+) -> list[errors.Problem]:
+    """Return all mistakes of a search space that a running experiment is to go on with.
+
+    Args:
+        running: The experiment.
+        value: The new search space, as JSON gives it.
+        tried: The parameters of its trials; initial parameters that are among them need not fit any more.
+    """
+    path = "search_space"
+    if running.tuner.class_name is not None and isinstance(value, Mapping):
+        # What it may hold is the affair of the user's own tuner.
+        return []
+    try:
+        parsed = space.parse(value, path)
+    except errors.ConfigError as error:
+        return list(error.problems)
+    found = registry.space_problems(running.tuner, parsed)
+    known = [plain.of(one) for one in tried] if running.initial_parameters else []
+    for index, initial in enumerate(running.initial_parameters):
+        if initial in known:
+            continue
+        try:
+            space.flatten(parsed, initial)
+        except ValueError as error:
+            sentence = f"has not been tried yet, and is not of the new search space: {error}"
+            found.append(errors.Problem(f"initial_parameters[{index}]", sentence))
+    return found
 
 
 def _problems(examined: freezing.Examined) -> list[errors.Problem]:

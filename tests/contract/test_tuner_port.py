@@ -279,3 +279,18 @@ async def test_trials_that_run_from_before_a_restart_are_not_proposed_again(name
         assert await contract.drawn(tuner, [5]) == [{"x": 2}]
         assert sorted(one["x"] for one in await contract.drawn(tuner, [7, 8, 9])) == [1, 4]
         await tuner.tell([contract.outcome(5, {"x": 2}, 0.5), contract.outcome(6, {"x": 3}, None)])
+
+
+@pytest.mark.parametrize("name", ["Auto", "TPE", "Random", "GridSearch", "Evolution"])
+async def test_trials_that_run_when_the_search_space_changes_are_not_proposed_again(name: str, tmp_path: Path) -> None:
+    made = process.TunerProcess(
+        tuner=spec.AlgorithmSpec(name=name),
+        search_space={"x": {"_type": "choice", "_value": [1, 2]}},
+        log=tmp_path / "tuner.log",
+    )
+    async with opened(made) as tuner:
+        first, second = await contract.drawn(tuner, [0, 1])
+        await tuner.tell([contract.outcome(0, first, 0.5)])
+        await tuner.update({"x": {"_type": "choice", "_value": [1, 2, 3]}})
+        assert await contract.drawn(tuner, [2, 3]) == [{"x": 3}]
+        await tuner.tell([contract.outcome(1, second, 0.5)])

@@ -286,6 +286,36 @@ def test_a_trial_without_promise_is_stopped_early_and_the_experiment_ends_when_t
     assert [one["parameter"] for one in front] == [{"x": 0.1}]
 
 
+ODD = """\
+import nni
+odd = [float("nan"), float("inf"), -float("inf"), "good", None, [1, 2], {"loss": 1}, {"default": "x"}, True, 1e300]
+value = odd[nni.get_next_parameter()["x"]]
+for _ in range(2):
+    nni.report_intermediate_result(value)
+nni.report_final_result(value)
+"""
+
+
+@pytest.mark.parametrize("tuner", ["Auto", "TPE", "Evolution"])
+def test_whatever_trials_report_the_experiment_goes_on(
+    make: Callable[..., Experiment], free_port: int, tuner: str
+) -> None:
+    experiment = make(ODD, "local", search_space={"x": {"_type": "choice", "_value": list(range(10))}})
+    experiment.config.tuner.name = tuner
+    experiment.config.assessor.name = "Medianstop"
+    assert experiment.run(free_port)
+    trials = experiment.list_trial_jobs()
+    # Each is tried once, and shown with what it reported.
+    assert len(trials) == 10
+    assert {trial.status for trial in trials} <= {"SUCCEEDED", "EARLY_STOPPED"}
+    metrics = experiment.get_job_metrics()
+    assert len(metrics) == 10
+    by_x = {trial.hyperParameters[0]["parameters"]["x"]: metrics[trial.trialJobId][-1].data for trial in trials}
+    assert json.dumps([by_x[x] for x in range(10)]) == (
+        '[NaN, Infinity, -Infinity, "good", null, [1, 2], {"loss": 1}, {"default": "x"}, true, 1e+300]'
+    )
+
+
 def test_where_no_tuner_is_named_it_is_auto(make: Callable[..., Experiment], free_port: int) -> None:
     experiment = make(GOOD, "local", max_trial_number=8)
     experiment.config.tuner.name = None
@@ -315,6 +345,56 @@ def test_a_tuner_of_ones_own_runs_and_its_crash_is_one_sentence(
     assert "The tuner mine.Mine failed: ZeroDivisionError: division by zero in " in sentence
     assert "mine.py:12" in sentence
     assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 3
+
+
+MENDED = """\
+from nni.tuner import Tuner
+
+
+class Mine(Tuner):
+    def update_search_space(self, search_space):
+        self.known = []
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        if len(self.known) == 2:
+            raise RuntimeError("it's broken")
+        return {"x": 0.5 + 0.1 * len(self.known)}
+
+    def import_data(self, data):
+        self.known += [one["value"]["default"] for one in data]
+
+    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
+        self.known.append(value["default"])
+"""
+
+
+def test_a_tuner_is_mended_while_the_experiment_goes_on(
+    make: Callable[..., Experiment], free_port: int, tmp_path: Path
+) -> None:
+    code = tmp_path / "mine.py"
+    code.write_text(MENDED)
+    experiment = make(GOOD, "local", trial_concurrency=1, max_trial_number=4)
+    experiment.config.tuner.name = None
+    experiment.config.tuner.class_name = "mine.Mine"
+    experiment.config.tuner.code_directory = tmp_path
+    experiment.start(free_port)
+    with pytest.raises(errors.RequestRefusedError, match=r"is RUNNING: nothing of it has failed\.$"):
+        experiment.resume_tuner()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "ERROR")
+    code.write_text("import absent\n" + MENDED)
+    with pytest.raises(errors.RequestRefusedError, match="No module named 'absent'"):
+        experiment.resume_tuner()
+    assert experiment.get_status() == "ERROR"
+    code.write_text(MENDED.replace("== 2", "== 7"))
+
+    experiment.resume_tuner()
+
+    assert experiment.get_errors() == []
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+    # It knows of the trials from before.
+    assert [round(one.parameter["x"], 6) for one in experiment.export_data()] == [0.5, 0.6, 0.7, 0.8]
+    health = {one["part"]: one["state"] for one in experiment._connected.get("health")}
+    assert health["tuner"] == "ok"
 
 
 def test_another_search_space_opens_an_exhausted_experiment_again_and_other_results_are_taken(

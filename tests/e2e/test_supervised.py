@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from nni import errors
 from nni.experiment import Experiment
 from nni.testing import experiments
 from nni.testing.sandbox import Connection, Sandbox
@@ -78,6 +79,28 @@ def test_trials_go_on_when_their_manager_ends(
     assert Experiment.connect(free_port).get_status() == "STOPPED"
     third.send_signal(signal.SIGTERM)
     assert third.wait(timeout=30) == 0
+
+
+def test_another_search_space_outlives_the_manager(start: Start, free_port: int, cluster: Sandbox) -> None:
+    first = start()
+    experiment = Experiment.connect(free_port)
+    experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
+    experiment.update_search_space({"x": {"_type": "uniform", "_value": [5, 6]}})
+    first.kill()
+    first.wait(timeout=30)
+
+    start()
+    experiment = Experiment.connect(free_port)
+    assert experiment.get_experiment_profile()["params"]["searchSpace"]["x"]["_value"] == [5, 6]
+    (cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / "go").touch()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    tried = [trial.hyperParameters[0]["parameters"]["x"] for trial in experiment.list_trial_jobs()]
+    assert [5 <= x <= 6 for x in tried] == [False, False, True, True]
+    experiment.stop()
+    experiments_end(experiment)
+    with pytest.raises(errors.RequestRefusedError, match="has stopped; it can be looked at, not changed"):
+        Experiment.connect(free_port).update_trial_concurrency(1)
 
 
 def experiments_end(experiment: Experiment) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nni import errors
-from nni.cli import experiments
+from nni.cli import finding
 from nni.records import registry
 
 
@@ -55,7 +55,7 @@ def test_the_one_that_is_meant(home: Path, alive: list[str], ended: list[str], g
     for name in alive + ended:
         enter(home, name, is_alive=name in alive)
 
-    assert experiments.find(given).id == found
+    assert finding.find(given).id == found
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_none_or_more_than_one(home: Path, alive: list[str], ended: list[str], g
         enter(home, name, is_alive=name in alive)
 
     with pytest.raises(errors.ExperimentNotFoundError) as raised:
-        experiments.find(given)
+        finding.find(given)
 
     assert str(raised.value) == says
 
@@ -86,4 +86,4 @@ def test_none_or_more_than_one(home: Path, alive: list[str], ended: list[str], g
 def test_one_that_has_ended_will_do_where_that_is_asked(home: Path) -> None:
     enter(home, "abc", is_alive=False)
 
-    assert experiments.find("a", or_ended=True).id == "abc"
+    assert finding.find("a", or_ended=True).id == "abc"

@@ -753,6 +753,23 @@ def test_after_a_restart_the_new_tuner_is_told_everything_and_a_mended_one_goes_
     assert kinds(actions) == ["Tell", "Submit", "Ask"]
 
 
+def test_a_tuner_that_was_mended_while_the_manager_runs_is_told_everything_and_running_trials_are_let_alone() -> None:
+    story = Story(max_trial_number=None, trial_concurrency=3).running("aaaaa", "bbbbb")
+    story.reports("aaaaa", final("0.5"), ends=0)
+    story.happens(event.TunerFailed(message="It broke."))
+    story.observes("aaaaa", model.JobPhase.SUCCEEDED)
+
+    actions = story.happens(event.TunerReopened())
+
+    assert (story.status(), story.state.errors) == (model.ExperimentStatus.RUNNING, [])
+    assert kinds(actions) == ["Tell", "Ask"]
+    (told, asked) = actions
+    assert isinstance(told, event.Tell)
+    assert list(told.outcomes) == ["aaaaa"]
+    assert isinstance(asked, event.Ask)
+    assert len(asked.parameter_ids) == 2
+
+
 def test_another_search_space_is_given_to_the_tuner_before_it_is_asked_again() -> None:
     story = Story(trial_concurrency=1, max_trial_number=None)
     story.starts()

@@ -5,7 +5,8 @@ from nni.manager import recall
 from nni.testing import assessor, story
 
 
-async def test_curves_of_trials_that_ended_well_are_put_to_the_new_assessor() -> None:
+def tale() -> tuple[story.Story, list[ports.MetricRow]]:
+    """One trial that ended well, one that failed, one that runs."""
     told = story.Story()
     told.proposes("aaaaa", "bbbbb", "ccccc")
     told.creates("aaaaa", "bbbbb", "ccccc")
@@ -22,10 +23,28 @@ async def test_curves_of_trials_that_ended_well_are_put_to_the_new_assessor() ->
             event.JobObserved(attempt=told.key(trial), observation=model.Observation(phase=phase)),
             event.Harvested(attempt=told.key(trial)),
         )
+    return told, rows
+
+
+async def test_curves_of_trials_that_ended_well_are_put_to_the_new_assessor() -> None:
+    told, rows = tale()
     fake = assessor.ThresholdAssessor()
     await fake.open()
 
-    await recall.recall(fake, told.state, rows)
+    assert await recall.recall(fake, told.state, rows) == []
 
     assert fake.curves == {"aaaaa": ["0.1", "0.2"]}
+    assert fake.ended == {"aaaaa": True}
+
+
+async def test_an_assessor_that_is_begun_anew_says_what_it_thinks_of_the_trials_that_run() -> None:
+    told, rows = tale()
+    metric = model.Metric(number=3, at=1.0, type=model.MetricType.PERIODICAL, sequence=2, value="0.9")
+    rows.append(ports.MetricRow(attempt=told.key("ccccc"), replica=story.CHIEF, metric=metric, received_at=1.0))
+    fake = assessor.ThresholdAssessor()
+    await fake.open()
+
+    rejected = await recall.recall(fake, told.state, rows, with_running=True)
+
+    assert rejected == [event.Rejected(attempt=told.key("ccccc"), results=3)]
     assert fake.ended == {"aaaaa": True}

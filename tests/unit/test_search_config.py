@@ -25,6 +25,55 @@ def configured(directory: Path, **fields: Any) -> ExperimentConfig:
     return config
 
 
+RUNNING = {
+    "tuner": {"name": "Auto"},
+    "initial_parameters": [{"x": 0.5, "act": "relu"}, {"x": 0.1, "act": "tanh"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "space", "problems"),
+    [
+        ({}, SPACE, []),
+        ({}, None, ["search_space: None is not a mapping of names to search spaces"]),
+        ({}, {}, ["search_space: is empty; add a parameter at least"]),
+        (
+            {},
+            {"x": {"_type": "uniform", "_value": [1, 0]}, "y": {"_type": "normal", "_value": [0, -1]}},
+            [
+                "search_space.x._value[1]: 0 is not above 1, the lower bound",
+                "search_space.y._value[1]: -1 is not above 0, and sigma must be",
+            ],
+        ),
+        (
+            {},
+            {**SPACE, "act": {"_type": "choice", "_value": ["elu"]}},
+            [
+                # The first ones have been tried.
+                "initial_parameters[1]: has not been tried yet, and is not of the new search space: "
+                "'tanh' is not an option of 'act'"
+            ],
+        ),
+        (
+            {"tuner": {"name": "CMA-ES"}, "initial_parameters": None, "search_space": {"x": SPACE["x"]}},
+            SPACE,
+            ["search_space: has the choice 'act', and CMA-ES takes numbers alone; use 'Auto', or take the choice out"],
+        ),
+        (
+            {"tuner": {"class_name": "mine.Tuner", "code_directory": "."}, "initial_parameters": None},
+            {"anything": 1},
+            [],
+        ),
+    ],
+)
+def test_another_search_space_for_a_running_experiment_is_checked_as_the_first_one_was(
+    tmp_path: Path, changes: dict[str, Any], space: Any, problems: list[str]
+) -> None:
+    running = check.checked(configured(tmp_path, **{**RUNNING, **changes}))
+    tried = [{"act": "relu", "x": 0.5}, {"act": "relu", "x": 0.7}]
+    assert [str(one) for one in check.space_problems(running, space, tried)] == problems
+
+
 def says(config: ExperimentConfig) -> list[str]:
     return [str(problem) for problem in check.problems(config)]
 

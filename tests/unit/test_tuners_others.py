@@ -153,6 +153,80 @@ def test_pbt_takes_more_members_when_more_trials_run_at_once() -> None:
     assert len({tuner.suggest(number)["save_checkpoint_dir"] for number in range(6)}) == 6
 
 
+def member_of(parameters: model.Parameters) -> tuple[int, int]:
+    """Return the number of a member and that of its step."""
+    _, number, step = parameters["save_checkpoint_dir"].rsplit("/", 2)
+    return int(number), int(step)
+
+
+def test_a_population_comes_to_life_again_after_a_restart() -> None:
+    """What ended is told and what runs is reminded of: both tuners know the same, and go on alike."""
+    arguments = {"all_checkpoint_dir": "/shared/pbt/", "population_size": 4, "seed": 1, "fraction": 0.3}
+    before, after = (make("PBT", UNIT, **arguments) for _ in range(2))
+    said = [before.suggest(number) for number in range(4)]
+    ended = []
+    for number in range(14):
+        ended.append((number, said[number], said[number]["x"]))
+        before.learn(scripted.outcome(*ended[-1]))
+        said.append(before.suggest(number + 4))
+    assert isinstance(after, algorithm.Reminded)
+    for number in range(14, 18):
+        after.remind(number, said[number])
+    for one in ended:
+        after.learn(scripted.outcome(*one))
+    for number in range(14, 18):
+        for tuner in (before, after):
+            tuner.learn(scripted.outcome(number, said[number], said[number]["x"]))
+    rest = [[tuner.suggest(100 + number) for number in range(4)] for tuner in (before, after)]
+    assert [member_of(one) for one in rest[1]] == [member_of(one) for one in rest[0]]
+    saved = {one["save_checkpoint_dir"] for one in said}
+    for parameters in rest[1]:
+        assert parameters["load_checkpoint_dir"] in saved
+        assert parameters["save_checkpoint_dir"] not in saved
+    # Those that are not among the weakest go on with the parameters that they had.
+    kept = {member_of(one)[0]: one["x"] for one in said[14:]}
+    assert sum(one["x"] == kept[member_of(one)[0]] for one in rest[1]) >= 2
+
+
+def test_a_population_that_was_not_whole_before_a_restart_gets_other_members() -> None:
+    before, after = (make("PBT", UNIT, all_checkpoint_dir="/p", population_size=4, seed=1) for _ in range(2))
+    said = [before.suggest(number) for number in range(2)]
+    assert isinstance(after, algorithm.Reminded)
+    after.remind(1, said[1])
+    after.learn(scripted.outcome(0, said[0], 0.5))
+    more = [after.suggest(2), after.suggest(3)]
+    assert [member_of(one) for one in more] == [(2, 0), (3, 0)]
+    assert len({one["x"] for one in [*said, *more]}) == 4
+
+
+def test_a_step_that_failed_is_not_gone_on_from() -> None:
+    tuner = make("PBT", {"x": {"_type": "choice", "_value": [1]}}, all_checkpoint_dir="/p", population_size=2, seed=1)
+    said = [tuner.suggest(0), tuner.suggest(1)]
+    assert [one["x"] for one in said] == [1, 1]  # a space with few points is no end
+    for number in range(2):
+        tuner.learn(scripted.outcome(number, said[number], 0.5))
+    again = tuner.suggest(2)
+    assert again["load_checkpoint_dir"] == "/p/0/0"
+    tuner.learn(scripted.outcome(2, again, None))
+    tuner.suggest(3)
+    third = tuner.suggest(4)
+    assert (third["load_checkpoint_dir"], third["save_checkpoint_dir"]) == ("/p/1/0", "/p/0/2")
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"x": 0.5},
+        {"save_checkpoint_dir": "/else/0/0", "load_checkpoint_dir": "/else/0/none"},
+        {"save_checkpoint_dir": 3},
+    ],
+)
+def test_trials_that_are_no_steps_of_a_member_are_passed_over(strange: dict[str, Any]) -> None:
+    tuner = make("PBT", UNIT, all_checkpoint_dir="/p", population_size=2, seed=1)
+    tuner.learn(scripted.outcome(-1, strange, 0.1))
+    assert member_of(tuner.suggest(0)) == (0, 0)
+
+
 @pytest.mark.parametrize("name", ["NSGA-II", "TPE"])
 def test_several_objectives_are_traded_off(name: str) -> None:
     search_space = {name: {"_type": "uniform", "_value": [0, 1]} for name in "ab"}

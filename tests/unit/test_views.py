@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nni import errors
 from nni.core import event, model
 from nni.core import state as states
 from nni.server import limits, views
@@ -166,7 +167,7 @@ CURRENT = states.Limits(trial_concurrency=2, max_trial_number=6, max_experiment_
 def test_limits_that_can_be_asked_for(
     update_type: str, params: dict[str, Any], expected: tuple[int, int | None, int | None]
 ) -> None:
-    change = limits.parse(update_type, {"params": params}, CURRENT)
+    change = limits.parse(update_type, {"params": params}, CURRENT, lambda space: [])
     assert isinstance(change, event.LimitsChanged)
     assert (change.trial_concurrency, change.max_trial_number, change.max_experiment_seconds) == expected
 
@@ -189,14 +190,15 @@ def test_limits_that_can_be_asked_for(
             {"params": {"maxExperimentDuration": "0s"}},
             "Duration: '0s' is not a duration above zero",
         ),
-        ("SEARCH_SPACE", {"params": {}}, "params.searchSpace: None is not a mapping"),
+        ("SEARCH_SPACE", {"params": {"searchSpace": {}}}, "^search_space: is empty\nsearch_space: is too small$"),
         ("CONCURRENCY", {"params": {}}, "CONCURRENCY cannot be changed"),
         (None, {"params": {}}, "MAX_TRIAL_NUM, MAX_EXEC_DURATION and SEARCH_SPACE can"),
     ],
 )
 def test_limits_that_cannot(update_type: str | None, profile: object, words: str) -> None:
+    problems = [errors.Problem("search_space", "is empty"), errors.Problem("search_space", "is too small")]
     with pytest.raises(ValueError, match=words):
-        limits.parse(update_type, profile, CURRENT)
+        limits.parse(update_type, profile, CURRENT, lambda space: problems)
 
 
 def test_results_to_import_are_read_as_they_are_exported_too() -> None:

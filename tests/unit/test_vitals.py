@@ -29,6 +29,7 @@ class Tuner:
 
     def __init__(self) -> None:
         self.broken = asyncio.Event()
+        self.has_told = False
 
     async def open(self) -> None:
         pass
@@ -49,6 +50,9 @@ class Tuner:
 
     async def ended(self) -> str:
         await self.broken.wait()
+        if self.has_told:
+            await asyncio.Event().wait()
+        self.has_told = True
         return "The tuner ended by itself."
 
 

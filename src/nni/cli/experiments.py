@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nni import errors
-from nni.cli import deleting, table
+from nni.cli import deleting, finding, results, table
 
 if TYPE_CHECKING:
-    from nni.experiment import client
     from nni.records import registry
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verbs."""
     stopping = verbs.add_parser("stop", help="stop an experiment; nothing of it is left on the cluster")
-    add_id(stopping)
+    finding.add_id(stopping)
     stopping.add_argument("-p", "--port", type=int, help="the one whose portal has this port")
     stopping.add_argument("-a", "--all", action="store_true", help="all that run on this machine")
     stopping.set_defaults(run=stop)
@@ -31,21 +30,17 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     listing.set_defaults(run=list_experiments)
     for name in ("status", "show"):
         showing = group.add_parser(name, help="how far one is")
-        add_id(showing)
+        finding.add_id(showing)
         table.add_json(showing)
         showing.set_defaults(run=status)
 
     deleting.add_parser(group)
+    results.add_parser(group)
 
     portal = verbs.add_parser("webui", help="the portal").add_subparsers(metavar="VERB", required=True)
     linking = portal.add_parser("url", help="print the link that opens it")
-    add_id(linking)
+    finding.add_id(linking)
     linking.set_defaults(run=print_url)
-
-
-def add_id(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names an experiment."""
-    parser.add_argument("id", nargs="?", help="the experiment's id or its beginning; not needed where one runs")
 
 
 def stop(arguments: argparse.Namespace) -> int:
@@ -53,13 +48,13 @@ def stop(arguments: argparse.Namespace) -> int:
     from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
 
     if arguments.all:
-        chosen = [known for known in _registry().list() if known.is_alive]
+        chosen = [known for known in finding.registered().list() if known.is_alive]
     elif arguments.port is not None:
-        chosen = [known for known in _registry().list() if known.is_alive and known.port == arguments.port]
+        chosen = [known for known in finding.registered().list() if known.is_alive and known.port == arguments.port]
         if not chosen:
             raise errors.ExperimentNotFoundError(f"No experiment runs on port {arguments.port} of this machine.")
     else:
-        chosen = [find(arguments.id)]
+        chosen = [finding.find(arguments.id)]
     for known in chosen:
         client.of(known).delete("experiment")
     for known in chosen:
@@ -72,7 +67,7 @@ def stop(arguments: argparse.Namespace) -> int:
 
 def list_experiments(arguments: argparse.Namespace) -> int:
     """Print the experiments of this machine."""
-    chosen = [known for known in _registry().list() if known.is_alive or arguments.all]
+    chosen = [known for known in finding.registered().list() if known.is_alive or arguments.all]
     if arguments.json:
         print(json.dumps([_fields(known) for known in chosen], indent=2))
         return 0
@@ -89,7 +84,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Print how far an experiment is."""
     from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
 
-    known = find(arguments.id, or_ended=True)
+    known = finding.find(arguments.id, or_ended=True)
     if not known.is_alive:
         print(json.dumps(_fields(known), indent=2) if arguments.json else f"Experiment {known.id}: {known.status}")
         return 0
@@ -112,61 +107,8 @@ def print_url(arguments: argparse.Namespace) -> int:
     """Print the portal's link."""
     from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
 
-    print(client.link(find(arguments.id)))
+    print(client.link(finding.find(arguments.id)))
     return 0
-
-
-def find(prefix: str | None, *, or_ended: bool = False) -> "registry.Known":
-    """Return the experiment that the user means.
-
-    Args:
-        prefix: What the user gave; None stands for the only one that runs.
-        or_ended: Whether one that has ended will do.
-
-    Raises:
-        ExperimentNotFoundError: There is none, or more than one.
-    """
-    alive = [known for known in _registry().list() if known.is_alive]
-    if prefix is not None:
-        known = _by_prefix(prefix, alive)
-        if known.is_alive or or_ended:
-            return known
-        raise errors.ExperimentNotFoundError(f"Experiment {known.id} does not run any more ({known.status}).")
-    if len(alive) == 1:
-        return alive[0]
-    if not alive:
-        raise errors.ExperimentNotFoundError(
-            "No experiment runs on this machine; those that have ended: nnictl experiment list --all."
-        )
-    ids = ", ".join(known.id for known in alive)
-    raise errors.ExperimentNotFoundError(f"Several experiments run on this machine; say which: {ids}.")
-
-
-def _by_prefix(prefix: str, alive: "Sequence[registry.Known]") -> "registry.Known":
-    if not prefix:
-        # An empty variable of a script must not stop whatever happens to run.
-        raise errors.ExperimentNotFoundError("The experiment's id is empty; leave it out to mean the one that runs.")
-    try:
-        return _registry().find(prefix)
-    except errors.ExperimentNotFoundError:
-        # Of several that begin so, the one that runs is meant.
-        begun = [known for known in alive if known.id.startswith(prefix)]
-        if len(begun) != 1:
-            raise
-        return begun[0]
-
-
-def connect(prefix: str | None) -> "client.Client":
-    """Return the manager of the experiment that the user means."""
-    from nni.experiment import client  # noqa: PLC0415 the verbs that need it load it
-
-    return client.of(find(prefix))
-
-
-def _registry() -> "registry.Registry":
-    from nni.records import registry  # noqa: PLC0415 the verbs that need it load it
-
-    return registry.Registry(registry.default_directory())
 
 
 def _fields(known: "registry.Known") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from nni import errors
 from nni._version import __version__
-from nni.cli import create, doctor, experiments, sandbox, trials
+from nni.cli import changing, create, doctor, experiments, sandbox, trials
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-v", "--version", action="version", version=__version__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for room in (create, experiments, trials, doctor, sandbox):
+    for room in (create, experiments, trials, changing, doctor, sandbox):
         room.add_parser(verbs)
     return parser
 

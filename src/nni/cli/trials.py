@@ -6,28 +6,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nni import errors
-from nni.cli import experiments, table
+from nni.cli import finding, table
+from nni.core import objectives
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verbs."""
     group = verbs.add_parser("trial", help="trials of an experiment").add_subparsers(metavar="VERB", required=True)
     listing = group.add_parser("ls", help="list them, with the reason of those that failed or wait")
-    experiments.add_id(listing)
+    finding.add_id(listing)
     listing.add_argument("--head", type=table.count, metavar="N", help="only the N best")
     listing.add_argument("--tail", type=table.count, metavar="N", help="only the N worst")
     table.add_json(listing)
     listing.set_defaults(run=list_trials)
     showing = group.add_parser("show", help="all that is known of one: its attempts, pods and events")
     showing.add_argument("trial", help="its id")
-    experiments.add_id(showing)
+    finding.add_id(showing)
     table.add_json(showing)
     showing.set_defaults(run=show_trial)
 
 
 def list_trials(arguments: argparse.Namespace) -> int:
     """Print the trials in the order of the experiment, or the best or worst of them."""
-    manager = experiments.connect(arguments.id)
+    manager = finding.connect(arguments.id)
     trials: list[dict[str, Any]] = manager.get("trial-jobs")
     none = "There is no trial yet."
     if arguments.head is not None or arguments.tail is not None:
@@ -46,7 +47,7 @@ def list_trials(arguments: argparse.Namespace) -> int:
 
 def show_trial(arguments: argparse.Namespace) -> int:
     """Print one trial."""
-    trial: dict[str, Any] | None = experiments.connect(arguments.id).get(f"trial-jobs/{arguments.trial}")
+    trial: dict[str, Any] | None = finding.connect(arguments.id).get(f"trial-jobs/{arguments.trial}")
     if trial is None:
         raise errors.ExperimentNotFoundError(f"There is no trial {arguments.trial}; see nnictl trial ls.")
     if arguments.json:
@@ -82,10 +83,9 @@ def _attempt_line(attempt: Mapping[str, Any]) -> str:
 
 
 def _ranked(trials: Sequence[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    arguments = params.get("tuner", {}).get("classArgs", {})
-    is_maximized = arguments.get("optimize_mode", "minimize") == "maximize"
+    arguments = (params.get("tuner") or params.get("advisor") or {}).get("classArgs") or {}
     measured = [trial for trial in trials if trial.get("finalValue") is not None]
-    return sorted(measured, key=lambda trial: float(trial["finalValue"]), reverse=is_maximized)
+    return sorted(measured, key=lambda trial: float(trial["finalValue"]), reverse=objectives.is_maximized(arguments))
 
 
 def _row(trial: Mapping[str, Any]) -> Sequence[str]:

@@ -48,6 +48,11 @@ class TunerFailed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TunerReopened:
+    """Tuner and assessor were begun anew after a failure: other processes, which know nothing."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JobCreated:
     """The platform has the job."""
 
@@ -307,5 +312,6 @@ Event = (
     | Ticked
     | TrialRequested
     | TunerFailed
+    | TunerReopened
     | TunerTold
 )

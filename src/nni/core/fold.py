@@ -40,12 +40,9 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     """Begin, or take up after a restart what was on its way: every action may be repeated."""
     if state.started_at is None:
         state.started_at = at
-    state.asked = state.telling = 0
-    state.cleaning = state.cleaned_up = state.stop_requested = state.broken = state.at_rest = False
+    state.cleaning = state.cleaned_up = state.stop_requested = False
     state.promotes = happened.promotes
-    # The tuner is another process now, which knows nothing.
-    ended = (key for key, trial in state.trials.items() if trial.is_over or any(past.result for past in trial.past))
-    state.untold = dict.fromkeys((*state.imported, *ended))
+    _with_new_tuner(state)
     for trial_id in state.live:
         state.todo[trial_id] = None
         if state.trials[trial_id].step is Step.LIVE:
@@ -56,6 +53,20 @@ def _started(happened: event.Started, state: State, at: float) -> None:
             state.set_timer(at + state.spec.keep_finished_seconds, "discard", attempt)
     if state.limits.max_experiment_seconds is not None:
         state.set_timer(state.started_at + state.limits.max_experiment_seconds, "experiment")
+
+
+def _with_new_tuner(state: State) -> None:
+    """Go on with a tuner that is another process now, which knows nothing."""
+    state.asked = state.telling = 0
+    state.broken = state.at_rest = False
+    state.errors.clear()
+    ended = (key for key, trial in state.trials.items() if trial.is_over or any(past.result for past in trial.past))
+    state.untold = dict.fromkeys((*state.imported, *ended))
+
+
+@_fold.register
+def _tuner_reopened(happened: event.TunerReopened, state: State, at: float) -> None:
+    _with_new_tuner(state)
 
 
 @_fold.register

@@ -19,6 +19,18 @@ def of(arguments: Mapping[str, Any]) -> Objectives:
     return found
 
 
+def primary(optimize: Mapping[str, Any]) -> str:
+    """Return the objective that trials are compared by: ``default``, or the first where that is not among them."""
+    return "default" if "default" in optimize else next(iter(optimize), "default")
+
+
+def is_maximized(arguments: Mapping[str, Any]) -> bool:
+    """Return whether a larger primary objective is better, by a tuner's arguments; NNI's default is minimize."""
+    optimize = arguments.get("optimize") or {}
+    mode = optimize.get(primary(optimize)) or arguments.get("optimize_mode", "minimize")
+    return bool(mode == "maximize")
+
+
 def values(outcome: model.Outcome, optimize: Objectives) -> list[float] | None:
     """Return a number for each objective, in order; None when one is missing or not finite, or the trial failed."""
     if not outcome.succeeded:
@@ -50,9 +62,10 @@ def front(points: Mapping[Name, list[float]], optimize: Objectives) -> list[Name
     signs = [1.0 if mode == "minimize" else -1.0 for mode in optimize.values()]
     losses = {name: tuple(s * one for s, one in zip(signs, its, strict=True)) for name, its in points.items()}
     kept: list[Name] = []
-    # In this order whatever dominates a point comes before it.
+    # In this order whatever dominates a point comes before it, and of two objectives the last one kept has the least.
     for name in sorted(losses, key=losses.__getitem__):
-        if not any(_dominates(losses[other], losses[name]) for other in kept):
+        rivals = kept[-1:] if len(signs) <= 2 else kept
+        if not any(_dominates(losses[other], losses[name]) for other in rivals):
             kept.append(name)
     return kept
 

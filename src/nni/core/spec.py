@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from nni.core import objectives
+
 CODE_LIMIT_MIB = 300
 OUTPUT_LIMIT_MIB = 200
 
@@ -180,8 +182,7 @@ class ExperimentSpec:
     @property
     def maximize(self) -> bool:
         """Whether a larger primary objective is better: as the tuner has it, NNI's default being minimize."""
-        mode = self.optimize.get(self.primary) or self.tuner.class_args.get("optimize_mode", "minimize")
-        return bool(mode == "maximize")
+        return objectives.is_maximized(self.tuner.class_args)
 
     @property
     def optimize(self) -> Mapping[str, Literal["minimize", "maximize"]]:
@@ -191,7 +192,7 @@ class ExperimentSpec:
     @property
     def primary(self) -> str:
         """The objective that trials are compared by: ``default``, or the first where that is not among them."""
-        return "default" if "default" in self.optimize else next(iter(self.optimize), "default")
+        return objectives.primary(self.optimize)
 
     @property
     def chief(self) -> tuple[str, int]:

@@ -14,11 +14,13 @@ class TrialResult:
     value: Any
     """The final metric: a number, or a dictionary with ``default``."""
     trialJobId: str  # noqa: N815 NNI's name
+    isParetoOptimal: bool | None = None  # noqa: N815 like its neighbours
+    """Of several objectives, whether no other trial is better in all of them; None with a single one."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TrialResult":
         """Read an element of ``export-data``."""
-        return cls(data["parameter"], json.loads(data["value"]), data["trialJobId"])
+        return cls(data["parameter"], json.loads(data["value"]), data["trialJobId"], data.get("isParetoOptimal"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

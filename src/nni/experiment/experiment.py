@@ -14,6 +14,7 @@ from typing import Any
 
 from nni import check, errors
 from nni.config import experiment as configs
+from nni.core import objectives
 from nni.experiment import client, data, launch, progress
 from nni.records import registry
 
@@ -137,7 +138,9 @@ class Experiment:
             raise
         for line in self.get_errors():
             progress.say(f"Error: {line}")
-        progress.summarize(self.list_trial_jobs(), maximize=bool(self._maximize))
+        arguments = (self.config.tuner if self.config.tuner.is_set else self.config.advisor).class_args or {}
+        objective = objectives.primary(arguments.get("optimize") or {})
+        progress.summarize(self.list_trial_jobs(), objective, maximize=objectives.is_maximized(arguments))
         return status != "ERROR"
 
     def stop(self) -> None:
@@ -178,11 +181,6 @@ class Experiment:
         if self._client is None:
             raise errors.ManagerUnreachableError(f"Experiment {self.id} is not running; start() it first.")
         return self._client
-
-    @property
-    def _maximize(self) -> bool:
-        arguments: Mapping[str, Any] = self.config.tuner.class_args or {}
-        return bool(arguments.get("optimize_mode", "minimize") == "maximize")
 
     def get_status(self) -> str:
         """Return the experiment's status: RUNNING, DONE, ERROR ..."""
@@ -243,6 +241,14 @@ class Experiment:
     def update_search_space(self, value: Mapping[str, Any]) -> None:
         """Change the search space: trials that are there stay, and the tuner learns from those that fit."""
         self._update("SEARCH_SPACE", "searchSpace", value)
+
+    def resume_tuner(self) -> None:
+        """Go on with an experiment whose tuner or assessor failed, once its code is mended: both are begun anew.
+
+        Raises:
+            RequestRefusedError: Nothing failed, or it fails again at once; the message says how.
+        """
+        self._connected.post("experiment/resume", {})
 
     def _update(self, kind: str, name: str, value: object) -> None:
         profile = self.get_experiment_profile()

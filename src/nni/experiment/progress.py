@@ -102,18 +102,19 @@ def follow(manager: client.Client) -> str:
         line.end()
 
 
-def summarize(trials: Sequence[data.TrialJob], *, maximize: bool) -> None:
+def summarize(trials: Sequence[data.TrialJob], objective: str = "default", *, maximize: bool) -> None:
     """Print the best trials as a table, the failed ones with their reason, and the best of all in one line.
 
     Args:
         trials: All trials.
-        maximize: Whether a larger default metric is better.
+        objective: What they are compared by, where their metric is a dictionary.
+        maximize: Whether a larger one is better.
     """
     for trial in trials:
         if trial.status == "FAILED":
             say(f"trial {trial.trialJobId} failed: {(trial.reason or {}).get('sentence', 'no reason is known')}")
     ranked = sorted(
-        ((value, trial) for trial in trials if (value := _value(trial)) is not None),
+        ((value, trial) for trial in trials if (value := _value(trial, objective)) is not None),
         key=lambda pair: pair[0],
         reverse=maximize,
     )
@@ -124,18 +125,18 @@ def summarize(trials: Sequence[data.TrialJob], *, maximize: bool) -> None:
         (str(rank), trial.trialJobId, f"{value:.6g}", _duration(trial), _parameters(trial))
         for rank, (value, trial) in enumerate(ranked[:BEST_SHOWN], start=1)
     ]
-    for row in _table(("", "trial", "default", "seconds", "parameters"), rows):
+    for row in _table(("", "trial", objective, "seconds", "parameters"), rows):
         print(row)
     value, best = ranked[0]
-    print(f"best trial {best.trialJobId}: default={value:.6g}  {_parameters(best)}")
+    print(f"best trial {best.trialJobId}: {objective}={value:.6g}  {_parameters(best)}")
 
 
-def _value(trial: data.TrialJob) -> float | None:
+def _value(trial: data.TrialJob, objective: str) -> float | None:
     if trial.status != "SUCCEEDED" or not trial.finalMetricData:
         return None
     value = trial.finalMetricData[-1].data
     if isinstance(value, Mapping):
-        value = value.get("default")
+        value = value.get(objective)
     return float(value) if isinstance(value, (int, float)) and not math.isnan(value) else None
 
 

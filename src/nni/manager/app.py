@@ -21,14 +21,26 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import doctor, ground, ids, importance, leftovers, loop, machine, performer, recall, secrets, vitals
+from nni.manager import (
+    algorithms,
+    doctor,
+    ground,
+    ids,
+    importance,
+    leftovers,
+    loop,
+    machine,
+    performer,
+    recall,
+    secrets,
+    vitals,
+)
 from nni.manager.files import Files
 from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
 from nni.storage import mounted
-from nni.tuners import process
-from nni.tuners import registry as algorithms
+from nni.tuners import registry as known_algorithms
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +97,7 @@ class _Parts:
     clock: ports.Clock
     running: loop.Loop
     heard: vitals.Heard
+    assessor: algorithms.Assessor | None
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -114,7 +127,7 @@ async def run(
                 stack.enter_context(_stopping(parts.running, request))
                 is_stopped = parts.state.cleaned_up
                 if not is_stopped:
-                    parts.running.emit(event.Started(promotes=algorithms.promotes(spec.tuner)))
+                    parts.running.emit(event.Started(promotes=known_algorithms.promotes(spec.tuner)))
                 async with _entered_in_registry(parts):
                     ready(request.url, secrets.portal_token(request.directory))
                     if not is_stopped:
@@ -151,7 +164,7 @@ async def _join(
     files = await stand.files(request.experiment_id, request.url)
     intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=CLOCK)
-    tuner, assessor = _algorithms(state, request.directory / "log" / "dispatcher.log")
+    tuner, assessor = algorithms.of(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
     signs = health.Vitals(revisions.nudge)
     heard = vitals.Heard(signs, CLOCK, platform=platform, tuner=tuner, volume=files.volume)
@@ -193,6 +206,7 @@ async def _join(
         clock=CLOCK,
         running=running,
         heard=heard,
+        assessor=assessor,
         job=stand.job,
     )
     await stack.enter_async_context(
@@ -204,7 +218,7 @@ async def _join(
 
 async def _open(
     heard: vitals.Heard,
-    assessor: process.AssessorProcess | None,
+    assessor: algorithms.Assessor | None,
     files: Files,
     emit: ports.Emit,
     stack: contextlib.AsyncExitStack,
@@ -239,19 +253,15 @@ async def _stand(
         yield stand
 
 
-def _algorithms(state: State, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:
-    """Return the tuner and, where one was chosen, the assessor; neither is open."""
-    spec = state.spec
-    tuner = process.TunerProcess(
-        tuner=spec.tuner,
-        search_space=spec.search_space,
-        log=log,
-        first=spec.initial_parameters,
-        running={state.trials[key].parameter_id: state.trials[key].parameters for key in state.live},
-    )
-    if spec.assessor is None:
-        return tuner, None
-    return tuner, process.AssessorProcess(assessor=spec.assessor, maximize=spec.maximize, log=log)
+async def _reopen(parts: _Parts) -> None:
+    """Begin the tuner and the assessor anew, and go on with what the new assessor thinks of the trials that run."""
+    await parts.heard.tuner.open()
+    if parts.assessor is not None:
+        await parts.assessor.open()
+        rows = await parts.records.metrics(kind=model.MetricType.PERIODICAL)
+        for rejected in await recall.recall(parts.assessor, parts.state, rows, with_running=True):
+            parts.running.emit(rejected)
+    await parts.running.commit(event.TunerReopened())
 
 
 def _portal(parts: _Parts) -> web.Application:
@@ -262,11 +272,15 @@ def _portal(parts: _Parts) -> web.Application:
             records=parts.records,
             revisions=parts.revisions,
             request=parts.running.commit,
+            reopen=lambda: _reopen(parts),
             clock=parts.clock,
             vitals=parts.heard.vitals,
             volume=parts.heard.volume,
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
+            space_problems=lambda value: check.space_problems(
+                parts.state.spec, value, (trial.parameters for trial in parts.state.trials.values())
+            ),
             experiments=machine.experiments,
             results=machine.results,
             importance=importance.Importance(parts.state).ask,

@@ -161,10 +161,10 @@ class Volume:
 
 
 class Process(ports.TunerPort, Protocol):
-    """A tuner in a process that may end by itself."""
+    """A tuner in a process that may end by itself, and be opened anew."""
 
     async def ended(self) -> str:
-        """Return how it ended, as one sentence, as soon as it has."""
+        """Return how it ended, as one sentence, as soon as it has; the next call waits for the next opening's."""
         ...
 
 
@@ -202,4 +202,5 @@ class Heard:
                 watch.cancel()
 
     async def _watch(self) -> None:
-        self._tuner_ear.fails(await self._process.ended())
+        while True:
+            self._tuner_ear.fails(await self._process.ended())

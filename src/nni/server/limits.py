@@ -1,14 +1,19 @@
 """What a request to change a running experiment's limits asks for."""
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nni.core import event, plain, space, units
+from nni import errors
+from nni.core import event, plain, units
 from nni.core import state as states
+
+CheckSpace = Callable[[object], Sequence[errors.Problem]]
+"""Returns what keeps an experiment from going on with another search space."""
 
 
 def parse(
-    update_type: str | None, profile: object, current: states.Limits
+    update_type: str | None, profile: object, current: states.Limits, check_space: CheckSpace
 ) -> event.LimitsChanged | event.SearchSpaceChanged:
     """Return the change that ``PUT experiment?update_type=...`` asks for.
 
@@ -16,9 +21,11 @@ def parse(
         update_type: ``TRIAL_CONCURRENCY``, ``MAX_TRIAL_NUM``, ``MAX_EXEC_DURATION`` or ``SEARCH_SPACE``.
         profile: The experiment's profile as ``GET experiment`` gives it; only the field that is to change is read.
         current: The limits now.
+        check_space: Looks at a search space before it is taken.
 
     Raises:
-        ValueError: The request makes no sense; the message is one sentence for the user.
+        ValueError: The request makes no sense; the message is for the user: a sentence, or one for each mistake in a
+            search space.
     """
     params = _params(profile)
     wanted: dict[str, Any] = {
@@ -34,7 +41,7 @@ def parse(
         case "MAX_EXEC_DURATION":
             wanted["max_experiment_seconds"] = _seconds("maxExperimentDuration", params.get("maxExperimentDuration"))
         case "SEARCH_SPACE":
-            return event.SearchSpaceChanged(search_space=_space(params.get("searchSpace")))
+            return event.SearchSpaceChanged(search_space=_space(params.get("searchSpace"), check_space))
         case _:
             raise ValueError(
                 f"update_type={update_type} cannot be changed while the experiment runs; "
@@ -79,8 +86,9 @@ def _concurrency(value: object) -> int:
     raise ValueError(f"params.trialConcurrency must be a whole number, 0 to pause, not {value!r}.")
 
 
-def _space(value: object) -> dict[str, Any]:
-    space.parse(value, "params.searchSpace")
+def _space(value: object, check_space: CheckSpace) -> dict[str, Any]:
+    if problems := check_space(value):
+        raise errors.ConfigError(problems)
     plain_space: dict[str, Any] = plain.of(value)
     return plain_space
 

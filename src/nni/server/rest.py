@@ -52,6 +52,8 @@ class Sources:
     revisions: events.Revisions
     request: Callable[[Command], Awaitable[None]]
     """Takes a user's command into the loop; returns when it will not be lost."""
+    reopen: Callable[[], Awaitable[None]]
+    """Begins the tuner and the assessor anew, and goes on with the experiment."""
     clock: ports.Clock
     vitals: health.Vitals
     volume: ports.Volume
@@ -59,6 +61,7 @@ class Sources:
     logs: ports.Volume
     """The directory of the manager's own logs."""
     new_trial_id: Callable[[], model.TrialId]
+    space_problems: limits.CheckSpace
     experiments: Callable[[], Awaitable[Sequence[views.Json]]]
     """Returns the experiments of this machine as ``experiments-info`` lists them."""
     results: Callable[[str], Awaitable[views.Json]]
@@ -77,6 +80,7 @@ class Rest:
         self._state = sources.state
         self._about = about
         self._streaming: set[asyncio.Task[None] | None] = set()
+        self._reopening = asyncio.Lock()
         self._run = f"{views.milliseconds(sources.clock.now()):x}"
 
     def routes(self, base: str) -> list[web.RouteDef]:
@@ -108,6 +112,7 @@ class Rest:
             *(web.get(f"{base}/{path}", handler) for path, handler in gets.items()),
             web.put(f"{base}/experiment", self._change),
             web.post(f"{base}/experiment/import-data", self._import),
+            web.post(f"{base}/experiment/resume", self._resume),
             web.delete(f"{base}/experiment", self._stop),
             web.post(f"{base}/trial-jobs", self._add_trial),
             web.delete(f"{base}/trial-jobs/{{trial}}", self._kill),
@@ -175,10 +180,14 @@ class Rest:
         return answers.json(await self._sources.experiments())
 
     async def _pareto_front(self, request: web.Request) -> web.StreamResponse:
-        return await answers.array(request, (views.export(its) for its in views.pareto_front(self._state)))
+        # Trials never change, so that another thread may compare them.
+        known = list(self._state.trials.values())
+        found = await asyncio.to_thread(views.pareto_front, known, self._state.spec)
+        return await answers.array(request, map(views.export, found))
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        return await answers.array(request, views.results(self._state))
+        known = list(self._state.trials.values())
+        return await answers.array(request, await asyncio.to_thread(views.exported, known, self._state.spec))
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer with metrics: of one trial, of those that ``?trials=`` names, or of all; ``?since=`` a sequence."""
@@ -225,22 +234,42 @@ class Rest:
 
     async def _change(self, request: web.Request) -> web.StreamResponse:
         try:
-            change = limits.parse(request.query.get("update_type"), await _body(request), self._state.limits)
+            kind, profile = request.query.get("update_type"), await _body(request)
+            change = limits.parse(kind, profile, self._state.limits, self._sources.space_problems)
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
-        await self._sources.request(change)
+        await self._command(change)
         return web.Response()
+
+    async def _command(self, command: Command) -> None:
+        if self._state.cleaned_up:
+            sentence = f"Experiment {self._state.experiment_id} has stopped; it can be looked at, not changed."
+            raise answers.refuse(web.HTTPConflict, sentence)
+        await self._sources.request(command)
 
     async def _import(self, request: web.Request) -> web.StreamResponse:
         try:
             imported = limits.parse_import(await _body(request))
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
-        await self._sources.request(imported)
+        await self._command(imported)
+        return web.Response()
+
+    async def _resume(self, request: web.Request) -> web.StreamResponse:
+        """Go on after a failure of the tuner or of the assessor, once it has been mended."""
+        async with self._reopening:
+            status = self._state.status
+            if status is not model.ExperimentStatus.ERROR:
+                sentence = f"Experiment {self._state.experiment_id} is {status}: nothing of it has failed."
+                raise answers.refuse(web.HTTPConflict, sentence)
+            try:
+                await self._sources.reopen()
+            except errors.TunerError as error:
+                raise answers.refuse(web.HTTPConflict, str(error)) from error
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        await self._sources.request(event.StopRequested(by="the portal"))
+        await self._command(event.StopRequested(by="the portal"))
         return web.Response()
 
     async def _add_trial(self, request: web.Request) -> web.StreamResponse:
@@ -251,11 +280,11 @@ class Rest:
         if self._state.stop_requested:
             raise answers.refuse(web.HTTPConflict, "The experiment is stopping; it takes no trial any more.")
         trial = self._sources.new_trial_id()
-        await self._sources.request(event.TrialRequested(trial=trial, parameters=parameters))
+        await self._command(event.TrialRequested(trial=trial, parameters=parameters))
         return answers.json({"sequenceId": self._state.trials[trial].sequence, "trialJobId": trial})
 
     async def _kill(self, request: web.Request) -> web.StreamResponse:
-        await self._sources.request(event.KillRequested(trial=self._named(request).id))
+        await self._command(event.KillRequested(trial=self._named(request).id))
         return web.Response()
 
     async def _events(self, request: web.Request) -> web.StreamResponse:

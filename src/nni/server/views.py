@@ -9,12 +9,13 @@ and, asked for by its id, ``replicas``; a metric, where it is asked for, has ``r
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from nni.core import model, objectives, ports
+from nni.core import spec as specs
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.wire import layout
@@ -286,22 +287,25 @@ def metric(row: ports.MetricRow, parameter_id: int, *, with_replica: bool = Fals
     return answer
 
 
-def pareto_front(state: states.State) -> list[trials.Trial]:
-    """Return the trials that no other is better than in all objectives; without several objectives the best one."""
-    spec = state.spec
+def pareto_front(known: Iterable[trials.Trial], spec: specs.ExperimentSpec) -> list[trials.Trial]:
+    """Return the trials that no other is better than in all objectives; without several objectives the best ones."""
     optimize = spec.optimize or {"default": "maximize" if spec.maximize else "minimize"}
     points = {}
-    for its in state.trials.values():
-        if (result := its.result) is not None:
-            numbers = objectives.numbers(result.metric, optimize)
-            if numbers is not None:
-                points[its.id] = numbers
-    return [state.trials[trial_id] for trial_id in objectives.front(points, optimize)]
+    by_id = {its.id: its for its in known}
+    for its in by_id.values():
+        numbers = objectives.numbers(its.result.metric, optimize) if its.result is not None else None
+        if numbers is not None:
+            points[its.id] = numbers
+    return [by_id[trial_id] for trial_id in objectives.front(points, optimize)]
 
 
-def results(state: states.State) -> Iterator[Json]:
-    """Yield what ``export-data`` lists: the trials that have a result."""
-    return (export(its) for its in state.trials.values() if its.result is not None)
+def exported(known: Sequence[trials.Trial], spec: specs.ExperimentSpec) -> list[Json]:
+    """Return ``export-data``: the trials with a result; of several objectives, whether each is on the Pareto front."""
+    rows = [export(its) for its in known if its.result is not None]
+    if len(spec.optimize) > 1:
+        front = {its.id for its in pareto_front(known, spec)}
+        rows = [row | {"isParetoOptimal": row["trialJobId"] in front} for row in rows]
+    return rows
 
 
 def export(trial: trials.Trial) -> Json:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from nni import _version, errors
+from nni import _version, check, errors
 from nni.core import event, fold, model, ports, spec
 from nni.core import state as states
 from nni.server import auth, events, health, listen, portal, rest, views
@@ -182,6 +182,12 @@ class Story:
     def _new_trial_id(self) -> model.TrialId:
         return model.TrialId(f"own{len(self.state.trials):02}")
 
+    async def _reopen(self) -> None:
+        self.happens(event.TunerReopened())
+
+    def _space_problems(self, value: object) -> list[errors.Problem]:
+        return check.space_problems(self.state.spec, value, [its.parameters for its in self.state.trials.values()])
+
     @contextlib.asynccontextmanager
     async def shown(self, static: pathlib.Path, *, url_prefix: str = "") -> AsyncIterator[str]:
         """Serve the portal while the context is open, and yield its address without a final slash.
@@ -198,11 +204,13 @@ class Story:
                 records=self,
                 revisions=self.revisions,
                 request=self.request,
+                reopen=self._reopen,
                 clock=self,
                 vitals=self.vitals,
                 volume=self.volume,
                 logs=self.logs,
                 new_trial_id=self._new_trial_id,
+                space_problems=self._space_problems,
                 experiments=self._known,
                 results=self._results,
                 importance=self._importance,

@@ -49,10 +49,9 @@ class Desk:
 
     def remind(self, running: Iterable[tuple[int, model.Parameters]]) -> None:
         """Take in which trials run from before a restart."""
-        for parameter_id, parameters in running:
-            self._answers[parameter_id] = model.Suggestion(parameters=parameters)
-            if isinstance(self.algorithm, algorithm.Reminded):
-                self.algorithm.remind(parameter_id, parameters)
+        known = dict(running)
+        self._answers |= {number: model.Suggestion(parameters=parameters) for number, parameters in known.items()}
+        self._remind(known)
 
     def do(self, call: Mapping[str, Any]) -> Any:
         """Answer a call."""
@@ -122,22 +121,31 @@ class Desk:
             return
         self.algorithm = self._make(search_space)
         self._ready.clear()
+        self._remind({number: its.parameters for number, its in self._answers.items() if number not in self._told})
         for outcome in self._told.values():
             self.algorithm.learn(outcome)
+
+    def _remind(self, running: Mapping[int, model.Parameters]) -> None:
+        if isinstance(self.algorithm, algorithm.Reminded):
+            for parameter_id, parameters in running.items():
+                self.algorithm.remind(parameter_id, parameters)
 
 
 class AssessorDesk:
     """Stands before an assessor: keeps the histories of the trials that run."""
 
-    def __init__(self, assessor: algorithm.Assessor, *, is_own: bool, maximize: bool) -> None:
+    def __init__(
+        self, assessor: algorithm.Assessor, *, is_own: bool, maximize: bool, objective: str = "default"
+    ) -> None:
         """Take an assessor that nothing else calls.
 
         Args:
             assessor: The assessor.
             is_own: Whether it is the user's, and wants values as they were reported.
             maximize: Whether larger values are better.
+            objective: What trials are compared by, where their metric is a dictionary.
         """
-        self.algorithm, self._is_own = assessor, is_own
+        self.algorithm, self._is_own, self._objective = assessor, is_own, objective
         self._worst = -_WORST if maximize else _WORST
         self._histories: dict[model.TrialId, list[Any]] = {}
 
@@ -171,7 +179,7 @@ class AssessorDesk:
     def _read(self, value: str) -> Any:
         if self._is_own:
             return trials.decoded(value)
-        number = trials.scalar(value)
+        number = trials.scalar(value, self._objective)
         return self._worst if number is None else number
 
 
@@ -226,7 +234,7 @@ def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:
         # An assessor that says nothing of it follows the tuner.
         mode = arguments["optimize_mode"] or ("maximize" if call["maximize"] else "minimize")
         assessor = entry.make({**arguments, "optimize_mode": mode})
-        return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize")
+        return AssessorDesk(assessor, is_own=False, maximize=mode == "maximize", objective=call["objective"])
     is_blind = registry.is_blind(chosen)
     desk = Desk(functools.partial(_tuner, chosen, call["first"]), call["search_space"], is_blind=is_blind)
     desk.remind(call["running"])

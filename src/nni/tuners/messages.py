@@ -40,9 +40,12 @@ def update_call(search_space: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"do": "update", "search_space": search_space}
 
 
-def open_assessor_call(assessor: spec.AlgorithmSpec, *, maximize: bool) -> Mapping[str, Any]:
-    """Return the first call: make the assessor; ``maximize`` is the tuner's."""
-    return {"do": "open_assessor", "algorithm": dataclasses.asdict(assessor), "maximize": maximize}
+def open_assessor_call(
+    assessor: spec.AlgorithmSpec, *, maximize: bool, objective: str = "default"
+) -> Mapping[str, Any]:
+    """Return the first call: make the assessor; ``maximize`` and the primary objective are the tuner's."""
+    chosen = dataclasses.asdict(assessor)
+    return {"do": "open_assessor", "algorithm": chosen, "maximize": maximize, "objective": objective}
 
 
 def assess_call(trial: model.TrialId, start: int, values: Sequence[str]) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 M. Jaderberg and others, Population Based Training of Neural Networks, 2017; asynchronous, as there. Each step of a
 member is a trial: it loads what the parameter ``load_checkpoint_dir`` names (nothing is there at first) and saves to
-``save_checkpoint_dir``, as with NNI's PBT.
+``save_checkpoint_dir``, as with NNI's PBT. These two name member and step, so that the population comes to life again
+after a restart from the trials that there were.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from nni import errors
 from nni.core import model
 from nni.core.dimension import Space
 from nni.tuners import algorithm, points, random_search
@@ -23,6 +25,9 @@ class _Member:
     number: int
     parameters: model.Parameters
     steps: int = 0
+    """How many it has made or begun."""
+    judged: int = -1
+    """The step that its loss is of; -1 before the first one."""
     loss: float = math.inf
     is_ready: bool = False
     saved: str = ""
@@ -49,44 +54,96 @@ class Pbt:
         self._space, self._fresh, self._settings = space, fresh, settings
         self._sign = -1.0 if maximize else 1.0
         self._chance = random.Random(seed)  # noqa: S311 nothing here is secret
-        self._members: list[_Member] = []
+        self._members: dict[int, _Member] = {}
         self._running: dict[int, _Member] = {}
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``. When more trials run at once than there are members, more members come."""
-        ready = [member for member in self._members if member.is_ready]
+        ready = [member for member in self._members.values() if member.is_ready]
         if len(self._members) < self._settings.population or not ready:
-            member = _Member(len(self._members), self._fresh.suggest(parameter_id))
-            self._members.append(member)
+            member = self._born(parameter_id)
         else:
             member = min(ready, key=lambda one: (one.steps, one.number))
             self._learn_from_better(member)
-        member.is_ready = False
-        self._running[parameter_id] = member
-        saved = f"{self._settings.directory}/{member.number}/{member.steps}"
-        load, member.saved = member.saved or f"{self._settings.directory}/{member.number}/none", saved
-        return {**member.parameters, _LOAD: load, _SAVE: saved}
+            if points.locate(self._space, member.parameters) is None:
+                # It began in a search space that was another one then.
+                member.parameters = self._explored({})
+        parameters = {**member.parameters, _LOAD: member.saved, _SAVE: self._saved(member, member.steps)}
+        self._runs(parameter_id, member)
+        return parameters
+
+    def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
+        """See ``algorithm.Reminded``."""
+        if (whose := self._whose(parameters)) is not None:
+            member, step = whose
+            self._took(member, step, parameters)
+            self._runs(parameter_id, member)
+            if step == 0 and isinstance(self._fresh, algorithm.Reminded):
+                self._fresh.remind(parameter_id, member.parameters)
 
     def learn(self, outcome: model.Outcome) -> None:
-        """See ``algorithm.Algorithm``. After a restart the population begins anew."""
-        member = self._running.pop(outcome.parameter_id, None)
-        if member is None:
+        """See ``algorithm.Algorithm``; of before a restart the last step of each member counts."""
+        if (whose := self._whose(outcome.parameters)) is None:
             return
+        member, step = whose
+        is_its_last = self._running.pop(outcome.parameter_id, None) is member or step >= member.steps
         is_good = outcome.succeeded and outcome.value is not None and math.isfinite(outcome.value)
-        member.loss = self._sign * (outcome.value or 0.0) if is_good else math.inf
-        member.is_ready, member.steps = True, member.steps + 1
+        if step > member.judged:
+            member.judged = step
+            member.loss = self._sign * (outcome.value or 0.0) if is_good else math.inf
+        if is_its_last:
+            self._took(member, step, outcome.parameters)
+            # What a step that failed has saved, if anything, is not to be gone on from.
+            member.saved = outcome.parameters[_SAVE if is_good else _LOAD]
+            member.is_ready = True
+        if step == 0:
+            self._fresh.learn(dataclasses.replace(outcome, parameters=_own(outcome.parameters)))
+
+    def _born(self, parameter_id: int) -> _Member:
+        """Return a new member; in a space with few points it may have the parameters of another."""
+        try:
+            parameters = self._fresh.suggest(parameter_id)
+        except errors.NoMoreTrialError:
+            parameters = self._explored({})
+        number = max(self._members, default=-1) + 1
+        member = _Member(number, parameters, saved=f"{self._settings.directory}/{number}/none")
+        self._members[number] = member
+        return member
+
+    def _runs(self, parameter_id: int, member: _Member) -> None:
+        self._running[parameter_id] = member
+        member.is_ready = False
+
+    def _took(self, member: _Member, step: int, parameters: model.Parameters) -> None:
+        """Note a step of a member with the parameters that it had."""
+        member.steps = step + 1
+        member.parameters = _own(parameters)
+
+    def _saved(self, member: _Member, step: int) -> str:
+        return f"{self._settings.directory}/{member.number}/{step}"
+
+    def _whose(self, parameters: model.Parameters) -> tuple[_Member, int] | None:
+        """Return the member, which may be one from before a restart, and the step that parameters were given for."""
+        saved, loaded = parameters.get(_SAVE), parameters.get(_LOAD)
+        if not isinstance(saved, str) or not isinstance(loaded, str):
+            return None
+        parent, _, step = saved.rpartition("/")
+        directory, _, number = parent.rpartition("/")
+        if directory != self._settings.directory or not (number.isdecimal() and step.isdecimal()):
+            return None
+        return self._members.setdefault(int(number), _Member(int(number), {}, saved=loaded)), int(step)
 
     def _learn_from_better(self, member: _Member) -> None:
         """Exploit and explore, when a member is among the weakest."""
-        ranked = sorted((one for one in self._members if one.steps), key=lambda one: one.loss)
+        ranked = sorted((one for one in self._members.values() if one.judged >= 0), key=lambda one: one.loss)
         few = max(1, math.ceil(self._settings.fraction * len(ranked)))
         strong = [one for one in ranked[:few] if one.loss < math.inf]
         is_weak = any(one is member for one in ranked[-few:]) and ranked[-1].loss > ranked[0].loss
         if not strong or not (is_weak or member.loss == math.inf) or any(one is member for one in strong):
             return
         source = self._chance.choice(strong)
-        # A strong member that trains on has named where it will save; what it has saved is one step back.
-        member.saved = f"{self._settings.directory}/{source.number}/{source.steps - 1}"
+        # A strong member that trains on has named where it will save; what it has saved is of the step that was judged.
+        member.saved = self._saved(source, source.judged)
         member.parameters = self._explored(source.parameters)
 
     def _explored(self, parameters: model.Parameters) -> model.Parameters:
@@ -107,6 +164,11 @@ class Pbt:
                     return min(max(number * (1 + sign * self._settings.factor), low), high)
 
         return points.draw(self._space, take)
+
+
+def _own(parameters: model.Parameters) -> model.Parameters:
+    """Return parameters without the directories."""
+    return {name: one for name, one in parameters.items() if name not in (_LOAD, _SAVE)}
 
 
 def make(space: Space, arguments: Mapping[str, Any]) -> Pbt:

@@ -178,15 +178,17 @@ class TunerProcess(_Process):
 class AssessorProcess(_Process):
     """See ``ports.AssessorPort``."""
 
-    def __init__(self, *, assessor: spec.AlgorithmSpec, maximize: bool, log: Path) -> None:
+    def __init__(self, *, assessor: spec.AlgorithmSpec, maximize: bool, log: Path, objective: str = "default") -> None:
         """Say which assessor; nothing is started before ``open``.
 
         Args:
             assessor: The choice and its arguments.
             maximize: Whether the tuner looks for larger values.
             log: What the assessor prints is added to this file; its directory is made.
+            objective: What trials are compared by, where their metric is a dictionary.
         """
-        super().__init__("assessor", _name(assessor), messages.open_assessor_call(assessor, maximize=maximize), log)
+        first_call = messages.open_assessor_call(assessor, maximize=maximize, objective=objective)
+        super().__init__("assessor", _name(assessor), first_call, log)
 
     async def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
         """See the port."""

@@ -1,0 +1,66 @@
+"""``nnictl update`` and ``nnictl resume``: changing an experiment while it runs, and going on after a failure."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from nni.cli import finding
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verbs."""
+    group = verbs.add_parser("update", help="change an experiment that runs").add_subparsers(
+        metavar="VERB", required=True
+    )
+    space = group.add_parser("searchspace", help="give it another search space")
+    finding.add_id(space)
+    space.add_argument("-f", "--filename", metavar="FILE", required=True, help="the search space, in JSON or YAML")
+    space.set_defaults(run=update_space)
+    for name, what, kind in (
+        ("concurrency", "how many trials run at once; 0 is a pause", int),
+        ("trialnum", "how many trials there may be", int),
+        ("duration", "how long trials may be added: 90s, 30m, 2h, 1d", str),
+    ):
+        limit = group.add_parser(name, help=f"change {what}")
+        finding.add_id(limit)
+        limit.add_argument("-v", "--value", type=kind, required=True, help=what)
+        limit.set_defaults(run=update_limit, limit=name)
+    resuming = verbs.add_parser("resume", help="go on with an experiment whose tuner or assessor failed and was mended")
+    finding.add_id(resuming)
+    resuming.set_defaults(run=resume)
+
+
+_LIMITS = {
+    "searchspace": ("SEARCH_SPACE", "searchSpace"),
+    "concurrency": ("TRIAL_CONCURRENCY", "trialConcurrency"),
+    "trialnum": ("MAX_TRIAL_NUM", "maxTrialNumber"),
+    "duration": ("MAX_EXEC_DURATION", "maxExperimentDuration"),
+}
+
+
+def update_space(arguments: argparse.Namespace) -> int:
+    """Give an experiment another search space."""
+    from nni.config import files  # noqa: PLC0415 the verbs that need it load it
+
+    return _update(arguments.id, "searchspace", files.read_search_space(Path(arguments.filename)))
+
+
+def update_limit(arguments: argparse.Namespace) -> int:
+    """Change a limit of an experiment."""
+    return _update(arguments.id, arguments.limit, arguments.value)
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Begin the tuner and the assessor of an experiment anew."""
+    known = finding.find(arguments.id)
+    finding.connect(known.id).post("experiment/resume", {})
+    print(f"Experiment {known.id} goes on.")
+    return 0
+
+
+def _update(prefix: str | None, what: str, value: Any) -> int:
+    known = finding.find(prefix)
+    kind, field = _LIMITS[what]
+    finding.connect(known.id).put(f"experiment?update_type={kind}", {"params": {field: value}})
+    print(f"Experiment {known.id} is changed.")
+    return 0
