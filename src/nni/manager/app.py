@@ -6,10 +6,8 @@ import dataclasses
 import logging
 import os
 import random
-import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from nni.manager import (
     ids,
     importance,
     leftovers,
+    lifetime,
     loop,
     machine,
     performer,
@@ -120,11 +119,15 @@ async def run(
         NniError: The experiment cannot be started; the message says why.
     """
     spec = check.checked(configs.ExperimentConfig.from_dict(request.config))
-    with _logging_to(request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised):
+    with lifetime.logging_to(
+        request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised
+    ):
         try:
             async with contextlib.AsyncExitStack() as stack:
                 parts = await _join(request, spec, environment, stack, say)
-                stack.enter_context(_stopping(parts.running, request))
+                stack.enter_context(
+                    lifetime.stopping(parts.running, attached=request.is_attached, supervised=request.is_supervised)
+                )
                 is_stopped = parts.state.cleaned_up
                 if not is_stopped:
                     parts.running.emit(event.Started(promotes=known_algorithms.promotes(spec.tuner)))
@@ -365,53 +368,6 @@ async def _entered_in_registry(parts: _Parts) -> AsyncIterator[None]:
         finally:
             keeping.cancel()
     await write()
-
-
-@contextlib.contextmanager
-def _stopping(experiment: loop.Loop, request: Request) -> Iterator[None]:
-    """Stop the experiment, or leave it, on SIGTERM and SIGINT; stop it when an attached program has gone."""
-    running, emit = asyncio.get_running_loop(), experiment.emit
-    for number in (signal.SIGTERM, signal.SIGINT):
-        if request.is_supervised:
-            running.add_signal_handler(number, experiment.leave)
-        else:
-            by = f"signal {signal.Signals(number).name}"
-            running.add_signal_handler(number, emit, event.StopRequested(by=by))
-    source = sys.stdin.fileno()
-
-    def listen_to_input() -> None:
-        if not os.read(source, 4096):
-            running.remove_reader(source)
-            emit(event.StopRequested(by="the end of the program that started it"))
-
-    if request.is_attached:
-        running.add_reader(source, listen_to_input)
-    try:
-        yield
-    finally:
-        running.remove_reader(source)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            running.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path, level: str, *, to_stderr: bool) -> Iterator[None]:
-    """Write what this process logs to a file, and where a supervisor looks for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handlers: list[logging.Handler] = [logging.FileHandler(path)]
-    if to_stderr:
-        handlers.append(logging.StreamHandler())
-    logger = logging.getLogger("nni")
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
-    logger.setLevel({"fatal": "CRITICAL", "trace": "DEBUG"}.get(level, level.upper()))
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
 
 
 def _first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:
