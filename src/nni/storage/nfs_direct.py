@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from nni import errors
 from nni.core import ports
-from nni.storage import libnfs, paths
+from nni.runtime import paths
+from nni.storage import libnfs
 
 _T = TypeVar("_T")
 
