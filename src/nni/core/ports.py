@@ -77,7 +77,23 @@ class Stat:
     modified_at: float
 
 
-class Volume(Protocol):
+class Readable(Protocol):
+    """The part of a volume that is looked at: see ``Volume``."""
+
+    async def list(self, path: str) -> Sequence[str]:
+        """Return the sorted names in a directory; none when it does not exist."""
+        ...
+
+    async def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
+        """Return up to ``limit`` bytes from ``offset``; nothing past the end. The file may be growing."""
+        ...
+
+    async def stat(self, path: str) -> Stat | None:
+        """Return what is known of a path, None when it does not exist."""
+        ...
+
+
+class Volume(Readable, Protocol):
     """The manager's side of the storage that it shares with pods.
 
     Paths are relative to the volume's root, with ``/`` between names, and never leave it: an absolute path or one with
@@ -90,18 +106,6 @@ class Volume(Protocol):
 
     async def make(self, path: str) -> None:
         """Make a directory and its missing parents; the directory is writable by every pod."""
-        ...
-
-    async def list(self, path: str) -> Sequence[str]:
-        """Return the sorted names in a directory; none when it does not exist."""
-        ...
-
-    async def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
-        """Return up to ``limit`` bytes from ``offset``; nothing past the end. The file may be growing."""
-        ...
-
-    async def stat(self, path: str) -> Stat | None:
-        """Return what is known of a path, None when it does not exist."""
         ...
 
     async def rename(self, source: str, target: str) -> None:

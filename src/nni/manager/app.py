@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -22,11 +23,12 @@ from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
 from nni.manager import doctor, ground, ids, importance, leftovers, loop, machine, performer, recall, secrets, vitals
+from nni.manager import porter as porters
 from nni.manager.files import Files
 from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
-from nni.storage import mounted
+from nni.storage import joined, mounted
 from nni.tuners import process
 
 _log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class _Parts:
     clock: ports.Clock
     running: loop.Loop
     heard: vitals.Heard
+    porter: porters.Porter | None
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -192,13 +195,25 @@ async def _join(
         clock=CLOCK,
         running=running,
         heard=heard,
+        porter=stand.porter(request.experiment_id, intake_url),
         job=stand.job,
     )
-    await stack.enter_async_context(
-        listen.serve(_intake(parts, stand.exchange(request.experiment_id, files)), intake_socket)
-    )
-    await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
+    await _serve(parts, stand.exchange(request.experiment_id, files), (intake_socket, portal_socket), stack)
     return parts
+
+
+async def _serve(
+    parts: _Parts,
+    files: exchanges.Exchange | None,
+    sockets: tuple[socket.socket, socket.socket],
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    """Open the ports for trials and for people."""
+    for_trials, for_people = sockets
+    await stack.enter_async_context(listen.serve(_intake(parts, files), for_trials))
+    if parts.porter is not None:
+        await stack.enter_async_context(parts.porter.on_call())
+    await stack.enter_async_context(listen.serve(_portal(parts), for_people))
 
 
 async def _open(
@@ -263,7 +278,7 @@ def _portal(parts: _Parts) -> web.Application:
             request=parts.running.commit,
             clock=parts.clock,
             vitals=parts.heard.vitals,
-            volume=parts.heard.volume,
+            volume=_shown(parts),
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             experiments=machine.experiments,
@@ -285,6 +300,12 @@ def _portal(parts: _Parts) -> web.Application:
     )
 
 
+def _shown(parts: _Parts) -> ports.Readable:
+    """Return the trials' files as people see them."""
+    here = parts.heard.volume
+    return here if parts.porter is None else joined.JoinedVolume(here, parts.porter.volume)
+
+
 def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:
     state, running, tokens = parts.state, parts.running, parts.tokens
 
@@ -300,6 +321,7 @@ def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:
         verify=lambda attempt, token: tokens.verify(state, attempt, token),
         accept=accept,
         files=files,
+        door=None if parts.porter is None else parts.porter.door,
     )
 
 

@@ -9,7 +9,7 @@ from nni import errors
 from nni.core import model
 from nni.core import spec as specs
 from nni.manager import ground
-from nni.platforms.kubeflow import api, preflight, probe, secrets
+from nni.platforms.kubeflow import api, names, preflight, probe, secrets
 
 
 def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) -> None:
@@ -98,7 +98,7 @@ async def _probe(
             ) from error
 
     try:
-        async with secrets.lent(stand.connection, experiment_id, stand.backing.pod.secret):
+        async with secrets.lent(stand.connection, experiment_id, names.secret(experiment_id), stand.backing.pod.secret):
             return await probe.probe(
                 stand.connection,
                 role=stand.spec.roles[0],

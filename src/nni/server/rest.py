@@ -54,9 +54,9 @@ class Sources:
     """Takes a user's command into the loop; returns when it will not be lost."""
     clock: ports.Clock
     vitals: health.Vitals
-    volume: ports.Volume
+    volume: ports.Readable
     """Where trials leave their files."""
-    logs: ports.Volume
+    logs: ports.Readable
     """The directory of the manager's own logs."""
     new_trial_id: Callable[[], model.TrialId]
     experiments: Callable[[], Awaitable[Sequence[views.Json]]]

@@ -135,21 +135,22 @@ class RegistrySecrets:
 
 @contextlib.asynccontextmanager
 async def lent(
-    connection: client.Client, experiment_id: model.ExperimentId, beside: Mapping[str, str]
+    connection: client.Client, experiment_id: model.ExperimentId, name: str, content: Mapping[str, str]
 ) -> AsyncIterator[None]:
-    """Keep the experiment's Secret without tokens while the context is open; none where ``beside`` is empty.
+    """Keep a Secret of an experiment while the context is open; none where it would be empty.
 
     Raises:
         Refusal: It may not be written.
         PlatformError: It may not be deleted.
         PlatformUnavailableError: The same call may pass later.
     """
-    if not beside:
+    if not content:
         yield
         return
-    name = names.secret(experiment_id)
-    data = {field: _encoded(text.encode()) for field, text in beside.items()}
-    await _created(connection, name, names.labels(experiment_id), "Opaque", data)
+    data: dict[str, str | None] = {field: _encoded(text.encode()) for field, text in content.items()}
+    if not await _created(connection, name, names.labels(experiment_id), "Opaque", data):
+        # Whoever left it here is gone.
+        await connection.insist(functools.partial(connection.patch_secret, name, {"data": data}))
     try:
         yield
     finally:
