@@ -13,6 +13,7 @@ from nni.platforms.kubeflow import porter as platform_porter
 from nni.runtime import archive
 from nni.server import porter as server_porter
 from nni.storage import porter as storage_porter
+from nni.wire import layout
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +128,12 @@ def make(
     """
     runtime = archive.build()
     wanted = platform_porter.Wanted(
-        experiment=experiment_id, role=role, volume=side, runtime=runtime.digest, intake_url=intake_url
+        experiment=experiment_id,
+        role=role,
+        volume=side,
+        runtime=runtime.digest,
+        intake_url=intake_url,
+        scope=layout.experiment(experiment_id),
     )
     return Porter(
         lambda token: platform_porter.present(connection, wanted, token),

@@ -60,6 +60,8 @@ class Wanted:
     runtime: str
     """sha256 of the runtime, which it fetches from the intake."""
     intake_url: str
+    scope: str
+    """The directory of the claim that it stays in; empty for all of it."""
 
 
 class Presence:
@@ -181,7 +183,7 @@ def _container(wanted: Wanted) -> api.Object:
         "NNI_POD_DIR": pods.POD_DIRECTORY,
         "NNI_INTAKE_URL": wanted.intake_url,
         "NNI_EXP_ID": wanted.experiment,
-        "NNI_PORTER_SCOPE": layout.experiment(wanted.experiment),
+        "NNI_PORTER_SCOPE": wanted.scope,
         # On a node with GPUs a container that asks for none may see them all.
         "NVIDIA_VISIBLE_DEVICES": "void",
         **wanted.role.pod.environment,

@@ -1,0 +1,102 @@
+"""A claim that is not mounted where the manager is: files that stayed on it are seen, downloaded and deleted."""
+
+import io
+import json
+import tarfile
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from nni.experiment import Experiment, K8sPvcConfig
+from nni.testing.sandbox import Sandbox
+
+TRAIN = """\
+import os, pathlib
+import nni
+
+parameters = nni.get_next_parameter()
+print("it's here", flush=True)
+pathlib.Path(nni.get_checkpoint_dir(), "epoch-3.pt").write_bytes(b"c" * 3_000_000)
+pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "Grüße.txt").write_text("hello")
+pathlib.Path("model.bin").write_bytes(b"m" * 1000)
+nni.report_final_result(parameters["x"])
+"""
+Make = Callable[..., Experiment]
+
+
+@pytest.fixture
+def claim(cluster: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory behind a claim of the name far, which this machine does not know."""
+    monkeypatch.delenv("NNI_MOUNTS")
+    wanted = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    with config.new_client_from_config(str(cluster.kubeconfig)) as api:
+        core = client.CoreV1Api(api)
+        made = core.create_namespaced_persistent_volume_claim("default", {"metadata": {"name": "far"}, "spec": wanted})
+        yield Path(cluster.kubeconfig.parent, "claims", made.metadata.uid)
+        core.delete_namespaced_persistent_volume_claim("far", "default")
+
+
+@pytest.fixture
+def ran(make: Make, claim: Path, free_port: int) -> Experiment:
+    """An experiment of one trial that has come to its end."""
+    service = {"storage": K8sPvcConfig(claim_name="far", sub_path="my/part")}
+    experiment = make(TRAIN, service=service, max_trial_number=1)
+    assert experiment.run(free_port) is True
+    return experiment
+
+
+def ask(experiment: Experiment, path: str) -> HTTPResponse:
+    """Ask the portal as its page does."""
+    port = experiment.port
+    token = Path.home().joinpath("nni-experiments", experiment.id, "token").read_text()
+    url = f"http://127.0.0.1:{port}/api/v1/nni/{urllib.parse.quote(path, safe='/?=&')}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=100)
+    return answer
+
+
+def entries(experiment: Experiment, trial: str, path: str) -> dict[str, int | None]:
+    """Return the sizes of what is in a trial's directory, None for a directory."""
+    with ask(experiment, f"trial-files/{trial}?path={path}") as answer:
+        found: list[dict[str, Any]] = json.load(answer)["files"]
+    return {one["name"]: None if one["isDirectory"] else one["size"] for one in found}
+
+
+def objects(cluster: Sandbox, experiment: Experiment) -> list[str]:
+    """Return the names of pods and secrets that an experiment has on the cluster."""
+    with config.new_client_from_config(str(cluster.kubeconfig)) as api:
+        core = client.CoreV1Api(api)
+        label = f"nni/experiment={experiment.id}"
+        found = [core.list_namespaced_pod("default", label_selector=label)]
+        found.append(core.list_namespaced_secret("default", label_selector=label))
+    return [one.metadata.name for listed in found for one in listed.items]
+
+
+def test_what_stayed_on_a_claim_is_seen_and_downloaded(cluster: Sandbox, claim: Path, ran: Experiment) -> None:
+    (trial,) = ran.list_trial_jobs()
+    name = trial.trialJobId
+
+    assert entries(ran, name, "") == {"1": None, "checkpoint": None}
+    assert set(entries(ran, name, "1/master-0")) >= {"output", "stdout", "exit.json"}
+    assert not any("porter" in one for one in objects(cluster, ran)), "nobody has looked at what stayed there"
+    assert entries(ran, name, "checkpoint") == {"epoch-3.pt": 3_000_000}
+    assert entries(ran, name, "1/master-0/output") == {"Grüße.txt": 5, "model.bin": 1000}
+    with ask(ran, f"trial-file/{name}/checkpoint/epoch-3.pt?download") as answer:
+        assert answer.read() == b"c" * 3_000_000
+    with ask(ran, f"trial-file/{name}/1/master-0/output/Grüße.txt?offset=1&limit=2") as answer:
+        assert answer.read() == b"el"
+    with ask(ran, f"trial-archive/{name}") as answer, tarfile.open(fileobj=io.BytesIO(answer.read())) as archive:
+        sizes = {member.name: member.size for member in archive.getmembers()}
+    assert sizes[f"{name}/checkpoint/epoch-3.pt"] == 3_000_000
+    assert sizes[f"{name}/1/master-0/output/model.bin"] == 1000
+    assert sum("porter" in one for one in objects(cluster, ran)) == 2, "one pod, one secret"
+
+    ran.stop()
+
+    assert objects(cluster, ran) == []
