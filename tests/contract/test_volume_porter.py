@@ -1,19 +1,16 @@
 """The contract of the volume over a porter: a pod of the sandbox that mounts a claim, real intake, real runtime."""
 
-import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 from kubernetes import client as official
 from kubernetes import config
 
-from nni import errors
 from nni.core import model, ports, spec
 from nni.manager import porter as porters
 from nni.platforms.kubeflow import client, pods
@@ -24,7 +21,6 @@ from nni.server import porter as server_porter
 from nni.storage import pod
 from nni.testing import volume as contract
 from nni.testing.sandbox import Sandbox
-from nni.wire import errand, layout
 
 EXPERIMENT = model.ExperimentId("porter1")
 RUNTIME = archive.build()
@@ -79,7 +75,7 @@ class Place:
         )
         try:
             with contextlib.closing(listen.bind("127.0.0.1", 0)) as socket:
-                async with listen.serve(self._app(), socket) as port, self.porter.on_call(idle):
+                async with listen.serve(self._app(), socket) as port, self.porter.on_call(idle=idle):
                     self.url = f"http://127.0.0.1:{port}"
                     yield self
         finally:

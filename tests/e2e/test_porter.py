@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 import urllib.parse
 import urllib.request
@@ -99,4 +102,28 @@ def test_what_stayed_on_a_claim_is_seen_and_downloaded(cluster: Sandbox, claim: 
 
     ran.stop()
 
+    assert objects(cluster, ran) == []
+
+
+def nnictl(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nni", *words]
+    ended = subprocess.run(
+        command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
+def test_deleting_an_experiment_removes_what_is_on_the_claim(cluster: Sandbox, claim: Path, ran: Experiment) -> None:
+    ran.stop()
+    (claim / "my/part/nni/other").mkdir()
+
+    deleted = nnictl("experiment", "delete", ran.id, "--yes")
+
+    assert deleted.returncode == 0, deleted.stderr
+    assert "A pod looks for what is on claim far" in deleted.stderr
+    assert f"3.0 MiB  my/part/nni/{ran.id} on claim far in namespace default of {cluster.url}\n" in deleted.stdout
+    assert [path.name for path in (claim / "my/part/nni").iterdir()] == ["other"]
+    assert not Path.home().joinpath("nni-experiments", ran.id).exists()
     assert objects(cluster, ran) == []

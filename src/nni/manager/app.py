@@ -249,7 +249,7 @@ async def _stand(
     finding = ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
     async with finding as stand:
         doctor.insist(await stand.examine(), say)
-        await asyncio.to_thread(leftovers.remember, request.directory, spec.platform)
+        await asyncio.to_thread(leftovers.remember, request.directory, spec)
         yield stand
 
 

@@ -76,7 +76,7 @@ async def _storage(stand: ground.KubeflowGround) -> preflight.Finding:
         case specs.ManagerSpec():
             said = "Nothing is shared: pods fetch the code from the manager and send their outputs to it."
         case specs.PvcSpec(claim_name=name) if stand.backing.store is not None:
-            said = f"Claim {name} is not mounted here: outputs stay on it, and logs come to the manager."
+            said = f"Claim {name} is not mounted here: logs come to the manager, and a pod fetches what stays on it."
         case _:
             said = f"This machine writes on it: {stand.backing.said}."
     return preflight.ok("storage", said)

@@ -282,7 +282,9 @@ class KubeflowGround:
     async def examine(self) -> Sequence[preflight.Finding]:
         """See the protocol."""
         job = platform.example(self.kind, self.version, self.spec, self.backing.pod, self.intake_url or "")
-        return await preflight.examine(self.connection, self.kind, self.version, self.spec, job)
+        return await preflight.examine(
+            self.connection, self.kind, self.version, self.spec, job, has_porter=self.has_porter
+        )
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         """See the protocol."""

@@ -46,21 +46,30 @@ class Porter:
         """The claim."""
 
     @contextlib.asynccontextmanager
-    async def on_call(self, idle: float = IDLE_SECONDS) -> AsyncIterator[None]:
-        """Call porters while the context is open; none is left behind it."""
-        async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(self._serve(idle))
-            try:
-                yield
-            finally:
-                serving.cancel()
+    async def on_call(self, *, idle: float = IDLE_SECONDS, patience: float = START_SECONDS) -> AsyncIterator[None]:
+        """Call porters while the context is open; none is left behind it.
 
-    async def _serve(self, idle: float) -> None:
+        Args:
+            idle: Seconds that one stays when there is nothing to do.
+            patience: Seconds that one may take to come.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(self._serve(idle, patience))
+                try:
+                    yield
+                finally:
+                    serving.cancel()
+        except BaseExceptionGroup as group:
+            # Whoever uses this gets their own error as it was.
+            raise (group.exceptions[0] if len(group.exceptions) == 1 else group) from None
+
+    async def _serve(self, idle: float, patience: float) -> None:
         while True:
             await self._desk.until_wanted()
             why = "the manager ends"
             try:
-                await self._call(idle)
+                await self._call(idle, patience)
             except (errors.NniError, api.Refusal) as error:
                 why = _words(error)
                 _log.warning("no porter for %s: %s", self._where, why)
@@ -68,15 +77,15 @@ class Porter:
                 self._desk.shut()
                 self._desk.fail(f"What stayed on {self._where} cannot be reached: {why}")
 
-    async def _call(self, idle: float) -> None:
+    async def _call(self, idle: float, patience: float) -> None:
         """Have a porter come, and stay until it is idle."""
         async with self._present(self._desk.open()) as presence:
             try:
-                async with asyncio.timeout(START_SECONDS):
+                async with asyncio.timeout(patience):
                     await _while_there(presence, self._desk.until_met())
             except TimeoutError as error:
                 raise errors.PlatformUnavailableError(
-                    f"no porter came from the cluster within {START_SECONDS:g} s: {presence.why}"
+                    f"no porter came from the cluster within {patience:g} s: {presence.why}"
                 ) from error
             _log.info("a porter has come from %s", self._where)
             await _while_there(presence, self._desk.until_idle(idle))
@@ -102,7 +111,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, api.Refusal) and error.code == 403:
         return (
             f"no pod that mounts it may be made or deleted ({error.message.rstrip('.')}); ask an administrator for the "
-            "rights in deploy/role-porter.yaml, or mount the claim here and set storage.mount_path."
+            "rights in deploy/role-pods.yaml, or mount the claim here and set storage.mount_path."
         )
     return str(error).rstrip(".") + "."
 

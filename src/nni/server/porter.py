@@ -76,6 +76,13 @@ class Door:
             raise answers.refuse(web.HTTPUnauthorized, "The token is not the one of this experiment's porter.")
 
 
+def make_app(door: Door) -> web.Application:
+    """Return an intake for a porter alone."""
+    app = web.Application()
+    app.router.add_routes(door.routes())
+    return app
+
+
 async def _read(request: web.Request) -> bytes:
     """Read a body, which may be larger than what trials send."""
     body = bytearray()
