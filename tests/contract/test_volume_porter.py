@@ -1,31 +1,35 @@
 """The contract of the volume over a porter: a pod of the sandbox that mounts a claim, real intake, real runtime."""
 
+import asyncio
 import contextlib
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from kubernetes import client as official
 from kubernetes import config
 
-from nni.core import model, ports, spec
+from nni import errors
+from nni.core import event, model, ports, spec
 from nni.manager import porter as porters
-from nni.platforms.kubeflow import client, pods
+from nni.platforms.kubeflow import client, names, pods
 from nni.platforms.kubeflow import porter as platform_porter
 from nni.runtime import archive
 from nni.server import intake, listen
 from nni.server import porter as server_porter
 from nni.storage import pod
 from nni.testing import volume as contract
+from nni.testing.pods import wait_until
 from nni.testing.sandbox import Sandbox
+from nni.wire import errand, layout
 
 EXPERIMENT = model.ExperimentId("porter1")
 RUNTIME = archive.build()
 ROLE = platform_porter.role(spec.RoleSpec(name="master", replicas=1, command="", code_directory="/x", image="any"))
-"""Contract: a volume's tests; the sandbox's claim is a directory."""
 
 
 @pytest.fixture(scope="module")
@@ -40,65 +44,157 @@ def claim(sandbox: Sandbox) -> Iterator[Path]:
         core.delete_namespaced_persistent_volume_claim("carried", "default")
 
 
+@dataclasses.dataclass
 class Place:
-    """A manager that has a porter on call for a directory of the claim."""
+    """A manager that has a porter on call for a directory of a claim."""
 
-    def __init__(self, sandbox: Sandbox, scope: str) -> None:
-        self.directory = uuid.uuid4().hex
-        self._sandbox = sandbox
-        self._scope = scope
-        self.url = ""
-        self.porter: porters.Porter
-        self.tokens: list[str] = []
+    sandbox: Sandbox
+    scope: str = ""
+    claim_name: str = "carried"
+    directory: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
+    url: str = ""
+    tokens: list[str] = dataclasses.field(default_factory=list)
+    """Of the porters that came, one after the other."""
 
     @contextlib.asynccontextmanager
-    async def open(self, idle: float) -> AsyncIterator["Place"]:
-        connection = client.connect({"KUBECONFIG": str(self._sandbox.kubeconfig)}, "default")
-        volume, mount = pod.claim(spec.PvcSpec(claim_name="carried", sub_path=self.directory))
+    async def open(self, **times: float) -> AsyncIterator[ports.Volume]:
+        connection = client.connect({"KUBECONFIG": str(self.sandbox.kubeconfig)}, "default")
 
         def present(token: str) -> contextlib.AbstractAsyncContextManager[platform_porter.Presence]:
             self.tokens.append(token)
-            wanted = platform_porter.Wanted(
-                experiment=EXPERIMENT,
-                role=ROLE,
-                volume=pods.Volume(volume=volume, mount=mount, runs_restricted=True),
-                runtime=RUNTIME.digest,
-                intake_url=self.url,
-                scope=self._scope,
-            )
-            return platform_porter.present(connection, wanted, token)
+            return platform_porter.present(connection, self.wanted(), token)
 
-        self.porter = porters.Porter(
+        porter = porters.Porter(
             present,
             lambda desk: server_porter.Door(experiment_id=EXPERIMENT, desk=desk, runtime=RUNTIME),
-            "claim carried",
+            f"claim {self.claim_name}",
         )
-        try:
-            with contextlib.closing(listen.bind("127.0.0.1", 0)) as socket:
-                async with listen.serve(self._app(), socket) as port, self.porter.on_call(idle=idle):
-                    self.url = f"http://127.0.0.1:{port}"
-                    yield self
-        finally:
-            connection.close()
-
-    def _app(self) -> web.Application:
-        async def accept(reported: object) -> int:
-            raise AssertionError(reported)
-
-        return intake.make_app(
+        app = intake.make_app(
             experiment_id=EXPERIMENT,
-            verify=lambda attempt, token: None,
-            accept=accept,
-            door=self.porter.door,
+            verify=lambda attempt, token: {"a-trials": True}.get(token, False),
+            accept=refuse,
+            door=porter.door,
         )
+        with contextlib.closing(connection), contextlib.closing(listen.bind("127.0.0.1", 0)) as socket:
+            async with listen.serve(app, socket) as port, porter.on_call(**times):
+                self.url = f"http://127.0.0.1:{port}"
+                yield porter.volume
+
+    def wanted(self) -> platform_porter.Wanted:
+        volume, mount = pod.claim(spec.PvcSpec(claim_name=self.claim_name, sub_path=self.directory))
+        return platform_porter.Wanted(
+            experiment=EXPERIMENT,
+            role=ROLE,
+            volume=pods.Volume(volume=volume, mount=mount, runs_restricted=True),
+            runtime=RUNTIME.digest,
+            intake_url=self.url,
+            scope=self.scope,
+        )
+
+    @contextlib.contextmanager
+    def core(self) -> Iterator[official.CoreV1Api]:
+        with config.new_client_from_config(str(self.sandbox.kubeconfig)) as api:
+            yield official.CoreV1Api(api)
+
+    def pods(self) -> list[str]:
+        with self.core() as core:
+            listed = core.list_namespaced_pod("default", label_selector=names.porter_selector(EXPERIMENT))
+        return [one.metadata.name for one in listed.items]
+
+
+async def refuse(reported: event.ReplicaReported) -> int:
+    raise AssertionError(reported)
 
 
 class TestPorterVolume(contract.VolumeContract):
     @pytest_asyncio.fixture(autouse=True)
-    async def _place(self, sandbox: Sandbox, claim: Path) -> AsyncIterator[None]:
-        async with Place(sandbox, scope="").open(idle=60) as place:
-            self.volume = place.porter.volume
+    async def _volume(self, sandbox: Sandbox, claim: Path) -> AsyncIterator[None]:
+        async with Place(sandbox).open() as volume:
+            self.volume = volume
             yield
 
     async def open(self, directory: Path) -> ports.Volume:
         return self.volume
+
+
+async def test_a_porter_leaves_nothing_behind_on_the_claim_or_the_cluster(sandbox: Sandbox, claim: Path) -> None:
+    place = Place(sandbox)
+    async with place.open() as volume:
+        await volume.make("a")
+        assert len(place.pods()) == 1
+
+    assert [path.name for path in (claim / place.directory).rglob("*")] == ["a"]
+    assert place.pods() == []
+    with place.core() as core:
+        secrets = core.list_namespaced_secret("default", label_selector=names.selector(EXPERIMENT))
+    assert secrets.items == []
+
+
+async def test_a_porter_goes_when_nobody_wants_anything_and_another_comes(sandbox: Sandbox, claim: Path) -> None:
+    place = Place(sandbox)
+    async with place.open(idle=0.2) as volume:
+        await volume.put("a", b"content")
+        await asyncio.to_thread(wait_until, lambda: place.pods() == [])
+        assert await volume.read("a") == b"content"
+        assert len(set(place.tokens)) == 2
+
+
+async def test_a_porter_that_is_deleted_is_replaced(sandbox: Sandbox, claim: Path) -> None:
+    place = Place(sandbox)
+    async with place.open() as volume:
+        await volume.put("a", b"content")
+        (name,) = place.pods()
+        with place.core() as core:
+            core.delete_namespaced_pod(name, "default", grace_period_seconds=0)
+        # Whoever asks in that moment is told; whoever asks then is served.
+        with contextlib.suppress(errors.VolumeError):
+            await volume.read("a")
+        assert await volume.read("a") == b"content"
+        assert name not in place.pods()
+
+
+async def test_the_porter_of_a_manager_that_was_killed_is_cleared_away(sandbox: Sandbox, claim: Path) -> None:
+    place = Place(sandbox)
+    left = platform_porter.manifest("nni-exp-porter1-porter-left", place.wanted())
+    with place.core() as core:
+        core.create_namespaced_pod("default", left)
+    async with place.open() as volume:
+        await volume.list("")
+        assert len(place.pods()) == 1
+        assert "nni-exp-porter1-porter-left" not in place.pods()
+
+
+async def test_why_no_porter_comes_is_said(sandbox: Sandbox) -> None:
+    place = Place(sandbox, claim_name="nowhere")
+    async with place.open(patience=1.5) as volume:
+        with pytest.raises(errors.VolumeError) as caught:
+            await volume.list("")
+    assert str(caught.value).startswith(
+        "What stayed on claim nowhere cannot be reached: no porter came from the cluster within 1.5 s: "
+    )
+    assert 'persistentvolumeclaim "nowhere" not found' in str(caught.value)
+    assert place.pods() == []
+
+
+async def test_a_porters_token_opens_its_door_and_no_other(sandbox: Sandbox, claim: Path) -> None:
+    place = Place(sandbox)
+    door = errand.path(EXPERIMENT)
+    runtime = f"{door}/files/{layout.runtime(EXPERIMENT, RUNTIME.digest)}"
+    trial = f"/api/v1/intake/{EXPERIMENT}/k2f9z/1/master/0"
+    async with place.open() as volume, aiohttp.ClientSession() as session:
+        await volume.list("")
+        (token,) = place.tokens
+        answers = [
+            ("GET", runtime, token, 200),
+            ("GET", runtime, "a-trials", 401),
+            ("GET", runtime, "", 401),
+            ("POST", door, "a-trials", 401),
+            ("POST", door.replace(EXPERIMENT, "other"), token, 404),
+            ("GET", f"{door}/files/nni/{EXPERIMENT}/k2f9z/1/parameter.cfg", token, 403),
+            ("POST", trial, token, 401),
+            ("POST", door, token, 400),
+        ]
+        for method, path, shown, status in answers:
+            headers = {"Authorization": f"Bearer {shown}"}
+            async with session.request(method, place.url + path, data=b"x", headers=headers) as answer:
+                assert (method, path, shown, answer.status) == (method, path, shown, status)

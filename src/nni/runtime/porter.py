@@ -23,12 +23,11 @@ Exchange = Callable[[bytes], Tuple[int, bytes]]
 """Posts answers; returns status and body of what the intake says."""
 
 
-def run(environ: Mapping[str, str], lost_seconds: float = _LOST_SECONDS) -> int:
+def run(environ: Mapping[str, str]) -> int:
     """Do errands until there is nobody any more who has some; return the container's exit code.
 
     Args:
         environ: The container's environment.
-        lost_seconds: How long an intake that does not answer is tried.
     """
     # The first process of a container takes no notice of a signal that it has no handler for.
     signal.signal(signal.SIGTERM, _leave)
@@ -44,7 +43,7 @@ def run(environ: Mapping[str, str], lost_seconds: float = _LOST_SECONDS) -> int:
 
     porter = Porter(tree.Tree(root), scope)
     try:
-        return _serve(porter, exchange, url, lost_seconds)
+        return serve(porter, exchange, url)
     finally:
         connection.close()
 
@@ -93,8 +92,15 @@ class Porter:
             raise errors.VolumeError(f"{path!r} is not in {'/'.join(self._scope)}, and this porter goes nowhere else.")
 
 
-def _serve(porter: Porter, exchange: Exchange, url: str, lost_seconds: float) -> int:
-    """Ask for errands and do them, until told to go."""
+def serve(porter: Porter, exchange: Exchange, url: str, lost_seconds: float = _LOST_SECONDS) -> int:
+    """Ask for errands and do them, until told to go; return the container's exit code.
+
+    Args:
+        porter: Does them.
+        exchange: Asks for them, and takes the answers along.
+        url: How messages call the manager.
+        lost_seconds: How long a manager that does not answer is tried.
+    """
     answers: List[errand.Answer] = []
     heard, pause = time.monotonic(), 0.1
     while True:
