@@ -3,9 +3,12 @@
 import io
 import json
 import os
+import pty
+import shlex
 import subprocess
 import sys
 import tarfile
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ import pytest
 from kubernetes import client, config
 
 from nni.experiment import Experiment, K8sPvcConfig
+from nni.testing.pods import wait_until
 from nni.testing.sandbox import Sandbox
 
 TRAIN = """\
@@ -30,6 +34,7 @@ pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "Grüße.txt").write_text("hello")
 pathlib.Path("model.bin").write_bytes(b"m" * 1000)
 nni.report_final_result(parameters["x"])
 """
+DEPLOY = Path(__file__).parents[2] / "deploy"
 Make = Callable[..., Experiment]
 
 
@@ -123,7 +128,101 @@ def test_deleting_an_experiment_removes_what_is_on_the_claim(cluster: Sandbox, c
 
     assert deleted.returncode == 0, deleted.stderr
     assert "A pod looks for what is on claim far" in deleted.stderr
-    assert f"3.0 MiB  my/part/nni/{ran.id} on claim far in namespace default of {cluster.url}\n" in deleted.stdout
+    assert f"3 MiB  my/part/nni/{ran.id} on claim far in namespace default of {cluster.url}\n" in deleted.stdout
     assert [path.name for path in (claim / "my/part/nni").iterdir()] == ["other"]
     assert not Path.home().joinpath("nni-experiments", ran.id).exists()
+    assert objects(cluster, ran) == []
+
+
+def test_a_running_trials_checkpoint_is_seen_as_it_is(make: Make, claim: Path, free_port: int) -> None:
+    code = f"""\
+import pathlib, time
+import nni
+nni.get_next_parameter()
+pathlib.Path(nni.get_checkpoint_dir(), "last.pt").write_text("half")
+while not pathlib.Path({str(claim / "go on")!r}).exists():
+    time.sleep(0.02)
+nni.report_final_result(1)
+"""
+    experiment = make(code, service={"storage": K8sPvcConfig(claim_name="far")}, max_trial_number=1)
+    experiment.start(free_port)
+    checkpoint = claim / "nni" / experiment.id
+    wait_until(lambda: list(checkpoint.rglob("last.pt")) != [], seconds=60)
+    (trial,) = experiment.list_trial_jobs()
+
+    with ask(experiment, f"trial-file/{trial.trialJobId}/checkpoint/last.pt") as answer:
+        assert answer.read() == b"half"
+
+    (claim / "go on").touch()
+
+
+@pytest.fixture
+def limited(cluster: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Somebody who has all rights that an experiment needs, and may make no pods."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.restricted_kubeconfig))
+    as_admin = ["kubectl", "--kubeconfig", str(cluster.kubeconfig)]
+    role = ["--role=nni-kubeflow", "--serviceaccount=default:nni-user"]
+    for command in (["apply", "-f", str(DEPLOY / "role.yaml")], ["create", "rolebinding", "nni-kubeflow", *role]):
+        subprocess.run([*as_admin, *command], check=True, capture_output=True)
+    yield
+    subprocess.run([*as_admin, "delete", "rolebinding,role", "nni-kubeflow"], check=True, capture_output=True)
+
+
+@pytest.mark.requires("kubectl")
+def test_without_the_right_to_make_pods_it_is_said_what_to_do(
+    cluster: Sandbox, limited: None, claim: Path, ran: Experiment
+) -> None:
+    (trial,) = ran.list_trial_jobs()
+    name = trial.trialJobId
+    directory = claim / "my/part/nni" / ran.id
+    home = Path.home() / "nni-experiments" / ran.id
+    with ask(ran, f"trial-file/{name}/stdout") as answer:
+        assert answer.read() == b"it's here\n"
+    for path in (f"trial-files/{name}?path=checkpoint", f"trial-archive/{name}"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(ran, path)
+        with refused.value:
+            sentence = json.load(refused.value)["error"]
+        assert sentence.startswith("What stayed on claim far cannot be reached: no pod that mounts it may be made")
+        assert "deploy/role-pods.yaml" in sentence
+    ran.stop()
+
+    failed = nnictl("experiment", "delete", ran.id, "--yes")
+
+    assert failed.returncode == 1
+    assert "deploy/role-pods.yaml" in failed.stderr
+    assert "Nothing is deleted." in failed.stderr
+    assert directory.exists()
+    assert home.exists()
+    (command,) = [line for line in failed.stderr.splitlines() if line.startswith("kubectl run")]
+    subprocess.run([*shlex.split(command), "--kubeconfig", str(cluster.kubeconfig)], check=True, capture_output=True)
+    wait_until(lambda: not directory.exists())
+
+    kept = nnictl("experiment", "delete", ran.id, "--yes", "--keep-volume")
+
+    assert kept.returncode == 0, kept.stderr
+    assert not home.exists()
+    subprocess.run(
+        ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "delete", "pod", "nni-delete"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def test_whoever_is_asked_may_take_their_time_or_decline(cluster: Sandbox, claim: Path, ran: Experiment) -> None:
+    ran.stop()
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "nni", "experiment", "delete", ran.id]
+    try:
+        with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True) as asking:
+            assert asking.stdout is not None
+            lines = [asking.stdout.readline() for _ in range(2)]
+            os.write(ours, b"n\n")
+            rest = asking.stdout.read()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert "on claim far" in lines[0]
+    assert rest == f"Delete experiment {ran.id}? [y/N] Nothing is deleted.\n"
+    assert (claim / "my/part/nni" / ran.id).exists()
     assert objects(cluster, ran) == []
