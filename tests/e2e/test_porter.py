@@ -156,6 +156,26 @@ nni.report_final_result(1)
     (claim / "go on").touch()
 
 
+def test_what_the_porter_of_a_killed_manager_left_goes_with_the_experiment(
+    make: Make, cluster: Sandbox, claim: Path, free_port: int
+) -> None:
+    experiment = make(TRAIN, service={"storage": K8sPvcConfig(claim_name="far")}, max_trial_number=1)
+    assert experiment.run(free_port) is True
+    name = f"nni-exp-{experiment.id}-porter"
+    labels = {
+        "app.kubernetes.io/managed-by": "nni-kubeflow", "nni/experiment": experiment.id, "nni/role": "porter"
+    }  # fmt: skip
+    pod = {"containers": [{"name": "porter", "image": "x", "command": ["sleep", "1000"]}], "restartPolicy": "Never"}
+    with config.new_client_from_config(str(cluster.kubeconfig)) as api:
+        core = client.CoreV1Api(api)
+        core.create_namespaced_secret("default", {"metadata": {"name": name, "labels": labels}})
+        core.create_namespaced_pod("default", {"metadata": {"name": f"{name}-1", "labels": labels}, "spec": pod})
+
+    experiment.stop()
+
+    assert objects(cluster, experiment) == []
+
+
 @pytest.fixture
 def limited(cluster: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Somebody who has all rights that an experiment needs, and may make no pods."""

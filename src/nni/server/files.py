@@ -21,7 +21,8 @@ from nni.core import trial as trials
 from nni.server import answers, views
 from nni.wire import layout
 
-CHUNK = 1 << 18
+CHUNK = 1 << 20
+"""Bytes of a file that are read at once: as many as a porter carries."""
 FOLLOW_SECONDS = 1.0
 """How often a followed file is looked at: neither a network file system nor another machine's tells of growth."""
 MOST_ENTRIES = 1000

@@ -119,8 +119,29 @@ async def present(connection: client.Client, wanted: Wanted, token: str) -> Asyn
         stack.push_async_callback(asyncio.to_thread, watcher.stop)
         watcher.start()
         await _listed(watcher)
-        await connection.insist(functools.partial(connection.create_pod, manifest(name, wanted)))
+        await _create(connection, manifest(name, wanted))
         yield presence
+
+
+async def clear(connection: client.Client, experiment: model.ExperimentId) -> None:
+    """Delete what the porter of a manager that was killed has left.
+
+    Raises:
+        PlatformError: A Secret may not be deleted.
+        PlatformUnavailableError: The same call may pass later.
+    """
+    await _removed(connection, names.porter_selector(experiment))
+    for name in (names.porter(experiment), names.registry_secret(experiment, names.PORTER)):
+        await secrets.delete(connection, name)
+
+
+async def _create(connection: client.Client, pod: api.Object) -> None:
+    try:
+        await connection.insist(functools.partial(connection.create_pod, pod))
+    except api.Refusal as refusal:
+        # Nobody else has a pod of this name: the call before broke off when it had passed.
+        if refusal.reason != "AlreadyExists":
+            raise
 
 
 async def _listed(watcher: watch.Watcher) -> None:

@@ -85,7 +85,7 @@ class TokenSecret:
             PlatformError: It may not be deleted.
             PlatformUnavailableError: The same call may pass later.
         """
-        await _delete(self._connection, self._name)
+        await delete(self._connection, self._name)
         self._made.clear()
         self._is_there = False
 
@@ -130,7 +130,7 @@ class RegistrySecrets:
             PlatformUnavailableError: The same call may pass later.
         """
         for name in self._paths:
-            await _delete(self._connection, name)
+            await delete(self._connection, name)
 
 
 @contextlib.asynccontextmanager
@@ -154,7 +154,7 @@ async def lent(
     try:
         yield
     finally:
-        await _delete(connection, name)
+        await delete(connection, name)
 
 
 async def _created(
@@ -177,7 +177,13 @@ async def _created(
     return True
 
 
-async def _delete(connection: client.Client, name: str) -> None:
+async def delete(connection: client.Client, name: str) -> None:
+    """Delete a Secret, if there is one.
+
+    Raises:
+        PlatformError: It may not be deleted.
+        PlatformUnavailableError: The same call may pass later.
+    """
     try:
         await connection.insist(functools.partial(connection.delete_secret, name))
     except api.Refusal as refusal:
