@@ -1,8 +1,9 @@
 """The parts of a porter: what goes over the wire, what it does in the pod, where errands wait, what people see."""
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from nni import errors
 from nni.core import model, ports, spec
-from nni.platforms.kubeflow import names, pods
+from nni.manager import porter as manager_porter
+from nni.platforms.kubeflow import api, names, pods
 from nni.platforms.kubeflow import porter as platform_porter
+from nni.runtime import archive, tree
 from nni.runtime import porter as runtime_porter
-from nni.runtime import tree
+from nni.server import porter as server_porter
 from nni.storage import joined, pod
 from nni.storage import porter as storage_porter
 from nni.testing import volume as volumes
@@ -197,6 +200,70 @@ async def test_a_porter_that_is_not_let_in_any_more_is_sent_away() -> None:
         assert await waiting is None
     assert not desk.knows(token)
     assert await desk.exchange([]) is None
+
+
+class Cluster:
+    """Keeps a porter that answers everything with 1, and lets it leave when the test says so; or refuses it."""
+
+    def __init__(self, refusal: api.Refusal | None = None) -> None:
+        self.came = 0
+        self.leaves, self.may_leave = asyncio.Event(), asyncio.Event()
+        self._refusal = refusal
+        self._desk: storage_porter.Desk
+        self.porter = manager_porter.Porter(self.present, self.door, "claim far")
+
+    def door(self, desk: storage_porter.Desk) -> server_porter.Door:
+        self._desk = desk
+        return server_porter.Door(experiment_id=model.ExperimentId("e"), desk=desk, runtime=archive.build())
+
+    @contextlib.asynccontextmanager
+    async def present(self, token: str) -> AsyncIterator[platform_porter.Presence]:
+        self.came += 1
+        if self._refusal is not None:
+            raise self._refusal
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(self._work())
+            yield platform_porter.Presence()
+            self.leaves.set()
+            await self.may_leave.wait()
+            working.cancel()
+
+    async def _work(self) -> None:
+        answers: list[errand.Answer] = []
+        while (wanted := await self._desk.exchange(answers)) is not None:
+            answers = [errand.Answer(one.number, 1) for one in wanted]
+
+
+async def test_who_asks_while_a_porter_leaves_waits_for_the_next() -> None:
+    cluster = Cluster()
+    async with cluster.porter.on_call(idle=0.01), asyncio.TaskGroup() as tasks:
+        assert await cluster.porter.volume.usage("a") == 1
+        await cluster.leaves.wait()
+        asking = tasks.create_task(cluster.porter.volume.usage("a"))
+        await asyncio.sleep(0)
+        cluster.may_leave.set()
+        assert await asking == 1
+    assert cluster.came == 2
+
+
+async def test_a_cluster_that_refuses_is_not_asked_with_every_file() -> None:
+    cluster = Cluster(api.Refusal(403, "Forbidden", "pods is forbidden: no."))
+    async with cluster.porter.on_call():
+        for _ in range(3):
+            with pytest.raises(
+                errors.VolumeError, match=r"far cannot be reached: no pod .* \(pods is forbidden: no\);"
+            ):
+                await cluster.porter.volume.usage("a")
+    assert cluster.came == 1
+
+
+async def test_who_still_waits_when_the_manager_ends_is_told() -> None:
+    cluster = Cluster()
+    async with cluster.porter.on_call():
+        asking = asyncio.ensure_future(cluster.porter.volume.usage("a"))
+        await asyncio.sleep(0)
+    await asyncio.wait([asking])
+    assert "cannot be reached any more: the manager ends" in str(asking.exception())
 
 
 TRIAL = "nni/e/k2f9z"

@@ -22,6 +22,9 @@ IDLE_SECONDS = 120.0
 START_SECONDS = 120.0
 """So long it may take to come, the pull of its image included."""
 
+REFUSED_SECONDS = 10.0
+"""So long the cluster's refusal is taken to stand: a page that is open asks again and again."""
+
 Present = Callable[[str], contextlib.AbstractAsyncContextManager[platform_porter.Presence]]
 """Keeps a porter's pod, that shows a token at the intake, for as long as its context is open."""
 
@@ -60,22 +63,32 @@ class Porter:
                     yield
                 finally:
                     serving.cancel()
+                    self._desk.fail(f"What stayed on {self._where} cannot be reached any more: the manager ends.")
         except BaseExceptionGroup as group:
             # Whoever uses this gets their own error as it was.
             raise (group.exceptions[0] if len(group.exceptions) == 1 else group) from None
 
     async def _serve(self, idle: float, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        refused_until, why = 0.0, ""
         while True:
             await self._desk.until_wanted()
-            why = "the manager ends"
+            if loop.time() < refused_until:
+                self._fail(why)
+                continue
             try:
                 await self._call(idle, patience)
-            except (errors.NniError, api.Refusal) as error:
-                why = _words(error)
-                _log.warning("no porter for %s: %s", self._where, why)
+            except api.Refusal as refusal:
+                refused_until, why = loop.time() + REFUSED_SECONDS, _words(refusal)
+                self._fail(why)
+            except errors.NniError as error:
+                self._fail(str(error).rstrip(".") + ".")
             finally:
                 self._desk.shut()
-                self._desk.fail(f"What stayed on {self._where} cannot be reached: {why}")
+
+    def _fail(self, why: str) -> None:
+        _log.warning("no porter for %s: %s", self._where, why)
+        self._desk.fail(f"What stayed on {self._where} cannot be reached: {why}")
 
     async def _call(self, idle: float, patience: float) -> None:
         """Have a porter come, and stay until it is idle."""
@@ -107,13 +120,14 @@ async def _while_there(presence: platform_porter.Presence, waiting: Coroutine[An
     raise errors.PlatformUnavailableError(f"the porter has gone: {presence.ended.result()}")
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, api.Refusal) and error.code == 403:
-        return (
-            f"no pod that mounts it may be made or deleted ({error.message.rstrip('.')}); ask an administrator for the "
-            "rights in deploy/role-pods.yaml, or mount the claim here and set storage.mount_path."
-        )
-    return str(error).rstrip(".") + "."
+def _words(refusal: api.Refusal) -> str:
+    message = refusal.message.rstrip(".")
+    if refusal.code != 403:
+        return f"{message}."
+    return (
+        f"no pod that mounts it may be made or deleted ({message}); ask an administrator for the rights in "
+        "deploy/role-pods.yaml, or mount the claim here and set storage.mount_path."
+    )
 
 
 def make(
