@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,8 +23,9 @@ from nni.runtime import archive
 from nni.server import intake, listen
 from nni.server import porter as server_porter
 from nni.storage import pod
+from nni.storage import porter as porter_volume
 from nni.testing import volume as contract
-from nni.testing.pods import wait_until
+from nni.testing.pods import interpreter, wait_until
 from nni.testing.sandbox import Sandbox
 from nni.wire import errand, layout
 
@@ -174,6 +176,52 @@ async def test_why_no_porter_comes_is_said(sandbox: Sandbox) -> None:
     )
     assert 'persistentvolumeclaim "nowhere" not found' in str(caught.value)
     assert place.pods() == []
+
+
+async def test_a_porter_that_does_not_reach_the_intake_is_said(sandbox: Sandbox, claim: Path, free_port: int) -> None:
+    place = Place(sandbox)
+    async with place.open(patience=2) as volume:
+        place.url = f"http://127.0.0.1:{free_port}"
+        with pytest.raises(errors.VolumeError, match=rf"runs and does not reach {place.url}: open the port"):
+            await volume.list("")
+
+
+@pytest.mark.parametrize("name", ["python3.8", "python3.9", "python3.13"])
+async def test_any_python_does_errands(name: str, tmp_path: Path) -> None:
+    python = interpreter(name, os.environ)
+    if python is None:
+        pytest.skip(f"no {name} here")
+    (tmp_path / "runtime.pyz").write_bytes(RUNTIME.content)
+    root = tmp_path / "claim"
+    root.mkdir()
+    desk = porter_volume.Desk()
+    door = server_porter.Door(experiment_id=EXPERIMENT, desk=desk, runtime=RUNTIME)
+    volume = porter_volume.PorterVolume(desk)
+    with contextlib.closing(listen.bind("127.0.0.1", 0)) as socket:
+        async with listen.serve(server_porter.make_app(door), socket) as port:
+            environment = {
+                "NNI_VOLUME": str(root),
+                "NNI_EXP_ID": EXPERIMENT,
+                "NNI_PORTER_SCOPE": "",
+                "NNI_INTAKE_URL": f"http://127.0.0.1:{port}",
+                "NNI_TRIAL_TOKEN": desk.open(),
+            }
+            command = [python, "-I", "-S", str(tmp_path / "runtime.pyz"), "porter"]
+            process = await asyncio.create_subprocess_exec(*command, env=environment)
+            await volume.put("a/b/c", b"content")
+            (root / "a" / "link").symlink_to(tmp_path)
+            await volume.rename("a/b/c", "a/d")
+            assert (await volume.list("a"), await volume.read("a/d", 3)) == (["b", "d", "link"], b"tent")
+            known, link = await volume.stat("a/d"), await volume.stat("a/link")
+            assert known is not None
+            assert link is not None
+            assert (known.size, known.is_special, link.is_special) == (7, False, True)
+            await volume.make("a/b/deep/er")
+            await volume.delete("a")
+            assert await volume.usage("") == 0
+            assert (tmp_path / "runtime.pyz").exists(), "what a link leads to is not deleted with it"
+            desk.shut()
+            assert await process.wait() == 0
 
 
 async def test_a_porters_token_opens_its_door_and_no_other(sandbox: Sandbox, claim: Path) -> None:

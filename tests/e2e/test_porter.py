@@ -31,6 +31,7 @@ parameters = nni.get_next_parameter()
 print("it's here", flush=True)
 pathlib.Path(nni.get_checkpoint_dir(), "epoch-3.pt").write_bytes(b"c" * 3_000_000)
 pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "Grüße.txt").write_text("hello")
+pathlib.Path(os.environ["NNI_OUTPUT_DIR"], "link").symlink_to("/etc/passwd")
 pathlib.Path("model.bin").write_bytes(b"m" * 1000)
 nni.report_final_result(parameters["x"])
 """
@@ -69,6 +70,14 @@ def ask(experiment: Experiment, path: str) -> HTTPResponse:
     return answer
 
 
+def refusal(experiment: Experiment, path: str) -> str:
+    """Return why the portal does not answer."""
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(experiment, path)
+    with refused.value:
+        return str(json.load(refused.value)["error"])
+
+
 def entries(experiment: Experiment, trial: str, path: str) -> dict[str, int | None]:
     """Return the sizes of what is in a trial's directory, None for a directory."""
     with ask(experiment, f"trial-files/{trial}?path={path}") as answer:
@@ -94,15 +103,18 @@ def test_what_stayed_on_a_claim_is_seen_and_downloaded(cluster: Sandbox, claim: 
     assert set(entries(ran, name, "1/master-0")) >= {"output", "stdout", "exit.json"}
     assert not any("porter" in one for one in objects(cluster, ran)), "nobody has looked at what stayed there"
     assert entries(ran, name, "checkpoint") == {"epoch-3.pt": 3_000_000}
-    assert entries(ran, name, "1/master-0/output") == {"Grüße.txt": 5, "model.bin": 1000}
+    assert entries(ran, name, "1/master-0/output") == {"Grüße.txt": 5, "link": 11, "model.bin": 1000}
     with ask(ran, f"trial-file/{name}/checkpoint/epoch-3.pt?download") as answer:
         assert answer.read() == b"c" * 3_000_000
     with ask(ran, f"trial-file/{name}/1/master-0/output/Grüße.txt?offset=1&limit=2") as answer:
         assert answer.read() == b"el"
+    assert "is a link or a pipe" in refusal(ran, f"trial-file/{name}/1/master-0/output/link")
+    assert "not a path on the volume" in refusal(ran, f"trial-files/{name}?path=checkpoint/../../other")
     with ask(ran, f"trial-archive/{name}") as answer, tarfile.open(fileobj=io.BytesIO(answer.read())) as archive:
         sizes = {member.name: member.size for member in archive.getmembers()}
     assert sizes[f"{name}/checkpoint/epoch-3.pt"] == 3_000_000
     assert sizes[f"{name}/1/master-0/output/model.bin"] == 1000
+    assert f"{name}/1/master-0/output/link" not in sizes
     assert sum("porter" in one for one in objects(cluster, ran)) == 2, "one pod, one secret"
 
     ran.stop()
@@ -199,10 +211,7 @@ def test_without_the_right_to_make_pods_it_is_said_what_to_do(
     with ask(ran, f"trial-file/{name}/stdout") as answer:
         assert answer.read() == b"it's here\n"
     for path in (f"trial-files/{name}?path=checkpoint", f"trial-archive/{name}"):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            ask(ran, path)
-        with refused.value:
-            sentence = json.load(refused.value)["error"]
+        sentence = refusal(ran, path)
         assert sentence.startswith("What stayed on claim far cannot be reached: no pod that mounts it may be made")
         assert "deploy/role-pods.yaml" in sentence
     ran.stop()

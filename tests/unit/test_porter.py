@@ -223,7 +223,7 @@ class Cluster:
             raise self._refusal
         async with asyncio.TaskGroup() as tasks:
             working = tasks.create_task(self._work())
-            yield platform_porter.Presence()
+            yield platform_porter.Presence("porter-1", "http://x")
             self.leaves.set()
             await self.may_leave.wait()
             working.cancel()

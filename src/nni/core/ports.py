@@ -75,6 +75,8 @@ class Stat:
     size: int
     """Bytes; 0 for a directory."""
     modified_at: float
+    is_special: bool = False
+    """Whether it is neither a file nor a directory, but a link or a pipe: these are not followed, and not read."""
 
 
 class Readable(Protocol):

@@ -29,6 +29,8 @@ class Found(NamedTuple):
     size: int
     """Bytes; 0 for a directory."""
     modified_at: float
+    is_special: bool
+    """Whether it is neither a file nor a directory, but a link, a pipe or the like."""
 
 
 class Tree:
@@ -153,7 +155,8 @@ class Tree:
                 return None
             raise
         is_directory = stat.S_ISDIR(found.st_mode)
-        return Found(is_directory, 0 if is_directory else found.st_size, found.st_mtime)
+        is_special = not is_directory and not stat.S_ISREG(found.st_mode)
+        return Found(is_directory, 0 if is_directory else found.st_size, found.st_mtime, is_special)
 
     def _rename(self, source: str, target: str) -> None:
         with self.parent(source) as (from_folder, from_name), self.parent(target, make=True) as (to_folder, to_name):

@@ -104,7 +104,7 @@ class Shelf:
                 await asyncio.sleep(FOLLOW_SECONDS)
 
     async def tar(self, top: str) -> AsyncIterator[bytes]:
-        """Yield an archive of all files, each as long as it was when its turn came."""
+        """Yield an archive of all files and of no links, each as long as it was when its turn came."""
         async for path, its in self._walk(""):
             header = tarfile.TarInfo(f"{top}/{path}")
             header.size, header.mtime = its.size, int(its.modified_at)
@@ -122,7 +122,7 @@ class Shelf:
             if its.is_directory:
                 async for found in self._walk(inner):
                     yield found
-            else:
+            elif not its.is_special:
                 yield inner, its
 
     async def _look_at(self, path: str, names: Sequence[str]) -> list[tuple[str, ports.Stat]]:
@@ -223,6 +223,8 @@ class Files:
             raise answers.refuse(web.HTTPNotFound, f"There is no file {path} (yet).")
         if known is not None and known.is_directory:
             raise answers.refuse(web.HTTPBadRequest, f"{path} is a directory.")
+        if known is not None and known.is_special:
+            raise answers.refuse(web.HTTPBadRequest, f"{path} is a link or a pipe, and these are not followed.")
         size = known.size if known else 0
         span = dataclasses.replace(span, offset=max(0, size + span.offset) if span.offset < 0 else span.offset)
         response = _response(request, path)

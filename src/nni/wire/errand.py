@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
     number: int
     result: Any = None
-    """Of ``list`` the names, of ``stat`` is_directory, size and modified_at, of ``usage`` the bytes."""
+    """Of ``list`` the names, of ``stat`` what ``nni.runtime.tree.Found`` has, of ``usage`` the bytes."""
     error: str = ""
     """Why it could not be done, as a sentence; empty when it was."""
     content: bytes = b""

@@ -67,23 +67,32 @@ class Wanted:
 class Presence:
     """What becomes of a porter's pod."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, intake_url: str) -> None:
+        """Take the pod's name, and where it reports."""
+        self._name = name
+        self._intake_url = intake_url
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done when it has ended or gone: how."""
         self.why = "nothing is known of its pod"
         """Why it has not started yet, as far as it is seen."""
 
-    def take(self, changes: Sequence[watch.Change], name: str) -> None:
+    def take(self, changes: Sequence[watch.Change]) -> None:
         """Take in what is seen."""
         for pod, is_gone in changes:
-            if pod["metadata"]["name"] != name or self.ended.done():
-                continue
-            reason, phase = reasons.of_pod(pod), (pod.get("status") or {}).get("phase", "Pending")
-            self.why = reason.sentence if reason else f"its pod {name} is {phase}"
-            if is_gone:
-                self.ended.set_result(f"its pod {name} was deleted")
-            elif phase in ("Succeeded", "Failed"):
-                self.ended.set_result(reason.sentence if reason else f"its pod {name} has ended ({phase})")
+            if pod["metadata"]["name"] == self._name and not self.ended.done():
+                phase = str((pod.get("status") or {}).get("phase", "Pending"))
+                self._look_at(phase, reasons.of_pod(pod), is_gone=is_gone)
+
+    def _look_at(self, phase: str, reason: model.Reason | None, *, is_gone: bool) -> None:
+        its = f"its pod {self._name}"
+        if is_gone:
+            self.ended.set_result(f"{its} was deleted")
+        elif phase in ("Succeeded", "Failed"):
+            self.ended.set_result(reason.sentence if reason else f"{its} has ended ({phase})")
+        elif phase == "Running":
+            self.why = f"{its} runs and does not reach {self._intake_url}: open the port, or set nni_manager_ip"
+        else:
+            self.why = reason.sentence if reason else f"{its} is {phase}"
 
 
 @contextlib.asynccontextmanager
@@ -101,11 +110,11 @@ async def present(connection: client.Client, wanted: Wanted, token: str) -> Asyn
         PlatformUnavailableError: The cluster does not answer.
     """
     name = f"{names.porter(wanted.experiment)}-{randomness.token_hex(3)}"
-    presence, loop = Presence(), asyncio.get_running_loop()
+    presence, loop = Presence(name, wanted.intake_url), asyncio.get_running_loop()
     selector = names.porter_selector(wanted.experiment)
 
     def deliver(changes: Sequence[watch.Change]) -> None:
-        loop.call_soon_threadsafe(presence.take, changes, name)
+        loop.call_soon_threadsafe(presence.take, changes)
 
     watcher = watch.Watcher(connection, api.PODS, selector, cut=lambda found: found, deliver=deliver)
     registries = secrets.RegistrySecrets(connection, wanted.experiment, [wanted.role])
