@@ -47,14 +47,19 @@ async def _delete(known: "registry.Known", *, is_sure: bool, keeps_volume: bool)
     from nni.manager import leftovers  # noqa: PLC0415
 
     finding = leftovers.found(known.directory, model.ExperimentId(known.id), os.environ, port=known.port + 1, say=_say)
-    async with contextlib.nullcontext() if keeps_volume else finding as left:
-        if left is not None:
-            print(f"{_size(await left.size()):>10}  {left.where}")
-        print(f"{_size(_local_size(known)):>10}  {known.directory}")
-        if not is_sure and not await _agrees(known.id):
-            return False
-        if left is not None:
-            await left.delete()
+    try:
+        async with contextlib.nullcontext() if keeps_volume else finding as left:
+            if left is not None:
+                print(f"{_size(await left.size()):>10}  {left.where}")
+            print(f"{_size(_local_size(known)):>10}  {known.directory}")
+            if not is_sure and not await _agrees(known.id):
+                return False
+            if left is not None:
+                await left.delete()
+    except (errors.VolumeError, errors.PlatformError, errors.PlatformUnavailableError) as error:
+        if leftovers.KEEPING in str(error):
+            raise
+        raise errors.VolumeError(f"{error} {leftovers.KEEPING}") from error
     # The records go last: without them nobody would know of what is left elsewhere.
     await asyncio.to_thread(shutil.rmtree, known.directory, ignore_errors=True)
     return True

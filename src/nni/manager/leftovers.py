@@ -25,6 +25,7 @@ _KINDS: Mapping[str, type[Any]] = {
     kind.__name__: kind for kind in (specs.ManagerSpec, specs.NfsSpec, specs.AzureSpec, specs.PvcSpec)
 }
 _CLAIM = "/claim"
+KEEPING = "--keep-volume deletes what is on this machine alone."
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +75,20 @@ class Leftovers:
 
     async def size(self) -> int:
         """Return how many bytes they take. Raises VolumeError."""
-        with self._advised():
+        with self._advised("Nothing is deleted."):
             return await self.volume.usage(self.path)
 
     async def delete(self) -> None:
         """Remove them. Raises VolumeError."""
-        with self._advised():
+        with self._advised("It may be deleted in part, and what is here is kept."):
             await self.volume.delete(self.path)
 
     @contextlib.contextmanager
-    def _advised(self) -> Iterator[None]:
+    def _advised(self, state: str) -> Iterator[None]:
         try:
             yield
         except errors.VolumeError as error:
-            raise errors.VolumeError(f"{error}{self.by_hand}") from error
+            raise errors.VolumeError(f"{error} {state} {self.by_hand}".rstrip()) from error
 
 
 @contextlib.asynccontextmanager
@@ -192,8 +193,8 @@ def _by_hand(place: Place, claim: specs.PvcSpec, below: str) -> str:
     command = ["kubectl", "run", name, "--namespace", place.namespace, "--restart", "Never"]
     command += ["--image", place.role.image, "--overrides", json.dumps({"spec": pods.merged(pod, _spec_of(place))})]
     return (
-        f" Nothing is deleted. Somebody who may make pods can remove {below} with\n{shlex.join(command)}\n"
-        f"and then `kubectl delete pod {name} --namespace {place.namespace}`; --keep-volume deletes what is here alone."
+        f"Somebody who may make pods can remove {below} with\n{shlex.join(command)}\nand then "
+        f"`kubectl delete pod {name} --namespace {place.namespace}`; {KEEPING}"
     )
 
 
