@@ -80,14 +80,15 @@ class Porter:
                 await self._call(idle, patience)
             except api.Refusal as refusal:
                 refused_until, why = loop.time() + REFUSED_SECONDS, _words(refusal)
+                _log.warning("no porter for %s: %s", self._where, why)
                 self._fail(why)
             except errors.NniError as error:
+                _log.warning("no porter for %s: %s", self._where, error)
                 self._fail(str(error).rstrip(".") + ".")
             finally:
                 self._desk.shut()
 
     def _fail(self, why: str) -> None:
-        _log.warning("no porter for %s: %s", self._where, why)
         self._desk.fail(f"What stayed on {self._where} cannot be reached: {why}")
 
     async def _call(self, idle: float, patience: float) -> None:
