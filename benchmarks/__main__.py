@@ -9,7 +9,13 @@ SANDBOX = (sys.executable, "-m", "nni", "sandbox", "--nfs", "10.20.30.40:/mnt/nf
 
 PLAYED = (*SANDBOX[:-1], "--simulate", "--")
 
-BENCHMARKS: Mapping[str, Sequence[str]] = {"startup": (), "latency": SANDBOX, "sandbox": (), "crowd": PLAYED}
+BENCHMARKS: Mapping[str, Sequence[str]] = {
+    "startup": (),
+    "latency": SANDBOX,
+    "porter": (),
+    "sandbox": (),
+    "crowd": PLAYED,
+}
 """What each runs in: a sandbox of its own, or nothing."""
 
 

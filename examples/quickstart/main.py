@@ -4,6 +4,7 @@
     python examples/quickstart/main.py --platform local                        as processes
     python examples/quickstart/main.py --image IMAGE                           on your KUBECONFIG's cluster
     python examples/quickstart/main.py --image IMAGE --storage nfs --nfs SERVER:/EXPORT
+    python examples/quickstart/main.py --image IMAGE --storage pvc --claim CLAIM
 
 The image needs Python and scikit-learn, nothing of ours. Without a storage, pods fetch the code from this machine and
 send their outputs to it; with one, they mount it.
@@ -79,7 +80,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--key", metavar="VAULT/SECRET", default="", help="for azure: its key, or a Secret's name")
     parser.add_argument("--azure-endpoint", metavar="URL", help="for azure: where, if not in the public cloud")
     parser.add_argument("--claim", default="nni", help="for pvc: the claim's name")
-    parser.add_argument("--mount-path", metavar="DIR", help="for pvc: where this machine has it mounted")
+    parser.add_argument("--mount-path", metavar="DIR", help="for pvc: where this machine has it mounted, if it has")
     parser.add_argument("--image", default="python:3.11", help="container image with Python and scikit-learn")
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--concurrency", type=int, default=3, help="trials at a time")

@@ -1,12 +1,14 @@
 """The pages of trials in a real browser: finding some of many, comparing, acting on them, and looking into one."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 from playwright import async_api as playwright
 
 from nni.core import event, model
-from nni.testing import story
+from nni.testing import story, volume
 from nni.testing.browser import visiting
 
 pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
@@ -159,6 +161,33 @@ async def test_files_are_browsed_looked_at_and_downloaded(browser: playwright.Br
         async with visit.page.expect_download() as download:
             await visit.page.get_by_role("link", name="Download all (tar)").click()
         assert (await download.value).suggested_filename == "aaaaa.tar"
+        assert visit.faults == []
+
+
+class FarVolume(volume.MemoryVolume):
+    """One on which checkpoints are somewhere where nobody is yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_come = asyncio.Event()
+
+    async def list(self, path: str) -> Sequence[str]:
+        if path.endswith("checkpoint"):
+            await self.has_come.wait()
+        return await super().list(path)
+
+
+async def test_files_that_take_long_to_come_are_waited_for(browser: playwright.Browser, tale: story.Story) -> None:
+    tale.volume = far = FarVolume()
+    await far.put("nni/story123/aaaaa/1/parameter.cfg", b"{}")
+    await far.put("nni/story123/aaaaa/checkpoint/epoch-1.pt", b"model")
+    async with visiting(browser, tale, start="trial/aaaaa?tab=files") as visit:
+        await visit.presses("checkpoint/")
+        await visit.shows("files on a claim that the manager has not mounted are fetched by a pod")
+        assert await visit.page.get_by_role("row").count() == 0, "what is in the directory before is not in this one"
+        far.has_come.set()
+        await visit.presses("epoch-1.pt")
+        await visit.shows("model")
         assert visit.faults == []
 
 

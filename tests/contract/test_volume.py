@@ -85,6 +85,9 @@ async def test_links_are_not_followed(root: Path, tmp_path: Path) -> None:
             await call
     assert [path.name for path in outside.iterdir()] == ["secret"]
     assert await volume.usage("inside") < 100  # the links themselves
+    link = await volume.stat("inside/file")
+    assert link is not None
+    assert link.is_special
     await volume.put("inside/file", b"mine")  # takes the link's place
     await volume.delete("folder")
     assert (outside / "secret").read_bytes() == b"secret"

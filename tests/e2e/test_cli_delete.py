@@ -107,7 +107,13 @@ def test_a_volume_that_cannot_be_reached_keeps_the_records(run: Run, monkeypatch
     failed = nnictl("delete", experiment_id, "--yes")
 
     assert (failed.returncode, "is not a directory" in failed.stderr) == (1, True), failed.stderr
+    assert "--keep-volume deletes what is on this machine alone." in failed.stderr
     assert (Path.home() / "nni-experiments" / experiment_id).exists()
+
+    kept = nnictl("delete", experiment_id, "--yes", "--keep-volume")
+
+    assert kept.returncode == 0, kept.stderr
+    assert not (Path.home() / "nni-experiments" / experiment_id).exists()
 
 
 def test_one_that_runs_is_not_deleted(cluster: Sandbox, tmp_path: Path, free_port: int) -> None:

@@ -134,6 +134,7 @@ def test_each_storage_is_tried(
     assert here in found["storage"][1]
     assert found["storage from a pod"][1] == there
     assert "intake from a pod" in found
+    assert ("porter" in found) is ("claimName" in (storage or {}) and "mountPath" not in (storage or {}))
     assert [one for one in claim.rglob("*") if one.is_file()] == []
 
 

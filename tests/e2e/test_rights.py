@@ -45,12 +45,12 @@ def restricted(cluster: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 @pytest.fixture
 def granted(restricted: Sandbox) -> Iterator[Sandbox]:
     """The sandbox, as somebody sees it who has been given deploy/role.yaml."""
-    for name in ("role", "role-probe"):
+    for name in ("role", "role-pods"):
         kubectl(restricted, "apply", "-f", str(DEPLOY / f"{name}.yaml"))
-    for role in ("nni-kubeflow", "nni-kubeflow-probe"):
+    for role in ("nni-kubeflow", "nni-kubeflow-pods"):
         kubectl(restricted, "create", "rolebinding", role, f"--role={role}", "--serviceaccount=default:nni-user")
     yield restricted
-    for role in ("nni-kubeflow", "nni-kubeflow-probe"):
+    for role in ("nni-kubeflow", "nni-kubeflow-pods"):
         kubectl(restricted, "delete", "rolebinding,role", role)
 
 

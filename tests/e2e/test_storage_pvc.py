@@ -1,8 +1,6 @@
 """Experiments on a PersistentVolumeClaim, and what a claim and a share look like in a job."""
 
 import base64
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,11 +114,6 @@ def test_a_claim_that_is_not_mounted_here_keeps_the_outputs_and_the_logs_come(
         assert (here / "metrics.jsonl").read_text().count("\n") == 1
         assert '"code": 0' in (here / "exit.json").read_text()
         assert not (here / "output").exists()
-    deleted = subprocess.run(
-        [sys.executable, "-m", "nni", "experiment", "delete", running.id, "--yes"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert f"nni/{running.id} on claim data, which cannot be reached from here: delete it there" in deleted.stdout
     # Each pod has fetched the runtime, and none has left half of it.
     assert len(list((claim / "nni" / running.id / "runtime").iterdir())) == 1
     assert len(list((claim / "nni" / running.id / "code").iterdir())) == 1

@@ -75,9 +75,27 @@ class Stat:
     size: int
     """Bytes; 0 for a directory."""
     modified_at: float
+    is_special: bool = False
+    """Whether it is neither a file nor a directory, but a link or a pipe: these are not followed, and not read."""
 
 
-class Volume(Protocol):
+class Readable(Protocol):
+    """The part of a volume that is looked at: see ``Volume``."""
+
+    async def list(self, path: str) -> Sequence[str]:
+        """Return the sorted names in a directory; none when it does not exist."""
+        ...
+
+    async def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
+        """Return up to ``limit`` bytes from ``offset``; nothing past the end. The file may be growing."""
+        ...
+
+    async def stat(self, path: str) -> Stat | None:
+        """Return what is known of a path, None when it does not exist."""
+        ...
+
+
+class Volume(Readable, Protocol):
     """The manager's side of the storage that it shares with pods.
 
     Paths are relative to the volume's root, with ``/`` between names, and never leave it: an absolute path or one with
@@ -90,18 +108,6 @@ class Volume(Protocol):
 
     async def make(self, path: str) -> None:
         """Make a directory and its missing parents; the directory is writable by every pod."""
-        ...
-
-    async def list(self, path: str) -> Sequence[str]:
-        """Return the sorted names in a directory; none when it does not exist."""
-        ...
-
-    async def read(self, path: str, offset: int = 0, limit: int | None = None) -> bytes:
-        """Return up to ``limit`` bytes from ``offset``; nothing past the end. The file may be growing."""
-        ...
-
-    async def stat(self, path: str) -> Stat | None:
-        """Return what is known of a path, None when it does not exist."""
         ...
 
     async def rename(self, source: str, target: str) -> None:

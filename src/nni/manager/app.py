@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -34,11 +35,12 @@ from nni.manager import (
     secrets,
     vitals,
 )
+from nni.manager import porter as porters
 from nni.manager.files import Files
 from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
-from nni.storage import mounted
+from nni.storage import joined, mounted
 from nni.tuners import registry as known_algorithms
 
 _log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ class _Parts:
     running: loop.Loop
     heard: vitals.Heard
     assessor: algorithms.Assessor | None
+    porter: porters.Porter | None
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
 
@@ -210,13 +213,25 @@ async def _join(
         running=running,
         heard=heard,
         assessor=assessor,
+        porter=stand.porter(request.experiment_id, intake_url),
         job=stand.job,
     )
-    await stack.enter_async_context(
-        listen.serve(_intake(parts, stand.exchange(request.experiment_id, files)), intake_socket)
-    )
-    await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
+    await _serve(parts, stand.exchange(request.experiment_id, files), (intake_socket, portal_socket), stack)
     return parts
+
+
+async def _serve(
+    parts: _Parts,
+    files: exchanges.Exchange | None,
+    sockets: tuple[socket.socket, socket.socket],
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    """Open the ports for trials and for people."""
+    for_trials, for_people = sockets
+    await stack.enter_async_context(listen.serve(_intake(parts, files), for_trials))
+    if parts.porter is not None:
+        await stack.enter_async_context(parts.porter.on_call())
+    await stack.enter_async_context(listen.serve(_portal(parts), for_people))
 
 
 async def _open(
@@ -252,7 +267,7 @@ async def _stand(
     finding = ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
     async with finding as stand:
         doctor.insist(await stand.examine(), say)
-        await asyncio.to_thread(leftovers.remember, request.directory, spec.platform)
+        await asyncio.to_thread(leftovers.remember, request.directory, spec)
         yield stand
 
 
@@ -278,7 +293,7 @@ def _portal(parts: _Parts) -> web.Application:
             reopen=lambda: _reopen(parts),
             clock=parts.clock,
             vitals=parts.heard.vitals,
-            volume=parts.heard.volume,
+            volume=_shown(parts),
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             space_problems=lambda value: check.space_problems(
@@ -303,6 +318,12 @@ def _portal(parts: _Parts) -> web.Application:
     )
 
 
+def _shown(parts: _Parts) -> ports.Readable:
+    """Return the trials' files as people see them."""
+    here = parts.heard.volume
+    return here if parts.porter is None else joined.JoinedVolume(here, parts.porter.volume)
+
+
 def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:
     state, running, tokens = parts.state, parts.running, parts.tokens
 
@@ -318,6 +339,7 @@ def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:
         verify=lambda attempt, token: tokens.verify(state, attempt, token),
         accept=accept,
         files=files,
+        door=None if parts.porter is None else parts.porter.door,
     )
 
 

@@ -9,7 +9,7 @@ from nni import errors
 from nni.core import model
 from nni.core import spec as specs
 from nni.manager import ground
-from nni.platforms.kubeflow import api, preflight, probe, secrets
+from nni.platforms.kubeflow import api, names, preflight, probe, secrets
 
 
 def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ async def _storage(stand: ground.KubeflowGround) -> preflight.Finding:
         case specs.ManagerSpec():
             said = "Nothing is shared: pods fetch the code from the manager and send their outputs to it."
         case specs.PvcSpec(claim_name=name) if stand.backing.store is not None:
-            said = f"Claim {name} is not mounted here: outputs stay on it, and logs come to the manager."
+            said = f"Claim {name} is not mounted here: logs come to the manager, and a pod fetches what stays on it."
         case _:
             said = f"This machine writes on it: {stand.backing.said}."
     return preflight.ok("storage", said)
@@ -98,7 +98,7 @@ async def _probe(
             ) from error
 
     try:
-        async with secrets.lent(stand.connection, experiment_id, stand.backing.pod.secret):
+        async with secrets.lent(stand.connection, experiment_id, names.secret(experiment_id), stand.backing.pod.secret):
             return await probe.probe(
                 stand.connection,
                 role=stand.spec.roles[0],

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
-from nni.manager import volumes
+from nni.manager import porter, volumes
 from nni.manager.files import Files
 from nni.platforms import local
 from nni.platforms.kubeflow import api, client, kinds, platform, preflight
-from nni.runtime import archive
+from nni.platforms.kubeflow import porter as platform_porter
+from nni.runtime import archive, settings
 from nni.server import exchange
 from nni.storage import bundle, mounted
 
@@ -64,6 +65,10 @@ class Ground(Protocol):
 
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         """Return what gives files to pods and takes theirs, where pods share no volume with the manager."""
+        ...
+
+    def porter(self, experiment_id: model.ExperimentId, intake_url: str) -> porter.Porter | None:
+        """Return what brings what pods leave on a volume that the manager does not have; None where it has all."""
         ...
 
     def platform(
@@ -153,6 +158,9 @@ class _Local:
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         return None
 
+    def porter(self, experiment_id: model.ExperimentId, intake_url: str) -> porter.Porter | None:
+        return None
+
     def platform(
         self,
         experiment_id: model.ExperimentId,
@@ -215,10 +223,7 @@ async def _kubeflow(
         notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{version} is used"
         _log.warning("%s", notice)
         say(notice)
-    host = urllib.parse.urlsplit(connection.server).hostname or ""
-    is_near = _is_loopback(host)
-    if address is None:
-        address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
+    intake_host, intake_address = await reach(connection, address)
     return KubeflowGround(
         spec=spec,
         backing=backing,
@@ -226,9 +231,26 @@ async def _kubeflow(
         say=say,
         kind=kind,
         version=version,
-        intake_host=LOOPBACK if is_near else ALL_ADDRESSES,
-        intake_address=address,
+        intake_host=intake_host,
+        intake_address=intake_address,
     )
+
+
+async def reach(connection: client.Client, address: str | None) -> tuple[str, str]:
+    """Return the address that an intake listens on, and the one under which pods reach it.
+
+    Args:
+        connection: The cluster.
+        address: Where pods reach this machine; None to find it out.
+
+    Raises:
+        PlatformError: It cannot be found out.
+    """
+    host = urllib.parse.urlsplit(connection.server).hostname or ""
+    is_near = _is_loopback(host)
+    if address is None:
+        address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
+    return LOOPBACK if is_near else ALL_ADDRESSES, address
 
 
 def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str:
@@ -260,7 +282,9 @@ class KubeflowGround:
     async def examine(self) -> Sequence[preflight.Finding]:
         """See the protocol."""
         job = platform.example(self.kind, self.version, self.spec, self.backing.pod, self.intake_url or "")
-        return await preflight.examine(self.connection, self.kind, self.version, self.spec, job)
+        return await preflight.examine(
+            self.connection, self.kind, self.version, self.spec, job, has_porter=self.has_porter
+        )
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         """See the protocol."""
@@ -277,6 +301,25 @@ class KubeflowGround:
             needs=files.needs,
             limit=self.backing.limit,
         )
+
+    def porter(self, experiment_id: model.ExperimentId, intake_url: str) -> porter.Porter | None:
+        """See the protocol."""
+        claim = self.spec.storage
+        if not isinstance(claim, specs.PvcSpec) or not self.has_porter:
+            return None
+        return porter.make(
+            self.connection,
+            experiment_id=experiment_id,
+            role=platform_porter.role(self.spec.roles[0]),
+            claim=claim,
+            side=self.backing.pod,
+            intake_url=intake_url,
+        )
+
+    @property
+    def has_porter(self) -> bool:
+        """Whether pods share a volume with each other, and not with the manager."""
+        return self.backing.pod.storage == settings.CLAIM
 
     def platform(
         self,

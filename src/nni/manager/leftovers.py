@@ -1,35 +1,64 @@
 """What is left of an experiment on its volume when its manager is gone, and how it is removed."""
 
+import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Mapping
+import shlex
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
-from nni.manager import volumes
-from nni.platforms.kubeflow import client
+from nni.manager import ground, porter, volumes
+from nni.platforms.kubeflow import client, pods
+from nni.platforms.kubeflow import porter as platform_porter
+from nni.server import listen
+from nni.server import porter as server_porter
 from nni.wire import layout
 
 FILE = "storage.json"
 _KINDS: Mapping[str, type[Any]] = {
     kind.__name__: kind for kind in (specs.ManagerSpec, specs.NfsSpec, specs.AzureSpec, specs.PvcSpec)
 }
+_CLAIM = "/claim"
+KEEPING = "--keep-volume deletes what is on this machine alone."
 
 
-def remember(directory: Path, platform: specs.PlatformSpec) -> None:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an experiment's files are, and how they are reached."""
+
+    storage: specs.StorageSpec
+    namespace: str
+    context: str | None
+    role: specs.RoleSpec
+    """What a porter has of a trial's pods."""
+    manager_address: str | None
+    manager_url: str | None
+
+
+def remember(directory: Path, spec: specs.ExperimentSpec) -> None:
     """Write down where an experiment's files are; no key is in it.
 
     Args:
         directory: The experiment's own.
-        platform: What names the volume.
+        spec: The experiment.
     """
+    platform = spec.platform
     if isinstance(platform, specs.KubeflowSpec):
-        storage = platform.storage
-        text = {"kind": type(storage).__name__, "namespace": platform.namespace, **dataclasses.asdict(storage)}
+        place = Place(
+            storage=platform.storage,
+            namespace=platform.namespace,
+            context=platform.context,
+            role=platform_porter.role(platform.roles[0]),
+            manager_address=spec.manager_address,
+            manager_url=platform.manager_url,
+        )
+        text = {"kind": type(place.storage).__name__, **dataclasses.asdict(place)}
         (directory / FILE).write_text(json.dumps(text, indent=2), encoding="utf-8")
 
 
@@ -37,67 +66,152 @@ def remember(directory: Path, platform: specs.PlatformSpec) -> None:
 class Leftovers:
     """The files of one experiment on its volume."""
 
-    volume: ports.Volume | None
-    """None when it cannot be reached from here."""
+    volume: ports.Volume
     path: str
     where: str
     """How messages call the place."""
+    by_hand: str = ""
+    """What to do where the volume cannot be reached."""
 
-    async def size(self) -> int | None:
-        """Return how many bytes they take, None when that is not known. Raises VolumeError."""
-        return None if self.volume is None else await self.volume.usage(self.path)
+    async def size(self) -> int:
+        """Return how many bytes they take. Raises VolumeError."""
+        with self._advised("Nothing is deleted."):
+            return await self.volume.usage(self.path)
 
     async def delete(self) -> None:
-        """Remove what can be reached. Raises VolumeError."""
-        if self.volume is not None:
+        """Remove them. Raises VolumeError."""
+        with self._advised("It may be deleted in part, and what is here is kept."):
             await self.volume.delete(self.path)
+
+    @contextlib.contextmanager
+    def _advised(self, state: str) -> Iterator[None]:
+        try:
+            yield
+        except errors.VolumeError as error:
+            raise errors.VolumeError(f"{error} {state} {self.by_hand}".rstrip()) from error
 
 
 @contextlib.asynccontextmanager
 async def found(
-    directory: Path, experiment_id: model.ExperimentId, environment: Mapping[str, str]
+    directory: Path,
+    experiment_id: model.ExperimentId,
+    environment: Mapping[str, str],
+    *,
+    port: int,
+    say: Callable[[str], None],
 ) -> AsyncIterator[Leftovers | None]:
     """Hold what an experiment left on a volume outside of its own directory; None when it used none.
 
+    Args:
+        directory: The experiment's own.
+        experiment_id: Its id.
+        environment: Of this process.
+        port: That of the experiment's intake, where a pod may have to reach this process.
+        say: Told what takes its time.
+
     Raises:
         VolumeError: The volume cannot be reached.
+        PlatformError: There is no usable kubeconfig.
     """
-    storage, namespace = _remembered(directory)
-    if storage is None or isinstance(storage, specs.ManagerSpec):
+    place = _remembered(directory)
+    if place is None or isinstance(place.storage, specs.ManagerSpec):
         yield None
-        return
-    asked = volumes.Asked(
-        environment=environment,
-        directory=directory,
-        experiment_id=experiment_id,
-        connect=lambda: client.connect(environment, namespace),
-    )
-    backing = await volumes.back(storage, asked)
+    elif isinstance(place.storage, specs.PvcSpec) and volumes.claim_here(place.storage, environment) is None:
+        say(f"A pod looks for what is on claim {place.storage.claim_name}, which is not mounted here.")
+        async with _carried(place, place.storage, experiment_id, environment, port) as left:
+            yield left
+    else:
+        asked = volumes.Asked(
+            environment=environment,
+            directory=directory,
+            experiment_id=experiment_id,
+            connect=lambda: client.connect(environment, place.namespace, place.context),
+        )
+        backing = await volumes.back(place.storage, asked)
+        try:
+            path = layout.experiment(experiment_id)
+            where = backing.url(path) if backing.url is not None else f"{path} on the {backing.said}"
+            yield Leftovers(backing.volume, path, where)
+        finally:
+            await backing.close()
+
+
+@contextlib.asynccontextmanager
+async def _carried(
+    place: Place,
+    claim: specs.PvcSpec,
+    experiment_id: model.ExperimentId,
+    environment: Mapping[str, str],
+    port: int,
+) -> AsyncIterator[Leftovers]:
+    """Hold what is on a claim that is not mounted here, by a porter that comes to this process."""
+    connection = await asyncio.to_thread(client.connect, environment, place.namespace, place.context)
     try:
-        path = layout.experiment(experiment_id)
-        yield _leftovers(storage, backing, path)
+        service = environment.get(ground.SERVICE_VARIABLE)
+        host, address = await ground.reach(connection, place.manager_address or service)
+        is_fixed = bool(place.manager_url or service)
+        with contextlib.closing(_bound(host, port, is_fixed=is_fixed)) as listener:
+            its = porter.make(
+                connection,
+                experiment_id=experiment_id,
+                role=place.role,
+                claim=claim,
+                side=volumes.pod_side(claim, experiment_id, environment),
+                intake_url=place.manager_url or f"http://{address}:{listener.getsockname()[1]}",
+            )
+            path = layout.experiment(experiment_id)
+            below = f"{claim.sub_path}/{path}".lstrip("/")
+            where = f"{below} on claim {claim.claim_name} in namespace {place.namespace} of {connection.server}"
+            async with listen.serve(server_porter.make_app(its.door), listener), its.on_call():
+                yield Leftovers(its.volume, path, where, _by_hand(place, claim, below))
     finally:
-        await backing.close()
+        connection.close()
 
 
-def _leftovers(storage: specs.StorageSpec, backing: volumes.Backing, path: str) -> Leftovers:
-    if backing.url is not None:
-        return Leftovers(backing.volume, path, backing.url(path))
-    if isinstance(storage, specs.PvcSpec) and backing.store is not None:
-        below = f"{storage.sub_path}/{path}".lstrip("/")
-        where = f"{below} on claim {storage.claim_name}, which cannot be reached from here: delete it there"
-        return Leftovers(None, path, where)
-    return Leftovers(backing.volume, path, f"{path} on the {backing.said}")
+def _bound(host: str, port: int, *, is_fixed: bool) -> socket.socket:
+    """Take the port that pods can reach, or any one where each is as good."""
+    try:
+        return listen.bind(host, port)
+    except errors.PortInUseError:
+        if is_fixed:
+            raise
+        return listen.bind(host, 0)
 
 
-def _remembered(directory: Path) -> tuple[specs.StorageSpec | None, str]:
+def _by_hand(place: Place, claim: specs.PvcSpec, below: str) -> str:
+    """Return how somebody removes the files who has the rights for it."""
+    name = "nni-delete"
+    container = {
+        "name": name,
+        "image": place.role.image,
+        "command": ["rm", "-rf", f"{_CLAIM}/{below}"],
+        "volumeMounts": [{"name": "claim", "mountPath": _CLAIM}],
+        **pods.RESTRICTED_CONTAINER,
+    }
+    volume = {"name": "claim", "persistentVolumeClaim": {"claimName": claim.claim_name}}
+    pod = {**pods.RESTRICTED_POD, "containers": [container], "volumes": [volume]}
+    command = ["kubectl", "run", name, "--namespace", place.namespace, "--restart", "Never"]
+    command += ["--image", place.role.image, "--overrides", json.dumps({"spec": pods.merged(pod, _spec_of(place))})]
+    return (
+        f"Somebody who may make pods can remove {below} with\n{shlex.join(command)}\nand then "
+        f"`kubectl delete pod {name} --namespace {place.namespace}`; {KEEPING}"
+    )
+
+
+def _spec_of(place: Place) -> Mapping[str, Any]:
+    return {**place.role.pod.fields, **place.role.pod.template.get("spec", {})}
+
+
+def _remembered(directory: Path) -> Place | None:
     path = directory / FILE
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        kind, namespace = _KINDS[fields.pop("kind")], fields.pop("namespace")
-        return kind(**fields), namespace
+        storage = _KINDS[fields.pop("kind")](**fields.pop("storage"))
+        role = fields.pop("role")
+        pod = specs.PodSpec(**role.pop("pod"))
+        return Place(storage=storage, role=specs.RoleSpec(pod=pod, **role), **fields)
     except FileNotFoundError:
-        return None, ""
+        return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.VolumeError(
             f"{path} does not say where the experiment's files are ({error!r}); remove them by hand."

@@ -90,7 +90,7 @@ def pod_side(
             volume, mount = azure_access.pod_volume(storage, storage.secret_name or names.secret(experiment_id))
             return pods.Volume(volume=volume, mount=mount, runs_restricted=True)
         case specs.PvcSpec():
-            if _claim_here(storage, environment) is None:
+            if claim_here(storage, environment) is None:
                 return _fetching(pod.claim(storage), settings.CLAIM)
             volume, mount = pod.claim(storage)
             return pods.Volume(volume=volume, mount=mount, runs_restricted=True)
@@ -103,7 +103,12 @@ def _fetching(side: tuple[dict[str, Any], dict[str, Any]], sent: str) -> pods.Vo
     return pods.Volume(volume=volume, mount=mount, runs_restricted=True, runtime=digest, storage=sent)
 
 
-def _claim_here(storage: specs.PvcSpec, environment: Mapping[str, str]) -> str | None:
+def claim_here(storage: specs.PvcSpec, environment: Mapping[str, str]) -> str | None:
+    """Return where this machine has a claim mounted, None when it has not.
+
+    Raises:
+        VolumeError: NNI_MOUNTS cannot be read.
+    """
     return nfs.told("pvc", storage.claim_name, environment.get("NNI_MOUNTS")) or storage.mount_path
 
 
@@ -215,10 +220,10 @@ async def _key_from_secret(name: str, connection: client.Client) -> str:
 
 
 async def _pvc(storage: specs.PvcSpec, side: pods.Volume, asked: Asked) -> Backing:
-    mount_path = _claim_here(storage, asked.environment)
+    mount_path = claim_here(storage, asked.environment)
     if mount_path is None:
         root = asked.directory / "volume"
-        said = f"claim {storage.claim_name}, which is not mounted here: outputs stay on it, logs land in {root}"
+        said = f"claim {storage.claim_name}, which is not mounted here: logs land in {root}, outputs stay on the claim"
         return await _kept(root, side, storage.output_limit_mib, said)
     root = Path(mount_path, storage.sub_path)
     try:

@@ -3,14 +3,15 @@
 import os
 from typing import Sequence
 
-from nni.runtime import fetch, replica
+from nni.runtime import fetch, porter, replica
 
 
 def main(argv: Sequence[str], archive: str) -> int:
-    """Run one replica.
+    """Run one replica, or a porter.
 
     Args:
-        argv: Arguments of the script (``nni.wire.script``); ``fetch`` alone where the script has to be fetched first.
+        argv: Arguments of the script (``nni.wire.script``); ``fetch`` alone where the script has to be fetched first,
+            ``porter`` alone in a pod that is one.
         archive: Path of the archive that is running.
 
     Returns:
@@ -18,4 +19,6 @@ def main(argv: Sequence[str], archive: str) -> int:
     """
     if list(argv) == ["fetch"]:
         return fetch.run(os.environ)
+    if list(argv) == ["porter"]:
+        return porter.run(os.environ)
     return replica.run(argv, archive)

@@ -10,7 +10,7 @@ import dataclasses
 import pathlib
 import tarfile
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from aiohttp import web
 
@@ -21,11 +21,14 @@ from nni.core import trial as trials
 from nni.server import answers, views
 from nni.wire import layout
 
-CHUNK = 1 << 18
+CHUNK = 1 << 20
+"""Bytes of a file that are read at once: as many as a porter carries."""
 FOLLOW_SECONDS = 1.0
 """How often a followed file is looked at: neither a network file system nor another machine's tells of growth."""
 MOST_ENTRIES = 1000
 """Names of a directory that are listed."""
+AT_ONCE = 32
+"""Of them, how many are looked at at the same time: some volumes are far away."""
 
 _IMAGES = {
     ".gif": "image/gif",
@@ -63,13 +66,13 @@ class Span:
 class Shelf:
     """A directory of a volume."""
 
-    volume: ports.Volume
+    volume: ports.Readable
     root: str
 
     async def entries(self, path: str) -> list[views.Json]:
         """Return what is in a directory, directories first."""
-        names = (await self.volume.list(self._below(path)))[:MOST_ENTRIES]
-        found = [(name, await self.volume.stat(self._below(f"{path}/{name}"))) for name in names]
+        names = await self.volume.list(self._below(path))
+        found = await self._look_at(path, names[:MOST_ENTRIES])
         return [
             {
                 "name": name,
@@ -77,8 +80,7 @@ class Shelf:
                 "size": its.size,
                 "modifiedTime": views.milliseconds(its.modified_at),
             }
-            for name, its in sorted(found, key=lambda one: not (one[1] and one[1].is_directory))
-            if its is not None
+            for name, its in sorted(found, key=lambda one: not one[1].is_directory)
         ]
 
     async def stat(self, path: str) -> ports.Stat | None:
@@ -102,7 +104,7 @@ class Shelf:
                 await asyncio.sleep(FOLLOW_SECONDS)
 
     async def tar(self, top: str) -> AsyncIterator[bytes]:
-        """Yield an archive of all files, each as long as it was when its turn came."""
+        """Yield an archive of all files and of no links, each as long as it was when its turn came."""
         async for path, its in self._walk(""):
             header = tarfile.TarInfo(f"{top}/{path}")
             header.size, header.mtime = its.size, int(its.modified_at)
@@ -115,14 +117,28 @@ class Shelf:
         yield bytes(2 * tarfile.BLOCKSIZE)
 
     async def _walk(self, path: str) -> AsyncIterator[tuple[str, ports.Stat]]:
-        for name in await self.volume.list(self._below(path)):
+        for name, its in await self._look_at(path, await self.volume.list(self._below(path))):
             inner = f"{path}/{name}".lstrip("/")
-            its = await self.stat(inner)
-            if its is not None and its.is_directory:
+            if its.is_directory:
                 async for found in self._walk(inner):
                     yield found
-            elif its is not None:
+            elif not its.is_special:
                 yield inner, its
+
+    async def _look_at(self, path: str, names: Sequence[str]) -> list[tuple[str, ports.Stat]]:
+        """Return what is known of some names in a directory, without those that have gone meanwhile."""
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def look(name: str) -> ports.Stat | None:
+            async with turns:
+                return await self.stat(f"{path}/{name}")
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                looking = {name: tasks.create_task(look(name)) for name in names}
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+        return [(name, its) for name, task in looking.items() if (its := task.result()) is not None]
 
     def _below(self, path: str) -> str:
         return "/".join(part for part in (self.root, path.strip("/")) if part)
@@ -131,7 +147,7 @@ class Shelf:
 class Files:
     """The handlers."""
 
-    def __init__(self, state: states.State, volume: ports.Volume, logs: ports.Volume) -> None:
+    def __init__(self, state: states.State, volume: ports.Readable, logs: ports.Readable) -> None:
         """Take the finished parts.
 
         Args:
@@ -179,6 +195,9 @@ class Files:
 
     async def _archive(self, request: web.Request) -> web.StreamResponse:
         its = self._named(request)
+        with _refusing():
+            # What may take long to be reached, or cannot be, is known before the answer begins.
+            await self._shelf(its).entries(layout.CHECKPOINT)
         response = _download(f"{its.id}.tar", "application/x-tar")
         await response.prepare(request)
         async for part in self._shelf(its).tar(its.id):
@@ -204,6 +223,8 @@ class Files:
             raise answers.refuse(web.HTTPNotFound, f"There is no file {path} (yet).")
         if known is not None and known.is_directory:
             raise answers.refuse(web.HTTPBadRequest, f"{path} is a directory.")
+        if known is not None and known.is_special:
+            raise answers.refuse(web.HTTPBadRequest, f"{path} is a link or a pipe, and these are not followed.")
         size = known.size if known else 0
         span = dataclasses.replace(span, offset=max(0, size + span.offset) if span.offset < 0 else span.offset)
         response = _response(request, path)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from nni import errors
 from nni.core import event, model, report
-from nni.server import answers, auth, exchange
+from nni.server import answers, auth, exchange, porter
 from nni.wire import files as file_wire
 from nni.wire import intake as wire
 
@@ -33,6 +33,7 @@ def make_app(
     verify: Verify,
     accept: Accept,
     files: exchange.Exchange | None = None,
+    door: porter.Door | None = None,
 ) -> web.Application:
     """Return the intake of one experiment, to be served on the port beside the portal's.
 
@@ -41,6 +42,7 @@ def make_app(
         verify: Knows tokens.
         accept: Takes reports in.
         files: Gives and takes files where trials share no volume with the manager; None where they do.
+        door: Lets a porter in, where the trials' volume is a claim that the manager does not have.
     """
     intake = Intake(experiment_id, verify, accept)
     app = web.Application(client_max_size=wire.MAX_BODY)
@@ -48,6 +50,8 @@ def make_app(
     app.router.add_post(replica, intake.take)
     if files is not None:
         _add_files(app.router, replica, intake, files)
+    if door is not None:
+        app.router.add_routes(door.routes())
     app.router.add_route("*", "/{path:.*}", _unknown)
     return app
 

@@ -56,9 +56,9 @@ class Sources:
     """Begins the tuner and the assessor anew, and goes on with the experiment."""
     clock: ports.Clock
     vitals: health.Vitals
-    volume: ports.Volume
+    volume: ports.Readable
     """Where trials leave their files."""
-    logs: ports.Volume
+    logs: ports.Readable
     """The directory of the manager's own logs."""
     new_trial_id: Callable[[], model.TrialId]
     space_problems: limits.CheckSpace

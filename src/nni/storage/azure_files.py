@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nni import errors
 from nni.core import ports
-from nni.storage import azure_errors, paths
+from nni.runtime import paths
+from nni.storage import azure_errors
 
 if TYPE_CHECKING:
     from azure.storage.fileshare import aio

@@ -1,6 +1,8 @@
 """The volume of an experiment without shared storage: a directory of the manager's, filled by what pods send."""
 
+import asyncio
 import contextlib
+import functools
 import hashlib
 import os
 import stat
@@ -28,14 +30,15 @@ class KeptVolume(mounted.MountedVolume):
         A piece that begins above the file's end is not written. The same piece may be written again, at the same
         time too.
         """
-        return await self._run("written", path, lambda: self._append(path, offset, content))
+        work = functools.partial(self._append, path, offset, content)
+        return await asyncio.to_thread(self._tree.guarded, "written", path, work)
 
     async def digest(self, path: str) -> bytes | None:
         """Return the sha256 of a file, None when it does not exist. A file that has not changed is read once."""
-        return await self._run("read", path, lambda: self._digest(path))
+        return await asyncio.to_thread(self._tree.guarded, "read", path, functools.partial(self._digest, path))
 
     def _append(self, path: str, offset: int, content: bytes) -> int:
-        with self._parent(path, make=True) as (folder, name):
+        with self._tree.parent(path, make=True) as (folder, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o644, dir_fd=folder)
             try:
@@ -50,12 +53,12 @@ class KeptVolume(mounted.MountedVolume):
 
     def _digest(self, path: str) -> bytes | None:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with contextlib.suppress(FileNotFoundError), self._parent(path) as (folder, name):
+        with contextlib.suppress(FileNotFoundError), self._tree.parent(path) as (folder, name):
             descriptor = os.open(name, flags, dir_fd=folder)
             try:
                 found = os.fstat(descriptor)
                 if not stat.S_ISREG(found.st_mode):
-                    raise errors.VolumeError(f"{path} on the volume at {self._root} is not a file.")
+                    raise errors.VolumeError(f"{path} on the volume at {self._tree.root} is not a file.")
                 version = (found.st_ino, found.st_size, found.st_mtime_ns)
                 known = self._digests.get(path)
                 if known is not None and known[0] == version:

@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from nni import errors
 from nni.core import ports
-from nni.storage import libnfs, paths
+from nni.runtime import paths
+from nni.storage import libnfs
 
 _T = TypeVar("_T")
 
@@ -237,7 +238,8 @@ def _stat(nfs: libnfs.Context, names: Sequence[str]) -> ports.Stat | None:
         return None
     is_directory = stat.S_ISDIR(found.mode)
     size = 0 if is_directory else found.size
-    return ports.Stat(is_directory=is_directory, size=size, modified_at=found.modified_at)
+    is_special = not is_directory and not stat.S_ISREG(found.mode)
+    return ports.Stat(is_directory=is_directory, size=size, modified_at=found.modified_at, is_special=is_special)
 
 
 def _rename(nfs: libnfs.Context, source: Sequence[str], target: Sequence[str]) -> None:

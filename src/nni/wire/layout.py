@@ -28,7 +28,7 @@ def trial(experiment_id: str, trial_id: str) -> str:
 
 def checkpoint(experiment_id: str, trial_id: str) -> str:
     """Return the directory that survives the trial's attempts."""
-    return trial(experiment_id, trial_id) + "/checkpoint"
+    return trial(experiment_id, trial_id) + "/" + CHECKPOINT
 
 
 def attempt(experiment_id: str, trial_id: str, number: int) -> str:
@@ -41,6 +41,7 @@ def replica(experiment_id: str, trial_id: str, number: int, role: str, index: in
     return attempt(experiment_id, trial_id, number) + "/" + role + "-" + str(index)
 
 
+CHECKPOINT = "checkpoint"
 PARAMETERS = "parameter.cfg"
 JOURNAL = "metrics.jsonl"
 EXIT = "exit.json"

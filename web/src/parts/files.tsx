@@ -1,6 +1,6 @@
 // The files of a trial on the volume: browse, look, download.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { bytes } from "../data/format";
 import { api } from "../data/live";
 import { ask, get, type Entry, type Listing } from "../data/rest";
@@ -17,9 +17,6 @@ export function Files({ trial, now, moment }: Props) {
   const [path, setPath] = useState("");
   const [open, setOpen] = useState<string | null>(null);
   const [again, setAgain] = useState(0);
-  const { value, error } = useFetched(`${trial} ${path} ${moment} ${again}`, (signal) =>
-    get<Listing>(`trial-files/${trial}?path=${encodeURIComponent(path)}`, signal),
-  );
   const enter = (to: string): void => {
     setPath(to);
     setOpen(null);
@@ -45,13 +42,39 @@ export function Files({ trial, now, moment }: Props) {
         <button type="button" class="small" onClick={() => setAgain(again + 1)}>
           Look again
         </button>
-        {value?.url && <Copy label="Copy address" title={value.url} text={value.url} />}
         <a class="small" href={api(`trial-archive/${trial}`)} download="">
           Download all (tar)
         </a>
       </div>
-      {value?.url && <p class="hint address">{value.url}</p>}
+      <Folder key={path} trial={trial} path={path} now={now} moment={`${moment} ${again}`} enter={enter} open={setOpen} />
+      {open !== null && <Preview trial={trial} path={open} key={open} onClose={() => setOpen(null)} />}
+    </>
+  );
+}
+
+interface FolderProps {
+  trial: string;
+  path: string;
+  now: number;
+  moment: string;
+  enter: (path: string) => void;
+  open: (path: string) => void;
+}
+
+/** One directory; each has an element of its own, so that none shows what is in another while it is fetched. */
+function Folder({ trial, path, now, moment, enter, open }: FolderProps) {
+  const { value, error } = useFetched(`${trial} ${path} ${moment}`, (signal) =>
+    get<Listing>(`trial-files/${trial}?path=${encodeURIComponent(path)}`, signal),
+  );
+  return (
+    <>
+      {value?.url && (
+        <p class="hint address">
+          {value.url} <Copy label="Copy address" title={value.url} text={value.url} />
+        </p>
+      )}
       {error && <p class="notice bad">{error}</p>}
+      {!value && !error && <Waiting />}
       {value && value.files.length === 0 && (
         <p class="empty">Nothing here yet. Files appear as the trial's pods write logs and output to the volume.</p>
       )}
@@ -72,14 +95,30 @@ export function Files({ trial, now, moment }: Props) {
             </thead>
             <tbody>
               {value.files.map((entry) => (
-                <Row key={entry.name} trial={trial} entry={entry} below={path} now={now} enter={enter} open={setOpen} />
+                <Row key={entry.name} trial={trial} entry={entry} below={path} now={now} enter={enter} open={open} />
               ))}
             </tbody>
           </table>
         </div>
       )}
-      {open !== null && <Preview trial={trial} path={open} key={open} onClose={() => setOpen(null)} />}
     </>
+  );
+}
+
+const SLOW = 1500;
+
+/** What stands in the place of files that are on their way. */
+function Waiting() {
+  const [isSlow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), SLOW);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <p class="hint" role="status">
+      Loading
+      {isSlow && ": files on a claim that the manager has not mounted are fetched by a pod, which may have to start first."}
+    </p>
   );
 }
 
@@ -144,7 +183,7 @@ function Text({ address, isTable }: { address: string; isTable: boolean }) {
     return { text: await answer.text(), size: Number(answer.headers.get("X-Size") ?? 0) };
   });
   if (error) return <p class="notice bad">{error}</p>;
-  if (!value) return <p class="hint">Loading</p>;
+  if (!value) return <Waiting />;
   if (value.text === "") return <p class="hint">The file is empty.</p>;
   if (value.text.slice(0, 8000).includes("\u0000")) return <p class="hint">This is no text: download it to look inside.</p>;
   return (

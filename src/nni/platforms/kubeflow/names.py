@@ -12,6 +12,8 @@ EXPERIMENT = "nni/experiment"
 TRIAL = "nni/trial"
 ATTEMPT = "nni/attempt"
 ROLE = "nni/role"
+PORTER = "porter"
+"""What stands in the label of the role, for a pod of no trial."""
 SPEC_DIGEST = "nni/spec-sha256"
 """An annotation: says whether an object that is there already is the one that was to be created."""
 
@@ -36,6 +38,16 @@ def secret(experiment: model.ExperimentId) -> str:
 def registry_secret(experiment: model.ExperimentId, role: str) -> str:
     """Return the name of the Secret with the registry's credentials for a role."""
     return f"{secret(experiment)}-{role}-registry"
+
+
+def porter(experiment: model.ExperimentId) -> str:
+    """Return the name of the Secret with the token of an experiment's porter, and the beginning of its pod's name."""
+    return f"{secret(experiment)}-{PORTER}"
+
+
+def porter_selector(experiment: model.ExperimentId) -> str:
+    """Return the label selector that finds an experiment's porters."""
+    return f"{selector(experiment)},{ROLE}={PORTER}"
 
 
 def labels(experiment: model.ExperimentId, attempt: model.AttemptKey | None = None) -> Mapping[str, str]:

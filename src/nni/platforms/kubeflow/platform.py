@@ -8,7 +8,8 @@ from typing import Any
 
 from nni import errors
 from nni.core import model, ports, spec
-from nni.platforms.kubeflow import api, client, kinds, manifest, names, observer, pods, secrets
+from nni.platforms.kubeflow import api, client, kinds, manifest, names, observer, pods, porter, secrets
+from nni.runtime import settings
 
 _log = logging.getLogger(__name__)
 
@@ -191,6 +192,8 @@ class KubeflowPlatform:
         await self._observer.until_gone(leaving, GONE_SECONDS)
         await self._tokens.delete()
         await self._registries.delete()
+        if self._volume.storage == settings.CLAIM:
+            await porter.clear(self._connection, self._experiment_id)
         await self._remove_foundation()
 
     async def _remove_foundation(self) -> None:

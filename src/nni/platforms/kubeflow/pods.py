@@ -57,7 +57,7 @@ def template(pods: Pods, role: spec.RoleSpec) -> Object:
     """Return the pod template of a role."""
     volumes = [
         dict(pods.volume.volume),
-        {"name": _POD_VOLUME, "emptyDir": {}},
+        own_volume(),
         _shm(role),
         *map(dict, role.pod.volumes),
     ]
@@ -85,6 +85,21 @@ def template(pods: Pods, role: spec.RoleSpec) -> Object:
         },
     }
     return merged(built, role.pod.template)
+
+
+def own_volume() -> Object:
+    """Return the volume of a directory that a pod has to itself, at ``POD_DIRECTORY``."""
+    return {"name": _POD_VOLUME, "emptyDir": {}}
+
+
+def own_mount() -> Object:
+    """Return the mount of ``own_volume``."""
+    return {"name": _POD_VOLUME, "mountPath": POD_DIRECTORY}
+
+
+def variable(name: str, value: Any) -> Object:
+    """Return an entry of a container's ``env``: a text, or what Kubernetes has in ``valueFrom``."""
+    return {"name": name, "valueFrom": value} if isinstance(value, Mapping) else {"name": name, "value": value}
 
 
 def merged(base: Object, patch: Mapping[str, Any]) -> Object:
@@ -128,7 +143,7 @@ def _container(pods: Pods, role: spec.RoleSpec) -> Object:
         **(RESTRICTED_CONTAINER if pods.volume.runs_restricted else {}),
         "volumeMounts": [
             dict(pods.volume.mount),
-            {"name": _POD_VOLUME, "mountPath": POD_DIRECTORY},
+            own_mount(),
             {"name": _SHM_VOLUME, "mountPath": SHM_DIRECTORY},
             *map(dict, role.pod.mounts),
         ],
@@ -170,16 +185,13 @@ def _environment(pods: Pods, role: spec.RoleSpec) -> list[Object]:
     if role.gpus == 0:
         # On a node with GPUs a container that asks for none may see them all.
         given["NVIDIA_VISIBLE_DEVICES"] = "void"
-    own = {
-        name: {"valueFrom": value} if isinstance(value, Mapping) else {"value": value}
-        for name, value in role.pod.environment.items()
-    }
+    own = [variable(name, value) for name, value in role.pod.environment.items()]
     token = {"name": names.secret(pods.experiment), "key": pods.token_key}
     return [
-        *({"name": name, "value": value} for name, value in given.items() if name not in own),
+        *({"name": name, "value": value} for name, value in given.items() if name not in role.pod.environment),
         {"name": "NNI_REPLICA_INDEX", "valueFrom": {"fieldRef": {"fieldPath": pods.index_field}}},
         {"name": "NNI_TRIAL_TOKEN", "valueFrom": {"secretKeyRef": token}},
-        *({"name": name, **value} for name, value in own.items()),
+        *own,
     ]
 
 

@@ -52,7 +52,13 @@ def failed(what: str, sentence: str) -> Finding:
 
 
 async def examine(
-    connection: client.Client, kind: kinds.JobKind, version: str, wanted: spec.KubeflowSpec, job: api.Object
+    connection: client.Client,
+    kind: kinds.JobKind,
+    version: str,
+    wanted: spec.KubeflowSpec,
+    job: api.Object,
+    *,
+    has_porter: bool = False,
 ) -> list[Finding]:
     """Make all checks that change nothing on the cluster.
 
@@ -62,6 +68,7 @@ async def examine(
         version: Of the kind, served by the cluster.
         wanted: What the user asks for.
         job: A trial's job as it would be created.
+        has_porter: Whether trials leave files on a volume that the manager does not have.
     """
     resource = api.Resource(group=kind.group, version=version, plural=kind.plural)
     checks: list[tuple[str, Callable[[], Finding]]] = [
@@ -74,6 +81,8 @@ async def examine(
         ("GPUs", lambda: _gpus(connection, wanted.roles)),
         ("queue", lambda: _queue(connection, wanted.queue)),
     ]
+    if has_porter:
+        checks.append(("porter", lambda: _porter(connection)))
     return [await _guarded(connection, what, check) for what, check in checks]
 
 
@@ -129,6 +138,17 @@ def _rights(
             "rights", f"Missing {where}: {_listed(unseen)}; without them some reasons why a trial waits stay unknown."
         )
     return ok("rights", f"All {len(needed) + len(useful)} that are needed {where}.")
+
+
+def _porter(connection: client.Client) -> Finding:
+    missing = [right for right in (("create", api.PODS), ("delete", api.PODS)) if not connection.may(*right)]
+    if missing:
+        return warning(
+            "porter",
+            f"Missing in the namespace {connection.namespace}: {_listed(missing)}; without them outputs and "
+            "checkpoints that stay on the claim cannot be seen or deleted from here (deploy/role-pods.yaml has them).",
+        )
+    return ok("porter", "A pod may be made that fetches what stays on the claim when it is asked for.")
 
 
 def _listed(rights: Sequence[tuple[str, api.Resource]]) -> str:

@@ -85,7 +85,7 @@ class TokenSecret:
             PlatformError: It may not be deleted.
             PlatformUnavailableError: The same call may pass later.
         """
-        await _delete(self._connection, self._name)
+        await delete(self._connection, self._name)
         self._made.clear()
         self._is_there = False
 
@@ -130,30 +130,31 @@ class RegistrySecrets:
             PlatformUnavailableError: The same call may pass later.
         """
         for name in self._paths:
-            await _delete(self._connection, name)
+            await delete(self._connection, name)
 
 
 @contextlib.asynccontextmanager
 async def lent(
-    connection: client.Client, experiment_id: model.ExperimentId, beside: Mapping[str, str]
+    connection: client.Client, experiment_id: model.ExperimentId, name: str, content: Mapping[str, str]
 ) -> AsyncIterator[None]:
-    """Keep the experiment's Secret without tokens while the context is open; none where ``beside`` is empty.
+    """Keep a Secret of an experiment while the context is open; none where it would be empty.
 
     Raises:
         Refusal: It may not be written.
         PlatformError: It may not be deleted.
         PlatformUnavailableError: The same call may pass later.
     """
-    if not beside:
+    if not content:
         yield
         return
-    name = names.secret(experiment_id)
-    data = {field: _encoded(text.encode()) for field, text in beside.items()}
-    await _created(connection, name, names.labels(experiment_id), "Opaque", data)
+    data: dict[str, str | None] = {field: _encoded(text.encode()) for field, text in content.items()}
+    if not await _created(connection, name, names.labels(experiment_id), "Opaque", data):
+        # Whoever left it here is gone.
+        await connection.insist(functools.partial(connection.patch_secret, name, {"data": data}))
     try:
         yield
     finally:
-        await _delete(connection, name)
+        await delete(connection, name)
 
 
 async def _created(
@@ -176,7 +177,13 @@ async def _created(
     return True
 
 
-async def _delete(connection: client.Client, name: str) -> None:
+async def delete(connection: client.Client, name: str) -> None:
+    """Delete a Secret, if there is one.
+
+    Raises:
+        PlatformError: It may not be deleted.
+        PlatformUnavailableError: The same call may pass later.
+    """
     try:
         await connection.insist(functools.partial(connection.delete_secret, name))
     except api.Refusal as refusal:

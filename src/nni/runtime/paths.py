@@ -1,8 +1,9 @@
-"""What volumes have in common: which paths there are, and how errors are told."""
+"""What volumes have in common, on both sides: which paths there are, and how errors are told."""
 
 import errno
 import os
 import secrets
+from typing import List
 
 from nni import errors
 
@@ -22,7 +23,7 @@ _CAUSES = {
 }
 
 
-def names(path: str) -> list[str]:
+def names(path: str) -> List[str]:
     """Return the names of a path below a volume's root.
 
     Raises:
