@@ -1,5 +1,6 @@
 """A claim that is not mounted where the manager is: files that stayed on it are seen, downloaded and deleted."""
 
+import contextlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from kubernetes import client, config
 
 from nni.experiment import Experiment, K8sPvcConfig
+from nni.testing import experiments
 from nni.testing.pods import wait_until
 from nni.testing.sandbox import Sandbox
 
@@ -166,6 +168,55 @@ nni.report_final_result(1)
         assert answer.read() == b"half"
 
     (claim / "go on").touch()
+
+
+def test_what_was_stopped_can_still_be_looked_into(
+    cluster: Sandbox, claim: Path, tmp_path: Path, free_port: int
+) -> None:
+    (tmp_path / "trial.py").write_text(TRAIN)
+    described = {
+        "experimentName": f"kept-{free_port}",
+        "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
+        "tuner": {"name": "Random"},
+        "maxTrialNumber": 1,
+        "trialConcurrency": 1,
+        "trainingService": {
+            "platform": "kubeflow",
+            "operator": "pytorch-operator",
+            "storage": {"claimName": "far"},
+            "master": {"replicas": 1, "command": "python3 trial.py", "codeDirectory": ".", "dockerImage": "x"},
+        },
+    }
+    (tmp_path / "experiment.yml").write_text(json.dumps(described))
+    command = [sys.executable, "-m", "nni", "create", "--config", str(tmp_path / "experiment.yml")]
+    command += ["--foreground", "--supervised", "--port", str(free_port)]
+
+    with started(command):
+        experiment = Experiment.connect(free_port)
+        experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+        (trial,) = experiment.list_trial_jobs()
+        experiment.stop()
+        stopped = Experiment.connect(free_port)
+        experiments.until(stopped, lambda change: change["experiment"]["status"] == "STOPPED")
+    with started(command):
+        looked_at = Experiment.connect(free_port)
+        assert looked_at.get_status() == "STOPPED"
+        assert entries(looked_at, trial.trialJobId, "checkpoint") == {"epoch-3.pt": 3_000_000}
+    assert objects(cluster, experiment) == []
+
+
+@contextlib.contextmanager
+def started(command: list[str]) -> Iterator[None]:
+    """Keep a manager running that somebody would start again."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert any(b'"ready"' in line for line in process.stdout), "the manager did not start"
+            yield
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
 
 
 def test_what_the_porter_of_a_killed_manager_left_goes_with_the_experiment(
