@@ -948,3 +948,82 @@ def test_nothing_is_promoted_while_the_experiment_stops_and_a_trial_that_cannot_
     # There is room for no other.
     story.happens(event.Proposed(asked=0, proposals=(promotion("import-2", x=1),)))
     assert len(story.state.trials) == 3
+
+
+def test_a_limit_that_is_raised_while_the_tuner_answers_is_not_missed() -> None:
+    story = with_promotions()
+    story.happens(event.TunerTold(trials=(model.TrialId("aaaaa"),)), event.TunerTold(trials=(model.TrialId("bbbbb"),)))
+    change = event.LimitsChanged(trial_concurrency=2, max_trial_number=9, max_experiment_seconds=None)
+    assert kinds(story.happens(change)) == []
+    # This answers what was asked when there could be no more trials.
+    (again,) = story.happens(event.Proposed(asked=1, proposals=()))
+    assert again == event.Ask(parameter_ids=(3, 4), new=2)
+
+
+def test_another_search_space_while_the_tuner_answers_is_not_missed() -> None:
+    story = Story(trial_concurrency=1)
+    story.starts()
+    story.happens(event.SearchSpaceChanged(search_space={"x": {"_type": "choice", "_value": [1, 2]}}))
+    # The old space was exhausted.
+    (again,) = story.happens(event.Proposed(asked=1, proposals=()))
+    assert again == event.Ask(parameter_ids=(1,))
+    assert story.status() is model.ExperimentStatus.RUNNING
+
+
+def test_nothing_is_promoted_when_time_is_up() -> None:
+    story = with_promotions(max_experiment_seconds=60)
+    story.at += 61
+    story.happens(event.Ticked(), event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0),)))
+    assert (story.trial("aaaaa").status, story.status()) == ("SUCCEEDED", model.ExperimentStatus.DONE)
+
+
+@pytest.mark.parametrize("value", ["NaN", '"good"'])
+def test_a_promotion_that_gives_no_number_makes_room_for_another_best(value: str) -> None:
+    story = with_promotions()
+    story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+    attempt = key("aaaaa", 2)
+    done = model.Observation(phase=model.JobPhase.SUCCEEDED, started_at=story.at)
+    story.happens(
+        event.JobCreated(attempt=attempt, job="job", location="nfs://v"),
+        event.ReplicaReported(
+            attempt=attempt, replica=MASTER, metrics=(final(value),), exit=model.ReplicaExit(code=0, metrics=1)
+        ),
+        event.JobObserved(attempt=attempt, observation=done),
+    )
+    assert story.state.best == "bbbbb"
+
+
+def test_each_budget_has_retries_of_its_own() -> None:
+    lost = model.Reason(kind=model.ReasonClass.INFRASTRUCTURE, sentence="The node was lost.")
+
+    def loses(story: Story, number: int) -> None:
+        gone = model.Observation(phase=model.JobPhase.GONE, reason=lost)
+        attempt = key("aaaaa", number)
+        created = event.JobCreated(attempt=attempt, job="job", location="nfs://v")
+        story.at += 1000
+        story.happens(event.Ticked())
+        story.happens(created, event.JobObserved(attempt=attempt, observation=gone), event.Harvested(attempt=attempt))
+
+    story = with_promotions(infrastructure_retries=1)
+    story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+    loses(story, 2)
+    assert (story.trial("aaaaa").attempt, story.trial("aaaaa").cause) == (3, model.AttemptCause.INFRASTRUCTURE)
+    loses(story, 3)
+    assert story.trial("aaaaa").status == "FAILED"
+
+
+def test_earlier_results_are_told_to_a_new_tuner_alone() -> None:
+    story = with_promotions()
+    story.happens(event.Proposed(asked=1, proposals=(promotion("aaaaa", x=0, budget=3),)))
+    attempt = key("aaaaa", 2)
+    done = model.Observation(phase=model.JobPhase.SUCCEEDED, started_at=story.at)
+    report = event.ReplicaReported(
+        attempt=attempt, replica=MASTER, metrics=(final("1"),), exit=model.ReplicaExit(code=0, metrics=1)
+    )
+    created = event.JobCreated(attempt=attempt, job="job", location="nfs://v")
+    (tell,) = story.happens(created, report, event.JobObserved(attempt=attempt, observation=done))
+    assert isinstance(tell, event.Tell)
+    assert (list(tell.outcomes), tell.earlier) == (["aaaaa"], ())
+    tell, *_ = story.happens(event.TunerReopened())
+    assert isinstance(tell, event.Tell)
+    assert [one.value for one in tell.earlier] == [0.5]

@@ -272,6 +272,6 @@ def test_the_pareto_front() -> None:
 def test_a_rung_counts_failures_but_does_not_promote_them() -> None:
     rung = budgets.Rung()
     for number in range(4):
-        rung.add(budgets.Entrant(None, {"x": number}), math.inf if number < 2 else float(number))
+        rung.add(budgets.Entrant.of({"x": number}), math.inf if number < 2 else float(number))
     promoted = [rung.promote(2) for _ in range(3)]
     assert [one and one.parameters for one in promoted] == [{"x": 2}, {"x": 3}, None]

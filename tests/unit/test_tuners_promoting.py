@@ -153,19 +153,86 @@ def test_hyperband_goes_on_when_all_of_a_rung_failed() -> None:
     assert [budget for budget, _ in said] == [1] * 9 + [3] * 3
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("ASHA", ASHA), ("Hyperband", HYPERBAND)])
-def test_when_no_trial_may_be_new_the_good_ones_still_go_on(name: str, arguments: Mapping[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments", "count", "budgets"),
+    [
+        # Two of six had three times as much; with three of those one would have had nine times.
+        ("ASHA", ASHA, 6, [3, 3]),
+        ("ASHA", ASHA, 9, [3, 3, 3, 9]),
+        ("Hyperband", HYPERBAND, 6, [3, 3, 9]),
+        ("Hyperband", HYPERBAND, 2, [3, 9]),
+    ],
+)
+def test_when_no_trial_may_be_new_the_good_ones_still_go_on(
+    name: str, arguments: Mapping[str, Any], count: int, budgets: list[int]
+) -> None:
     story = Play(name, **arguments)
-    story.goes_on(6)
-    budgets = []
+    while sum(one.promotes is None for one in story.said) < count:
+        story.goes_on(1)
+    promoted = [budget for budget, _ in story.places() if budget > 1]
     while answers := story.asks(2, new=0):
-        budgets += [answer.parameters["TRIAL_BUDGET"] for answer in answers]
+        promoted += [answer.parameters["TRIAL_BUDGET"] for answer in answers]
         assert all(answer.promotes is not None for answer in answers)
         for number in range(len(story.said) - len(answers), len(story.said)):
             story.ends(number)
-    # Two of six had three times as much; the best of three would have had nine.
-    assert budgets in ([3, 3, 3, 9], [3, 3]) if name == "Hyperband" else [3]
+    assert sorted(promoted) == budgets
     assert story.asks(1, new=1)[0].promotes is None
+
+
+def test_hyperband_halves_a_bracket_that_was_closed_early_as_sharply_as_a_full_one() -> None:
+    story = Play("Hyperband", R=60, eta=3, seed=1)
+    story.asks(9)
+    for number in range(9):
+        story.ends(number)
+    assert [answer.parameters["TRIAL_BUDGET"] for answer in story.asks(9, new=0)] == [6, 6, 6]
+
+
+def test_a_result_of_another_experiment_is_in_nobodys_way() -> None:
+    story = Play("ASHA", **ASHA)
+    best = model.Outcome(
+        parameter_id=-1,
+        parameters={"x": -1.0, "TRIAL_BUDGET": 1},
+        value=-1.0,
+        metric="",
+        succeeded=True,
+        trial=model.TrialId("import-1"),
+    )
+    story.asks(5)
+    for number in range(5):
+        story.ends(number)
+    story.desk.tell([best])
+    # Two of six may go on: the import, which would be a new trial, and one that is here.
+    assert [answer.promotes is None for answer in story.asks(2, new=0)] == [False]
+    assert story.asks(1)[0] == model.Suggestion(parameters={"x": -1.0, "TRIAL_BUDGET": 3})
+
+
+def test_a_trial_that_was_stopped_early_does_not_go_on(play: Callable[[], Play]) -> None:
+    story = play()
+    answers = story.asks(9)
+    for number, answer in enumerate(answers):
+        is_best = answer.parameters["x"] == min(one.parameters["x"] for one in answers)
+        ended = model.Outcome(
+            parameter_id=number,
+            parameters=answer.parameters,
+            value=answer.parameters["x"],
+            metric="1",
+            succeeded=True,
+            trial=story.trials[number],
+            is_whole=not is_best,
+        )
+        story.desk.tell([ended])
+    promoted = [answer.parameters["x"] for answer in story.asks(3, new=0)]
+    assert len(promoted) == 3
+    assert promoted == sorted(answer.parameters["x"] for answer in answers)[1:4]
+
+
+def test_another_search_space_gives_no_budget_twice(play: Callable[[], Play]) -> None:
+    story = play()
+    story.goes_on(30, pending=6)
+    story.desk.update({"x": {"_type": "uniform", "_value": [0, 2]}})
+    story.goes_on(30, pending=6)
+    given = [(story.trials[number], its.parameters["TRIAL_BUDGET"]) for number, its in enumerate(story.said)]
+    assert len(set(given)) == len(given)
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("ASHA", ASHA), ("Hyperband", HYPERBAND)])

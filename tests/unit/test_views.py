@@ -136,7 +136,7 @@ async def test_only_the_chief_of_the_current_attempt_counts() -> None:
     rows = await tale.metrics()
     assert [row.metric.value for row in views.counting(rows, tale.state)] == ["1", "2", "3", "4"]
     assert [row.metric.value for row in views.latest(views.counting(rows, tale.state))] == ["2", "3", "4"]
-    assert views.metric(rows[3], 0, with_replica=True) == {
+    assert views.metric(rows[3], tale.state.trials[model.TrialId("aaaaa")], with_replica=True) == {
         "timestamp": 1795441600000,
         "trialJobId": "aaaaa",
         "parameterId": "0",
@@ -147,6 +147,39 @@ async def test_only_the_chief_of_the_current_attempt_counts() -> None:
         "index": 0,
         "attempt": 1,
     }
+
+
+async def test_a_trial_that_goes_on_shows_its_result_and_what_it_tries_now() -> None:
+    tale = story.Story()
+    tale.runs("aaaaa")
+    tale.reports("aaaaa", "1", final="0.5")
+    tale.passes(10)
+    tale.ends("aaaaa")
+    trial_id = model.TrialId("aaaaa")
+    before = views.trial(tale.state.trials[trial_id], story.CHIEF)
+    going = event.Proposal(
+        trial=model.TrialId("zzzzz"), parameter_id=7, parameters={"x": 0, "budget": 3}, promotes=trial_id
+    )
+    tale.passes(10)
+    tale.happens(event.Proposed(asked=0, proposals=(going,)))
+
+    trial = tale.state.trials[trial_id]
+    answer = views.trial(trial, story.CHIEF)
+    assert (answer["status"], answer["attempt"], answer["finalValue"]) == ("WAITING", 2, 0.5)
+    assert answer["finalMetricData"] == before["finalMetricData"]
+    sets = [json.loads(text) for text in answer["hyperParameters"]]
+    assert [(one["parameter_id"], one["parameters"]) for one in sets] == [(0, {"x": 0}), (7, {"x": 0, "budget": 3})]
+    assert views.export(trial) == {"parameter": {"x": 0}, "value": "0.5", "trialJobId": "aaaaa"}
+    first, _ = views.history(trial)["attempts"]
+    assert (first["finalValue"], first["parameters"]) == (0.5, {"x": 0})
+    # Of what was reported before, the result alone counts; each metric has the id of the parameters that gave it.
+    tale.creates("aaaaa")
+    tale.reports("aaaaa", "9")
+    rows = await tale.metrics()
+    counted = list(views.counting(rows, tale.state))
+    assert [(row.metric.value, row.metric.type) for row in counted] == [("0.5", "FINAL"), ("9", "PERIODICAL")]
+    trial = tale.state.trials[trial_id]
+    assert [views.metric(row, trial)["parameterId"] for row in rows] == ["0", "0", "7"]
 
 
 CURRENT = states.Limits(trial_concurrency=2, max_trial_number=6, max_experiment_seconds=None)

@@ -58,14 +58,19 @@ def show_trial(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _named(parameters: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in parameters.items())
+
+
 def _description(trial: Mapping[str, Any]) -> Iterator[str]:
-    parameters = json.loads(trial["hyperParameters"][0])["parameters"]
+    *earlier, current = (_named(json.loads(text)["parameters"]) for text in trial["hyperParameters"])
     yield f"Trial {trial['trialJobId']} (number {trial['sequenceId']}): {trial['status']}"
     if reason := trial.get("reason"):
         yield f"why:        {reason['sentence']} ({reason['class']})"
         if reason["evidence"]:
             yield f"evidence:   {reason['evidence']}"
-    yield "parameters: " + " ".join(f"{name}={value}" for name, value in parameters.items())
+    yield f"parameters: {current}"
+    yield from (f"result for: {parameters}" for parameters in earlier)
     for name, label in (("finalValue", "result:    "), ("logPath", "files:     "), ("job", "job:       ")):
         if trial.get(name) is not None:
             yield f"{label} {trial[name]}"

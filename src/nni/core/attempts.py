@@ -18,7 +18,7 @@ def cause_of_next(trial: Trial, *, retries: int, infrastructure_retries: int) ->
     """Return why another attempt follows on one that has been concluded; None when the trial ends with it."""
     if trial.status is not model.TrialStatus.FAILED or trial.reason is None:
         return None
-    causes = [past.cause for past in trial.past] + [trial.cause]
+    causes = _causes(trial)
     if trial.reason.kind is model.ReasonClass.INFRASTRUCTURE:
         used = causes.count(model.AttemptCause.INFRASTRUCTURE)
         return model.AttemptCause.INFRASTRUCTURE if used < infrastructure_retries else None
@@ -28,9 +28,16 @@ def cause_of_next(trial: Trial, *, retries: int, infrastructure_retries: int) ->
     return None
 
 
+def _causes(trial: Trial) -> list[model.AttemptCause]:
+    """Return the causes of the attempts since the last promotion: each budget has retries of its own."""
+    causes = [past.cause for past in trial.past] + [trial.cause]
+    promotions = [place for place, cause in enumerate(causes) if cause is model.AttemptCause.PROMOTION]
+    return causes[promotions[-1] :] if promotions else causes
+
+
 def pause_before_next(trial: Trial, cause: model.AttemptCause) -> float:
     """Return the seconds between an attempt's end and the next one: none for the first, then more and more."""
-    before = sum(past.cause is cause for past in trial.past) + (trial.cause is cause)
+    before = _causes(trial).count(cause)
     return min(FIRST_PAUSE_SECONDS * 4 ** (before - 1), LONGEST_PAUSE_SECONDS) if before else 0.0
 
 

@@ -24,9 +24,9 @@ def fold(state: State, happened: event.Event, at: float) -> None:
     """
     state.revision += 1
     _fold(happened, state, at)
-    if state.status is model.ExperimentStatus.RUNNING:
+    if not state.status.is_over:
         state.ended_at = None
-    elif state.ended_at is None and state.status.is_over:
+    elif state.ended_at is None:
         state.ended_at = at
 
 
@@ -58,7 +58,8 @@ def _started(happened: event.Started, state: State, at: float) -> None:
 def _with_new_tuner(state: State) -> None:
     """Go on with a tuner that is another process now, which knows nothing."""
     state.asked = state.telling = 0
-    state.broken = state.at_rest = False
+    state.broken = state.waits_for_ends = state.asks_again = False
+    state.is_tuner_new = True
     state.errors.clear()
     ended = (key for key, trial in state.trials.items() if trial.is_over or any(past.result for past in trial.past))
     state.untold = dict.fromkeys((*state.imported, *ended))
@@ -72,9 +73,10 @@ def _tuner_reopened(happened: event.TunerReopened, state: State, at: float) -> N
 @_fold.register
 def _proposed(happened: event.Proposed, state: State, at: float) -> None:
     state.asked -= happened.asked
-    if len(happened.proposals) < happened.asked:
+    if len(happened.proposals) < happened.asked and not state.asks_again:
         # A tuner that promotes has more to suggest when more trials have ended.
-        state.exhausted, state.at_rest = state.exhausted or not state.promotes, state.promotes
+        state.exhausted, state.waits_for_ends = state.exhausted or not state.promotes, state.promotes
+    state.asks_again = state.asks_again and state.asked > 0
     for proposal in happened.proposals:
         before = None if proposal.promotes is None else state.trials.get(proposal.promotes)
         if before is not None and attempts.may_be_promoted(before):
@@ -92,8 +94,8 @@ def _trial_requested(happened: event.TrialRequested, state: State, at: float) ->
 
 
 def _promote(state: State, trial: Trial, proposal: event.Proposal) -> None:
-    # One that has ended well stays so when the experiment is being stopped.
-    if not state.stop_requested:
+    # One that has ended well stays so when nothing more is to begin.
+    if not (state.stop_requested or state.time_is_up):
         state.put(attempts.promoted(trial, proposal.parameter_id, proposal.parameters))
         state.todo[trial.id] = None
 
@@ -137,6 +139,7 @@ def _began_ask(action: event.Ask, state: State, at: float) -> None:
 
 def _began_tell(action: event.Tell, state: State, at: float) -> None:
     state.telling += 1
+    state.is_tuner_new = False
     for trial_id in (*action.outcomes, *(outcome.trial for outcome in action.earlier)):
         state.untold.pop(trial_id, None)
 
@@ -347,7 +350,7 @@ def _harvested(happened: event.Harvested, state: State, at: float) -> None:
 @_fold.register
 def _tuner_told(happened: event.TunerTold, state: State, at: float) -> None:
     state.telling -= 1
-    state.at_rest = False
+    state.waits_for_ends = False
 
 
 @_fold.register
@@ -377,7 +380,8 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
         max_trial_number=happened.max_trial_number,
         max_experiment_seconds=happened.max_experiment_seconds,
     )
-    state.time_is_up = state.at_rest = False
+    state.time_is_up = state.waits_for_ends = False
+    state.asks_again = state.asked > 0
     if happened.max_experiment_seconds is not None and state.started_at is not None:
         state.set_timer(state.started_at + happened.max_experiment_seconds, "experiment")
 
@@ -404,7 +408,8 @@ def _search_space_changed(happened: event.SearchSpaceChanged, state: State, at: 
     canonical = {**state.spec.canonical, "searchSpace": happened.search_space}
     state.spec = dataclasses.replace(state.spec, search_space=happened.search_space, canonical=canonical)
     state.is_space_new = True
-    state.exhausted = state.at_rest = False
+    state.exhausted = state.waits_for_ends = False
+    state.asks_again = state.asked > 0
 
 
 @_fold.register

@@ -58,7 +58,7 @@ def _ask_or_end(state: State) -> tuple[event.Action, ...]:
     new = count if most is None else max(min(count, most - len(state.trials) - state.asked), 0)
     if state.promotes:
         # One question at a time: how many trials may be new depends on how many answers are promotions.
-        return () if count <= 0 or state.asked or state.at_rest else (_ask(state, count, new),)
+        return () if count <= 0 or state.asked or state.waits_for_ends else (_ask(state, count, new),)
     return (_ask(state, new, None),) if new > 0 else ()
 
 
@@ -70,8 +70,11 @@ def _ask(state: State, count: int, new: int | None) -> event.Ask:
 def _tell(state: State) -> event.Tell:
     known = [state.trials[key] for key in state.untold if key not in state.imported]
     imported = {key: state.imported[key] for key in state.untold if key in state.imported}
-    earlier = tuple(_of_result(trial, past.result) for trial in known for past in trial.past if past.result is not None)
-    return event.Tell(outcomes=imported | {its.id: _outcome(its) for its in known if its.is_over}, earlier=earlier)
+    outcomes = imported | {its.id: _outcome(its) for its in known if its.is_over}
+    if not state.is_tuner_new:
+        return event.Tell(outcomes=outcomes)
+    earlier = [_of_result(trial, past.result) for trial in known for past in trial.past if past.result is not None]
+    return event.Tell(outcomes=outcomes, earlier=tuple(earlier))
 
 
 def _of_result(trial: Trial, result: Result) -> model.Outcome:

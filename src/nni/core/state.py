@@ -81,8 +81,12 @@ class State:
     """Whether the tuner does not have the search space yet."""
     promotes: bool = False
     """Whether the tuner may have ended trials go on."""
-    at_rest: bool = False
+    waits_for_ends: bool = False
     """Whether such a tuner has nothing to suggest before it learns of another end."""
+    is_tuner_new: bool = False
+    """Whether the tuner knows nothing of what was before."""
+    asks_again: bool = False
+    """Whether what is on its way from the tuner answers a question of before a change: of limits, or of the space."""
     exhausted: bool = False
     """The tuner has no more to suggest."""
     time_is_up: bool = False
@@ -128,7 +132,7 @@ class State:
     @property
     def _wants_nothing(self) -> bool:
         """Whether a tuner that can have ended trials go on knows all ends and has none of them go on."""
-        return self.time_is_up or (self.at_rest and not self.untold and not self.telling)
+        return self.time_is_up or (self.waits_for_ends and not self.untold and not self.telling)
 
     @property
     def is_full(self) -> bool:
@@ -197,21 +201,18 @@ class State:
             return
         self.put(dataclasses.replace(trial, step=Step.ENDED))
         self.untold[trial.id] = None
-        if trial.status is model.TrialStatus.SUCCEEDED and trial.final_value is not None:
+        if trial.status is model.TrialStatus.SUCCEEDED:
             self._rank(trial)
 
     def _rank(self, trial: Trial) -> None:
-        """Note a trial that has a result as the best, if it is."""
-        if self.best == trial.id:
-            # A promotion gave the best trial another result. That happens once per budget, not once per trial.
-            values = {its.id: its.result.value for its in self.trials.values() if its.result is not None}
-            known = {key: value for key, value in values.items() if value is not None}
-            self.best = (max if self.spec.maximize else min)(known, key=lambda key: known[key])
-            return
-        before = self.trials[self.best].result if self.best else None
-        best, value = None if before is None else before.value, trial.final_value
-        if value is not None and (best is None or (value > best if self.spec.maximize else value < best)):
-            self.best = trial.id
+        """Note a trial that has ended well as the best, if it is."""
+        better = max if self.spec.maximize else min
+        # A promotion may give the best trial another result. That happens once per budget, not once per trial.
+        rivals = self.trials if self.best == trial.id else dict.fromkeys(filter(None, (self.best, trial.id)))
+        known = {key: result.value for key in rivals if (result := self.trials[key].result) is not None}
+        numbers = {key: value for key, value in known.items() if value is not None}
+        # Of equal ones the first stays.
+        self.best = better(numbers, key=lambda key: numbers[key], default=None)
 
     def _keep_job(self, trial: Trial, at: float) -> None:
         """Note the job of an attempt that has ended, to be deleted after a while."""

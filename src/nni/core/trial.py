@@ -46,6 +46,8 @@ class ReplicaRecord:
 class Result:
     """What an attempt that ended well gave, and for which parameters."""
 
+    attempt: int
+    ended_at: float | None
     parameter_id: int
     parameters: model.Parameters
     metric: str
@@ -127,6 +129,8 @@ class Trial:
         """What the latest attempt gave that ended well with a final metric, None where none did."""
         if self.status is model.TrialStatus.SUCCEEDED and self.final is not None:
             return Result(
+                attempt=self.attempt,
+                ended_at=self.ended_at,
                 parameter_id=self.parameter_id,
                 parameters=self.parameters,
                 metric=self.final,

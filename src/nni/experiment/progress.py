@@ -132,7 +132,7 @@ def summarize(trials: Sequence[data.TrialJob], objective: str = "default", *, ma
 
 
 def _value(trial: data.TrialJob, objective: str) -> float | None:
-    if trial.status != "SUCCEEDED" or not trial.finalMetricData:
+    if not trial.finalMetricData:
         return None
     value = trial.finalMetricData[-1].data
     if isinstance(value, Mapping):
@@ -147,7 +147,8 @@ def _duration(trial: data.TrialJob) -> str:
 
 
 def _parameters(trial: data.TrialJob) -> str:
-    values = trial.hyperParameters[-1]["parameters"]
+    # The first are those that the result is for.
+    values = trial.hyperParameters[0]["parameters"]
     if not isinstance(values, Mapping):
         return json.dumps(values)
     return " ".join(f"{name}={_short(value)}" for name, value in values.items())

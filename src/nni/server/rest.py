@@ -226,7 +226,7 @@ class Rest:
         return await answers.array(
             request,
             (
-                views.metric(row, known[row.attempt.trial].parameter_id, with_replica=is_all)
+                views.metric(row, known[row.attempt.trial], with_replica=is_all)
                 for row in (rows if is_all else views.counting(rows, self._state))
                 if row.attempt.trial in known
             ),

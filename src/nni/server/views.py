@@ -187,7 +187,7 @@ def row(trial: trials.Trial) -> Json:
         "trialJobId": trial.id,
         "sequenceId": trial.sequence,
         "status": trial.status.value,
-        "hyperParameters": [_hyper_parameters(trial)],
+        "hyperParameters": _hyper_parameters(trial),
         "submitTime": milliseconds(trial.created_at),
         "attempt": trial.attempt,
         "intermediateCount": trial.intermediate_count,
@@ -218,21 +218,34 @@ def reason(reason: model.Reason) -> Json:
     }
 
 
-def _hyper_parameters(trial: trials.Trial) -> str:
-    return compact(
-        {
-            "parameter_id": trial.parameter_id,
-            "parameter_source": "algorithm",
-            "parameters": trial.parameters,
-            "parameter_index": 0,
-        }
-    )
+def _hyper_parameters(trial: trials.Trial) -> list[str]:
+    """Return the parameters of the current attempt, behind those of the result while these are others."""
+    sets = [(trial.parameter_id, trial.parameters)]
+    if (result := trial.result) is not None and result.parameter_id != trial.parameter_id:
+        sets.insert(0, (result.parameter_id, result.parameters))
+    return [
+        compact(
+            {
+                "parameter_id": number,
+                "parameter_source": "algorithm",
+                "parameters": parameters,
+                "parameter_index": index,
+            }
+        )
+        for index, (number, parameters) in enumerate(sets)
+    ]
+
+
+def _parameter_id(trial: trials.Trial, attempt: int) -> int:
+    """Return which parameters an attempt had: those of the first result from it on."""
+    results = [past.result for past in trial.past if past.result is not None]
+    return next((one.parameter_id for one in results if one.attempt >= attempt), trial.parameter_id)
 
 
 def _final(trial: trials.Trial, result: trials.Result) -> Json:
     """The trial keeps the value; its moment is close to the trial's end, and exact in ``metric-data``."""
     return {
-        "timestamp": milliseconds(trial.ended_at or trial.created_at),
+        "timestamp": milliseconds(result.ended_at or trial.created_at),
         "trialJobId": trial.id,
         "parameterId": str(result.parameter_id),
         "type": model.MetricType.FINAL.value,
@@ -249,10 +262,16 @@ def _put_times(answer: Json, started_at: float | None, ended_at: float | None) -
 
 
 def counting(rows: Iterable[ports.MetricRow], state: states.State) -> Iterator[ports.MetricRow]:
-    """Yield the metrics that count: the chief replica's, of each trial's current attempt."""
+    """Yield the metrics that count: the chief replica's, of each trial's current attempt.
+
+    While that attempt goes on from a result, that result counts too.
+    """
     for its in rows:
         known = state.trials.get(its.attempt.trial)
-        if known is not None and its.replica == state.chief and its.attempt.number == known.attempt:
+        if known is None or its.replica != state.chief:
+            continue
+        result = known.result if its.metric.type is model.MetricType.FINAL else None
+        if its.attempt.number in (known.attempt, result.attempt if result else None):
             yield its
 
 
@@ -266,18 +285,18 @@ def latest(rows: Iterable[ports.MetricRow]) -> list[ports.MetricRow]:
     return list(kept.values())
 
 
-def metric(row: ports.MetricRow, parameter_id: int, *, with_replica: bool = False) -> Json:
+def metric(row: ports.MetricRow, trial: trials.Trial, *, with_replica: bool = False) -> Json:
     """Return a metric as ``metric-data`` lists it; ``data`` is JSON text of JSON text, as NNI has it.
 
     Args:
         row: The metric.
-        parameter_id: Of its trial.
+        trial: Whose it is.
         with_replica: Whether to say which replica of which attempt it is from.
     """
     answer: Json = {
         "timestamp": milliseconds(row.metric.at),
         "trialJobId": row.attempt.trial,
-        "parameterId": str(parameter_id),
+        "parameterId": str(_parameter_id(trial, row.attempt.number)),
         "type": row.metric.type.value,
         "sequence": row.metric.sequence,
         "data": json.dumps(row.metric.value),

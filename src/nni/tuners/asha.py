@@ -30,8 +30,8 @@ class Asha:
     def promote(self, parameter_id: int, *, may_be_new: bool) -> model.Suggestion | None:
         """See ``algorithm.Promoting``."""
         for level in reversed(range(len(self._levels) - 1)):
-            entrant = self._rungs[level].promote(self._eta)
-            if entrant is not None and (entrant.trial is not None or may_be_new):
+            entrant = self._rungs[level].promote(self._eta, may_be_new=may_be_new)
+            if entrant is not None:
                 parameters = {**entrant.parameters, BUDGET: self._levels[level + 1]}
                 return model.Suggestion(parameters=parameters, promotes=entrant.trial)
         return None
@@ -43,24 +43,24 @@ class Asha:
     def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
         """See ``algorithm.Reminded``."""
         budget, rest = budgets.split(parameters)
-        self._mark_below(budget, rest)
+        self._mark_below(budget, budgets.Entrant.of(rest))
         self._fresh.remind(parameter_id, rest)
 
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``."""
         budget, rest = budgets.split(outcome.parameters)
-        self._mark_below(budget, rest)
+        entrant = budgets.entrant_of(outcome, rest)
+        self._mark_below(budget, entrant)
         self._fresh.learn(dataclasses.replace(outcome, parameters=rest))
         if budget in self._levels:
-            entrant = budgets.Entrant(budgets.trial_of(outcome), rest)
             loss = budgets.loss_of(outcome, maximize=self._maximize)
             self._rungs[self._levels.index(budget)].add(entrant, loss)
 
-    def _mark_below(self, budget: Any, parameters: model.Parameters) -> None:
+    def _mark_below(self, budget: Any, entrant: budgets.Entrant) -> None:
         """Note that what has a budget was promoted to it, perhaps before a restart."""
         if budget in self._levels:
             for below in self._rungs[: self._levels.index(budget)]:
-                below.mark(parameters)
+                below.mark(entrant.name)
 
 
 def make(space: Space, arguments: Mapping[str, Any]) -> Asha:

@@ -1,6 +1,6 @@
 """Auto: one tuner for every search space.
 
-It begins with points that fill the space (scrambled Sobol, A. B. Owen, 1998), then looks where a Gaussian process
+It begins with points that fill the space (``qmc``), then looks where a Gaussian process
 expects most (``gaussian_process``, ``improvement``); every sixth suggestion is ``anneal``'s, whose luck does not
 depend on the process being right. Should the linear algebra fail, annealing takes that suggestion too.
 """

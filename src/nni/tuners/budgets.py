@@ -20,11 +20,13 @@ class Entrant:
     """None for a result of another experiment, of which no trial is here that could go on."""
     parameters: model.Parameters
     """Without a budget."""
+    name: str
+    """A text that equal parameters have in common."""
 
-    @property
-    def name(self) -> str:
-        """A text that equal parameters have in common."""
-        return novelty.name(self.parameters)
+    @classmethod
+    def of(cls, parameters: model.Parameters, trial: model.TrialId | None = None) -> "Entrant":
+        """Return an entrant with its name."""
+        return cls(trial, parameters, novelty.name(parameters))
 
 
 def geometric(least: int, most: int, eta: int) -> tuple[int, ...]:
@@ -42,15 +44,16 @@ def split(parameters: model.Parameters) -> tuple[Any, dict[str, Any]]:
 
 
 def loss_of(outcome: model.Outcome, *, maximize: bool) -> float:
-    """Return what is to be as small as possible; infinity for a failure."""
-    if not outcome.succeeded or outcome.value is None or not math.isfinite(outcome.value):
+    """Return what is to be as small as possible; infinity for a failure, and for what did not use its budget up."""
+    is_good = outcome.succeeded and outcome.is_whole
+    if not is_good or outcome.value is None or not math.isfinite(outcome.value):
         return math.inf
     return -outcome.value if maximize else outcome.value
 
 
-def trial_of(outcome: model.Outcome) -> model.TrialId | None:
-    """Return the trial that can go on from an outcome; results of other experiments have negative ids."""
-    return outcome.trial if outcome.trial and outcome.parameter_id >= 0 else None
+def entrant_of(outcome: model.Outcome, parameters: model.Parameters) -> Entrant:
+    """Return who an outcome is of; results of other experiments have negative ids."""
+    return Entrant.of(parameters, outcome.trial if outcome.trial and outcome.parameter_id >= 0 else None)
 
 
 class Rung:
@@ -58,11 +61,12 @@ class Rung:
 
     def __init__(self) -> None:
         self._ended = 0
-        self._ranking: list[tuple[float, int]] = []
         self._entrants: list[Entrant] = []
+        self._ranking: list[tuple[float, int]] = []
+        """Loss and number of each that did not fail."""
+        self._left: list[tuple[float, int]] = []
+        """Those that were not promoted; some may have been before they came here."""
         self._promoted: set[str] = set()
-        self._next = 0
-        """All before it in the ranking were promoted."""
 
     def __len__(self) -> int:
         """Return how many trials have ended on it."""
@@ -74,20 +78,30 @@ class Rung:
         if loss < math.inf:
             entry = (loss, len(self._entrants))
             self._entrants.append(entrant)
-            self._next = min(self._next, bisect.bisect_left(self._ranking, entry))
             bisect.insort(self._ranking, entry)
+            bisect.insort(self._left, entry)
 
-    def mark(self, parameters: model.Parameters) -> None:
-        """Note that these have been promoted."""
-        self._promoted.add(novelty.name(parameters))
+    def mark(self, name: str) -> None:
+        """Note that the entrant with this name has been promoted."""
+        self._promoted.add(name)
 
-    def promote(self, eta: int) -> Entrant | None:
-        """Return the best in the upper ``1 / eta`` that was not promoted yet, None where there is none."""
-        while self._next < min(self._ended // eta, len(self._ranking)):
-            entrant = self._entrants[self._ranking[self._next][1]]
-            self._next += 1
-            if entrant.name not in self._promoted:
-                self.mark(entrant.parameters)
+    def promote(self, eta: int, *, may_be_new: bool = True) -> Entrant | None:
+        """Return the best in the upper ``1 / eta`` that was not promoted yet, None where there is none.
+
+        Args:
+            eta: How sharply is chosen.
+            may_be_new: Whether it may be one that no trial is here of.
+        """
+        most, place = self._ended // eta, 0
+        while place < len(self._left) and bisect.bisect_left(self._ranking, self._left[place]) < most:
+            entrant = self._entrants[self._left[place][1]]
+            if entrant.name in self._promoted:
+                del self._left[place]
+            elif entrant.trial is None and not may_be_new:
+                place += 1
+            else:
+                del self._left[place]
+                self.mark(entrant.name)
                 return entrant
         return None
 

@@ -239,6 +239,15 @@ def initial_problems(chosen: spec.AlgorithmSpec) -> list[errors.Problem]:
     return [errors.Problem("initial_parameters", sentence)]
 
 
+def pair_problems(chosen: spec.AlgorithmSpec) -> list[errors.Problem]:
+    """Return what is wrong with having an assessor beside a tuner."""
+    if not promotes(chosen):
+        return []
+    # A trial that goes on from its checkpoint would be judged by what others had at their beginning.
+    sentence = f"is not for {chosen.name}, which spares bad trials the larger budgets itself; leave it out"
+    return [errors.Problem("assessor", sentence)]
+
+
 def assessor_problems(chosen: spec.AlgorithmSpec, path: str) -> list[errors.Problem]:
     """Return every mistake in the choice of an assessor and in its arguments."""
     return _problems(chosen, path, ASSESSORS, "assessor")
