@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from nni import errors
 from nni.experiment import Experiment
 from nni.testing import experiments
 
@@ -183,3 +184,69 @@ def test_a_tuner_that_was_mended_goes_on(nnictl: Run, start: Callable[..., Exper
     assert (resumed.returncode, resumed.stdout) == (0, f"Experiment {experiment.id} goes on.\n"), resumed.stderr
     experiments.until(experiment, lambda change: is_done(change) and change["counts"]["SUCCEEDED"] == 2)
     assert nnictl("resume").stderr == f"error: Experiment {experiment.id} is DONE: nothing of it has failed.\n"
+
+
+REMEMBERING = """\
+from nni.tuner import Tuner
+
+
+class Mine(Tuner):
+    known = 0
+
+    def update_search_space(self, search_space):
+        pass
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        if self.known == 2:
+            raise RuntimeError("it's broken")
+        return {"net": {"_name": "wide", "width": 1 + self.known}}
+
+    def import_data(self, data):
+        self.known += len(data)
+
+    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
+        self.known += 1
+"""
+
+
+def test_an_experiment_that_was_stopped_goes_on_with_a_mended_tuner(
+    *, nnictl: Run, start: Callable[..., Experiment], tmp_path: Path, free_port: int
+) -> None:
+    (tmp_path / "mine.py").write_text(REMEMBERING)
+    (tmp_path / "trial.py").write_text(TRIAL.replace("accuracy", "default"))
+    chosen = {"className": "mine.Mine", "codeDirectory": "."}
+    experiment = start(tuner=chosen, maxTrialNumber=3, assessor={"name": "Medianstop"})
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "ERROR")
+    nnictl("update", "trialnum", "--value", "4")
+    assert nnictl("stop").returncode == 0
+    assert nnictl("resume", "nowhere", "--port", str(free_port)).returncode == 1
+    (tmp_path / "mine.py").write_text(REMEMBERING.replace("== 2", "== 9"))
+
+    resumed = nnictl("resume", experiment.id, "--port", str(free_port))
+
+    assert resumed.returncode == 0, resumed.stderr
+    again = Experiment.connect(free_port)
+    assert again.id == experiment.id
+    experiments.until(again, is_done)
+    assert [one.parameter["net"]["width"] for one in again.export_data()] == [1, 2, 3, 4]
+    assert [trial.sequenceId for trial in again.list_trial_jobs()] == [0, 1, 2, 3]
+    assert nnictl("resume").stderr == f"error: Experiment {experiment.id} is DONE: nothing of it has failed.\n"
+
+
+def test_an_experiment_is_resumed_in_python(nnictl: Run, start: Callable[..., Experiment], free_port: int) -> None:
+    begun = start(maxTrialNumber=2)
+    experiments.until(begun, is_done)
+    with pytest.raises(errors.ManagerError, match="runs; there is nothing to resume"):
+        Experiment(id=begun.id).resume(free_port)
+    assert nnictl("stop").returncode == 0
+
+    resumed = Experiment(id=begun.id)
+    assert resumed.resume(free_port)
+
+    assert resumed.config.max_trial_number == 2
+    assert [trial.status for trial in resumed.list_trial_jobs()] == ["SUCCEEDED"] * 2
+    resumed.update_max_trial_number(3)
+    experiments.until(resumed, lambda change: is_done(change) and change["counts"]["SUCCEEDED"] == 3)
+    resumed.stop()
+    with pytest.raises(errors.ExperimentNotFoundError):
+        Experiment(id="nowhere").resume(free_port)

@@ -286,6 +286,22 @@ def test_a_trial_without_promise_is_stopped_early_and_the_experiment_ends_when_t
     assert [one["parameter"] for one in front] == [{"x": 0.1}]
 
 
+def test_of_several_objectives_the_primary_one_decides_what_is_stopped_early(
+    make: Callable[..., Experiment], free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = FADING.replace("result(-x)", 'result({"accuracy": -x, "cost": 9 - x})')
+    order = [0.3, 0.2, 0.1, 2.0]
+    experiment = make(program, "local", search_space={"x": {"_type": "choice", "_value": order}}, trial_concurrency=1)
+    experiment.config.initial_parameters = [{"x": x} for x in order]
+    experiment.config.tuner.name = "TPE"
+    experiment.config.tuner.class_args = {"optimize": {"accuracy": "maximize", "cost": "minimize"}}
+    experiment.config.assessor.name = "Medianstop"
+    assert experiment.run(free_port)
+    assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 3 + ["EARLY_STOPPED"]
+    assert [result.isParetoOptimal for result in experiment.export_data()] == [True] * 3
+    assert "accuracy=-0.1  x=0.1" in capsys.readouterr().out
+
+
 ODD = """\
 import nni
 odd = [float("nan"), float("inf"), -float("inf"), "good", None, [1, 2], {"loss": 1}, {"default": "x"}, True, 1e300]

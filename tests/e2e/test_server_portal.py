@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import pathlib
 from collections.abc import AsyncIterator
@@ -345,6 +346,15 @@ async def listening(portal: Caller, last_id: str | None = None, after: str | Non
     async with portal.http.get(portal.url + API + "/events", headers=headers, params=params) as answer:
         assert (answer.status, answer.content_type) == (200, "text/event-stream")
         yield Listener(answer)
+
+
+async def test_ten_thousand_results_are_brought_at_once(tale: story.Story, static: pathlib.Path) -> None:
+    parameters = {f"parameter{place}": place / 3 for place in range(10)}
+    body = json.dumps([{"parameter": parameters, "value": 1}] * 10_000).encode()
+    async with calling(tale, static) as portal:
+        call = portal.ask(API + "/experiment/import-data", "POST", data=io.BytesIO(body))
+        assert await call == (200, "")
+    assert len(tale.state.imported) == 10_000
 
 
 async def test_the_stream_tells_what_changed(tale: story.Story, static: pathlib.Path) -> None:

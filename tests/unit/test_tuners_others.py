@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import operator
+import random
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -261,6 +263,35 @@ def test_several_objectives_are_traded_off(name: str) -> None:
 def test_the_numbers_of_several_objectives(metric: str, values: list[float] | None) -> None:
     outcome = model.Outcome(parameter_id=0, parameters={}, value=None, metric=metric, succeeded=True)
     assert objectives.values(outcome, {"b": "minimize", "a": "maximize"}) == values
+
+
+@pytest.mark.parametrize(
+    ("arguments", "primary", "is_maximized"),
+    [
+        ({}, "default", False),
+        ({"optimize_mode": "maximize"}, "default", True),
+        ({"optimize": {"a": "maximize", "b": "minimize"}}, "a", True),
+        ({"optimize": {"a": "maximize", "default": "minimize"}, "optimize_mode": "maximize"}, "default", False),
+        ({"optimize": "speed", "optimize_mode": "maximize"}, "default", True),
+        ({"optimize": None}, "default", False),
+    ],
+)
+def test_what_trials_are_compared_by(arguments: dict[str, Any], primary: str, is_maximized: bool) -> None:
+    assert objectives.primary(objectives.several(arguments)) == primary
+    assert objectives.is_maximized(arguments) is is_maximized
+
+
+def test_the_pareto_front_of_three_objectives_is_that_of_all_pairs() -> None:
+    chance = random.Random(1)
+    for count in (1, 2, 3):
+        optimize: dict[str, objectives.Mode] = dict.fromkeys("abc"[:count], "minimize")
+        points = {number: [float(chance.randrange(8)) for _ in range(count)] for number in range(60)}
+        front = [
+            number
+            for number, own in points.items()
+            if not any(other != own and all(map(operator.le, other, own)) for other in points.values())
+        ]
+        assert sorted(objectives.front(points, optimize)) == front
 
 
 def test_the_pareto_front() -> None:

@@ -25,8 +25,13 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         finding.add_id(limit)
         limit.add_argument("-v", "--value", type=kind, required=True, help=what)
         limit.set_defaults(run=update_limit, limit=name)
-    resuming = verbs.add_parser("resume", help="go on with an experiment whose tuner or assessor failed and was mended")
+    resuming = verbs.add_parser(
+        "resume", help="go on with an experiment that was stopped, or whose tuner or assessor failed and was mended"
+    )
     finding.add_id(resuming)
+    resuming.add_argument("-p", "--port", type=int, default=8080, help="the portal's (8080), of one that was stopped")
+    resuming.add_argument("-d", "--debug", action="store_true", help="write a detailed log")
+    resuming.add_argument("-f", "--foreground", action="store_true", help="show progress, and stop with this command")
     resuming.set_defaults(run=resume)
 
 
@@ -51,10 +56,20 @@ def update_limit(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Begin the tuner and the assessor of an experiment anew."""
-    known = finding.find(arguments.id)
-    finding.connect(known.id).post("experiment/resume", {})
-    print(f"Experiment {known.id} goes on.")
+    """Start the manager of an experiment again, or the tuner and the assessor of one that runs."""
+    from nni.experiment import experiment  # noqa: PLC0415 the verbs that need it load it
+
+    known = finding.find(arguments.id, or_ended=True)
+    if known.is_alive:
+        finding.connect(known.id).post("experiment/resume", {})
+        print(f"Experiment {known.id} goes on.")
+        return 0
+    resumed = experiment.Experiment(id=known.id)
+    mode = experiment.RunMode.Foreground if arguments.foreground else experiment.RunMode.Detach
+    done = resumed.resume(arguments.port, arguments.foreground, arguments.debug, mode)
+    if arguments.foreground:
+        resumed.stop()
+        return 0 if done else 1
     return 0
 
 

@@ -15,8 +15,13 @@ Objectives = Mapping[str, Mode]
 
 def of(arguments: Mapping[str, Any]) -> Objectives:
     """Return the objectives in a tuner's arguments: ``optimize``, else ``optimize_mode`` for ``default``."""
-    found: Objectives = arguments.get("optimize") or {"default": arguments["optimize_mode"]}
-    return found
+    return several(arguments) or {"default": arguments["optimize_mode"]}
+
+
+def several(arguments: Mapping[str, Any]) -> Objectives:
+    """Return ``optimize`` of a tuner's arguments, empty where it is not there, or means something else to its owner."""
+    found = arguments.get("optimize")
+    return found if isinstance(found, Mapping) else {}
 
 
 def primary(optimize: Mapping[str, Any]) -> str:
@@ -26,7 +31,7 @@ def primary(optimize: Mapping[str, Any]) -> str:
 
 def is_maximized(arguments: Mapping[str, Any]) -> bool:
     """Return whether a larger primary objective is better, by a tuner's arguments; NNI's default is minimize."""
-    optimize = arguments.get("optimize") or {}
+    optimize = several(arguments)
     mode = optimize.get(primary(optimize)) or arguments.get("optimize_mode", "minimize")
     return bool(mode == "maximize")
 

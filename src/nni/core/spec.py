@@ -187,7 +187,7 @@ class ExperimentSpec:
     @property
     def optimize(self) -> Mapping[str, Literal["minimize", "maximize"]]:
         """``minimize`` or ``maximize`` for each objective, where the tuner has several; else empty."""
-        return self.tuner.class_args.get("optimize") or {}
+        return objectives.several(self.tuner.class_args)
 
     @property
     def primary(self) -> str:

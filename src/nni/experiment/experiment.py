@@ -16,7 +16,7 @@ from nni import check, errors
 from nni.config import experiment as configs
 from nni.core import objectives
 from nni.experiment import client, data, launch, progress
-from nni.records import registry
+from nni.records import description, registry
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -89,6 +89,9 @@ class Experiment:
             ConfigError: The configuration has mistakes; all of them are named.
             ManagerError: The manager could not start.
         """
+        self._start(port, debug, run_mode, is_resumed=False)
+
+    def _start(self, port: int, debug: bool, run_mode: RunMode, *, is_resumed: bool) -> None:
         launch.check_ports(port)
         launch.check_prefix(self.url_prefix)
         if debug:
@@ -104,6 +107,7 @@ class Experiment:
             url_prefix=self.url_prefix,
             is_attached=run_mode is not RunMode.Detach,
             say=progress.say,
+            is_resumed=is_resumed,
         )
         self.port = port
         self._client = client.Client(url=self._running.url, token=self._running.token)
@@ -128,8 +132,44 @@ class Experiment:
             PortInUseError, ConfigError, ManagerError: As ``start``.
         """
         self.start(port, debug)
-        if not wait_completion:
-            return None
+        return self._follow() if wait_completion else None
+
+    def resume(
+        self,
+        port: int = 8080,
+        wait_completion: bool = True,
+        debug: bool = False,
+        run_mode: RunMode = RunMode.Background,
+    ) -> bool | None:
+        """Go on with the experiment of this id, which has ended on this machine, and wait until it is done.
+
+        It goes on with the configuration that it was started with and all that was changed since; trials that ended,
+        the stopped ones among them, stay as they are.
+
+        Args:
+            port: The portal's; trials report to the next one.
+            wait_completion: False to return at once.
+            debug: Write a detailed log.
+            run_mode: What becomes of it when this program ends.
+
+        Returns:
+            As ``run``.
+
+        Raises:
+            ExperimentNotFoundError: This machine knows of no such experiment.
+            RecordsError: What it was started with is not there any more.
+            ManagerError: It still runs, or could not start.
+            PortInUseError, ConfigError: As ``start``.
+        """
+        known = registry.Registry(registry.default_directory()).read(self.id)
+        if known.is_alive:
+            raise errors.ManagerError(f"Experiment {known.id} runs; there is nothing to resume.")
+        self.config = configs.ExperimentConfig.from_dict(description.read(known.directory))
+        self.url_prefix = known.url_prefix
+        self._start(port, debug, run_mode, is_resumed=True)
+        return self._follow() if wait_completion else None
+
+    def _follow(self) -> bool:
         try:
             status = progress.follow(self._connected)
         except KeyboardInterrupt:
@@ -139,7 +179,7 @@ class Experiment:
         for line in self.get_errors():
             progress.say(f"Error: {line}")
         arguments = (self.config.tuner if self.config.tuner.is_set else self.config.advisor).class_args or {}
-        objective = objectives.primary(arguments.get("optimize") or {})
+        objective = objectives.primary(objectives.several(arguments))
         progress.summarize(self.list_trial_jobs(), objective, maximize=objectives.is_maximized(arguments))
         return status != "ERROR"
 

@@ -73,6 +73,7 @@ def launch(
     url_prefix: str | None,
     is_attached: bool,
     say: Callable[[str], None],
+    is_resumed: bool = False,
 ) -> Running:
     """Start a manager and return once it is ready.
 
@@ -84,6 +85,7 @@ def launch(
         url_prefix: Put before every path of the portal.
         is_attached: Whether the manager ends with this program.
         say: Told what the manager is doing, a sentence each.
+        is_resumed: Whether the experiment goes on with the records that are in its directory.
 
     Raises:
         ConfigError: The manager found mistakes in the configuration.
@@ -111,6 +113,7 @@ def launch(
         "port": port,
         "url_prefix": url_prefix,
         "is_attached": is_attached,
+        "is_resumed": is_resumed,
     }
     try:
         return _wait_until_ready(process, request, logs, say)

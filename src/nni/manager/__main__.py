@@ -25,6 +25,7 @@ def main() -> int:
         url_prefix=(asked["url_prefix"] or "").strip("/"),
         is_attached=asked["is_attached"],
         is_supervised=asked.get("is_supervised", False),
+        is_resumed=asked.get("is_resumed", False),
     )
     try:
         asyncio.run(app.run(request, os.environ, say=_say, ready=_ready))

@@ -21,7 +21,6 @@ from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
 from nni.manager import (
-    algorithms,
     doctor,
     ground,
     ids,
@@ -32,12 +31,13 @@ from nni.manager import (
     machine,
     performer,
     recall,
+    renewal,
     secrets,
     vitals,
 )
 from nni.manager import porter as porters
 from nni.manager.files import Files
-from nni.records import registry, sqlite
+from nni.records import description, registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
 from nni.storage import joined, mounted
@@ -67,6 +67,8 @@ class Request:
     is_supervised: bool = False
     """Whether somebody starts this process again when it has ended: SIGTERM then leaves the trials running, and a
     start goes on with what the records say."""
+    is_resumed: bool = False
+    """Whether the experiment goes on with its records, though it has been stopped."""
 
     @property
     def url(self) -> str:
@@ -98,7 +100,7 @@ class _Parts:
     clock: ports.Clock
     running: loop.Loop
     heard: vitals.Heard
-    assessor: algorithms.Assessor | None
+    assessor: renewal.Assessor | None
     porter: porters.Porter | None
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
 
@@ -131,7 +133,7 @@ async def run(
                 stack.enter_context(
                     lifetime.stopping(parts.running, attached=request.is_attached, supervised=request.is_supervised)
                 )
-                is_stopped = parts.state.cleaned_up
+                is_stopped = _is_only_looked_at(request, parts.state)
                 if not is_stopped:
                     parts.running.emit(event.Started(promotes=known_algorithms.promotes(spec.tuner)))
                 async with _entered_in_registry(parts):
@@ -170,7 +172,7 @@ async def _join(
     files = await stand.files(request.experiment_id, request.url)
     intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
     platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=CLOCK)
-    tuner, assessor = algorithms.of(state, request.directory / "log" / "dispatcher.log")
+    tuner, assessor = renewal.of(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
     signs = health.Vitals(revisions.nudge)
     heard = vitals.Heard(signs, CLOCK, platform=platform, tuner=tuner, volume=files.volume)
@@ -196,7 +198,7 @@ async def _join(
         emit=running.emit,
         new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
     )
-    if not state.cleaned_up:
+    if not _is_only_looked_at(request, state):
         # Nothing is made for an experiment that was stopped and is only looked at.
         say("Connecting, uploading code, starting the tuner")
         await _open(heard, assessor, files, running.emit, stack)
@@ -236,7 +238,7 @@ async def _serve(
 
 async def _open(
     heard: vitals.Heard,
-    assessor: algorithms.Assessor | None,
+    assessor: renewal.Assessor | None,
     files: Files,
     emit: ports.Emit,
     stack: contextlib.AsyncExitStack,
@@ -253,10 +255,17 @@ async def _open(
             tasks.create_task(opening)
 
 
+def _is_only_looked_at(request: Request, state: State) -> bool:
+    """Whether an experiment was stopped, and is not to go on."""
+    return state.cleaned_up and not request.is_resumed
+
+
 async def _records(request: Request) -> sqlite.SqliteRecords:
-    if request.is_supervised and sqlite.path_in(request.directory).exists():
+    if request.is_resumed or (request.is_supervised and sqlite.path_in(request.directory).exists()):
         return await sqlite.SqliteRecords.open_existing(request.directory)
-    return await sqlite.SqliteRecords.create(request.directory)
+    records = await sqlite.SqliteRecords.create(request.directory)
+    await asyncio.to_thread(description.write, request.directory, request.config)
+    return records
 
 
 @contextlib.asynccontextmanager

@@ -70,12 +70,15 @@ class Loop:
         """Run until nothing of the experiment is left to do, or until told to leave."""
         async with asyncio.TaskGroup() as tasks:
             performing: set[asyncio.Task[None]] = set()
-            while not (self.state.cleaned_up or self.left.is_set()):
+            is_over = False
+            while not is_over:
+                # An experiment that was stopped goes on with the first batch.
                 batch = await self._receive()
                 for action in await self._take(batch):
                     task = tasks.create_task(_performed(self._perform, action))
                     performing.add(task)
                     task.add_done_callback(performing.discard)
+                is_over = self.state.cleaned_up or self.left.is_set()
             for task in performing:
                 task.cancel()
 

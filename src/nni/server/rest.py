@@ -29,6 +29,8 @@ Command = (
     | event.TrialRequested
 )
 
+MOST_IMPORTED = 64 << 20
+"""Bytes of results that may be brought at once: a hundred thousand and more."""
 MOST_TRIALS = 200
 """Trials whose metrics one request may ask for by their ids."""
 
@@ -249,7 +251,7 @@ class Rest:
 
     async def _import(self, request: web.Request) -> web.StreamResponse:
         try:
-            imported = limits.parse_import(await _body(request))
+            imported = limits.parse_import(await _body(request.clone(client_max_size=MOST_IMPORTED)))
         except ValueError as error:
             raise answers.refuse(web.HTTPBadRequest, str(error)) from None
         await self._command(imported)
@@ -343,7 +345,7 @@ def _one_of(kind: type[_Choice], request: web.Request, name: str) -> _Choice | N
         raise answers.refuse(web.HTTPBadRequest, sentence) from None
 
 
-async def _body(request: web.Request) -> object:
+async def _body(request: web.BaseRequest) -> object:
     try:
         return await request.json()
     except ValueError:
