@@ -134,6 +134,20 @@ def test_initial_parameters_of_another_space(tmp_path: Path, initial: list[Any],
         check.checked(config)
 
 
+def test_budgets_that_shrink_and_an_assessor_beside_promotions_are_refused(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    config.tuner.name = "ASHA"
+    config.tuner.class_args = {"min_budget": 9, "max_budget": 3}
+    config.assessor.name = "Medianstop"
+    assert says(config) == [
+        "tuner.class_args.max_budget: is 3, less than min_budget (9)",
+        "assessor: is not for ASHA, which spares bad trials the larger budgets itself; leave it out",
+    ]
+    config.tuner.class_args = {"min_budget": 3, "max_budget": 3}
+    config.assessor.name = None
+    assert says(config) == []
+
+
 def test_initial_parameters_are_not_for_tuners_with_budgets(tmp_path: Path) -> None:
     config = configured(tmp_path, initial_parameters=[{"x": 0.5, "act": "relu"}])
     config.tuner.name = "ASHA"

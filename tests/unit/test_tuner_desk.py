@@ -7,6 +7,7 @@ import pytest
 
 from nni import errors
 from nni.core import model
+from nni.testing import tuner as scripted
 from nni.tuners import desk
 
 
@@ -42,6 +43,14 @@ def test_what_no_result_can_better_is_made_ahead_and_nothing_is_left_out() -> No
     assert xs(asked.ask([5, 0])) == [5, 1]
     asked.look_ahead()
     assert xs(asked.ask([6, 7, 8, 9])) == [6, 7, 8, 9]
+
+
+def test_what_was_tried_elsewhere_meanwhile_is_not_tried_again() -> None:
+    asked = desk.Desk(lambda space: Counting(), {}, is_blind=True)
+    asked.ask([0, 1])
+    asked.look_ahead()
+    asked.tell([scripted.outcome(-1, {"x": 3}, 0.5), scripted.outcome(0, {"x": 4}, 0.5)])
+    assert xs(asked.ask([2, 3])) == [4, 5]
 
 
 def test_a_tuner_that_learns_is_asked_when_somebody_waits() -> None:

@@ -72,7 +72,8 @@ def _tuner_reopened(happened: event.TunerReopened, state: State, at: float) -> N
 
 @_fold.register
 def _proposed(happened: event.Proposed, state: State, at: float) -> None:
-    state.asked -= happened.asked
+    # A question that the tuner failed at was counted off then.
+    state.asked = max(state.asked - happened.asked, 0)
     if len(happened.proposals) < happened.asked and not state.asks_again:
         # A tuner that promotes has more to suggest when more trials have ended.
         state.exhausted, state.waits_for_ends = state.exhausted or not state.promotes, state.promotes

@@ -112,6 +112,9 @@ class Desk:
         for outcome in outcomes:
             if outcome.parameter_id not in self._told:
                 self._told[outcome.parameter_id] = outcome
+                if outcome.parameter_id not in self._answers and outcome.parameters in self._ready:
+                    # Tried elsewhere meanwhile.
+                    self._ready.remove(outcome.parameters)
                 self.algorithm.learn(outcome)
 
     def update(self, search_space: Mapping[str, Any]) -> None:

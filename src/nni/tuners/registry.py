@@ -29,6 +29,8 @@ class Entry:
     """Whether what it suggests depends on no result."""
     promotes: bool = False
     """Whether it has ended trials go on in another attempt."""
+    contradicts: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
+    """Returns which of its arguments, complete, does not go with the others, and why; None when all do."""
     refuses: Callable[[Space], str | None] | None = None
     """Returns why a tuner cannot have a search space, None when it can."""
 
@@ -64,6 +66,11 @@ _TPE_ARGS = Argument(
     gone=dict.fromkeys(("linear_forgetting", "prior_weight", "gamma"), "leave it out, it is fixed in this tuner"),
 )
 _SERIAL = {"serial": "leave it out; brackets overlap, so that no node waits"}
+
+
+def _budgets(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    least, most = given["min_budget"], given["max_budget"]
+    return ("max_budget", f"is {most}, less than min_budget ({least})") if most < least else None
 
 
 def _count(default: int, minimum: int = 1) -> Argument:
@@ -120,6 +127,7 @@ _TUNERS = (
     Entry(
         name="ASHA",
         arguments={**_USUAL, "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
+        contradicts=_budgets,
         factory="nni.tuners.asha:make",
         is_staged=True,
         promotes=True,
@@ -275,7 +283,11 @@ def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry],
     if entry is None:
         return [errors.Problem(f"{path}.name", _unknown(chosen.name, among, what))]
     where = f"{path}.class_args"
-    return arguments.problems(entry.arguments, {}, chosen.class_args, where, f"an argument of {entry.name}")
+    found = arguments.problems(entry.arguments, {}, chosen.class_args, where, f"an argument of {entry.name}")
+    if not found and entry.contradicts is not None:
+        wrong = entry.contradicts(arguments.filled(entry.arguments, chosen.class_args))
+        found += [errors.Problem(f"{where}.{wrong[0]}", wrong[1])] if wrong else []
+    return found
 
 
 def _unknown(name: str, among: Mapping[str, Entry], what: str) -> str:
