@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.search import peers, problems, report
+from benchmarks.search import cost, peers, problems, report
 
 HOME = Path(".bench")
 TABLES = HOME / "tables.json"
@@ -69,6 +69,7 @@ def main() -> int:
     by_key = {report.key(run): run for run in report.read(RESULTS)}
     found = [by_key[report.key(run)] for run in runs if report.key(run) in by_key]
     print(report.tables(found))
+    print(cost.table(HOME))
     return 0
 
 
@@ -86,7 +87,7 @@ def _run_all(missing: Sequence[Run]) -> None:
                 portion = portions.get_nowait()
             except queue.Empty:
                 return
-            for line in _lines(portion):
+            for line in peers.lines(portion, HOME):
                 with writing, RESULTS.open("a") as file:
                     file.write(line)
 
@@ -102,24 +103,6 @@ def _portions(missing: Iterable[Run]) -> list[list[Run]]:
     for run in missing:
         groups.setdefault((run["tuner"], run["seed"], run["pending"]), []).append(run)
     return list(groups.values())
-
-
-def _lines(portion: Sequence[Run]) -> Iterable[str]:
-    """Run a portion and yield a line for each run as it ends."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "."}
-    python = peers.python(portion[0]["tuner"].partition(" ")[0], HOME / "peers")
-    command = [str(python), "-W", "ignore", "-m", "benchmarks.search.worker", str(TABLES)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        worker.stdin.write("".join(json.dumps(run) + "\n" for run in portion))
-        worker.stdin.close()
-        # NNI's log goes to standard output.
-        yield from (line for line in worker.stdout if line.startswith("{"))
-    if worker.returncode:
-        print(f"{portion[0]['tuner']} ended with {worker.returncode}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """The peers, each in an environment of its own under ``.bench/peers``, made when it is needed first."""
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 REQUIREMENTS = {
     # NNI as its images have it: without what its other parts need. Its Anneal is hyperopt's, of NNI's time.
@@ -26,3 +30,21 @@ def python(owner: str, home: Path) -> Path:
             subprocess.run([str(place / "bin" / "pip"), "install", "--quiet", *packages], check=True)
         ready.touch()
     return place / "bin" / "python"
+
+
+def lines(portion: Sequence[Mapping[str, Any]], home: Path) -> Iterable[str]:
+    """Do runs of one tuner in a process of its environment, and yield a line of JSON for each as it ends."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "."}
+    interpreter = python(portion[0]["tuner"].partition(" ")[0], home / "peers")
+    command = [str(interpreter), "-W", "ignore", "-m", "benchmarks.search.worker", str(home / "tables.json")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write("".join(json.dumps(run) + "\n" for run in portion))
+        worker.stdin.close()
+        # NNI's log goes to standard output.
+        yield from (line for line in worker.stdout if line.startswith("{"))
+    if worker.returncode:
+        print(f"{portion[0]['tuner']} ended with {worker.returncode}", file=sys.stderr)

@@ -1,15 +1,18 @@
 """Runs tuners on problems, ours and peers' alike; one JSON line for each run that has ended.
 
-A run is ``{"tuner", "problem", "pending", "seed", "evaluations"}``; a line of standard input for each. This file is run
-by the interpreter of the environment that the tuner lives in, so it imports nothing but what is there.
+A run is ``{"tuner", "problem", "pending", "seed", "evaluations"}``; a line of standard input for each. With ``history``
+in it, the tuner is given so many results first, and what its suggestions cost then is measured. This file is run by the
+interpreter of the environment that the tuner lives in, so it imports nothing but what is there.
 """
 
 import json
 import math
+import random
+import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +25,9 @@ class Adapter(Protocol):
     def ask(self, number: int) -> Mapping[str, Any]: ...
 
     def tell(self, number: int, parameters: Mapping[str, Any], loss: float) -> None: ...
+
+    def know(self, results: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        """Take in what was found by others, as in a restart or an import."""
 
 
 class Ours:
@@ -43,6 +49,10 @@ class Ours:
             parameter_id=number, parameters=parameters, value=loss, metric=json.dumps(loss), succeeded=True
         )
         self._tuner.learn(outcome)
+
+    def know(self, results: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        for number, (parameters, loss) in enumerate(results, 1):
+            self.tell(-number, parameters, loss)
 
 
 class Nni:
@@ -70,6 +80,9 @@ class Nni:
     def tell(self, number: int, parameters: Mapping[str, Any], loss: float) -> None:
         self._tuner.receive_trial_result(number, parameters, loss)
         self._tuner.trial_end(number, True)
+
+    def know(self, results: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        self._tuner.import_data([{"parameter": parameters, "value": loss} for parameters, loss in results])
 
 
 class Optuna:
@@ -112,6 +125,27 @@ class Optuna:
 
     def tell(self, number: int, parameters: Mapping[str, Any], loss: float) -> None:
         self._study.tell(self._trials.pop(number), loss)
+
+    def know(self, results: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        import optuna
+
+        described: dict[str, optuna.distributions.BaseDistribution] = {}
+        for name, one in self._space.items():
+            kind, values = one["_type"], one["_value"]
+            if kind == "choice":
+                described[name] = optuna.distributions.CategoricalDistribution(range(len(values)))
+            elif kind == "randint":
+                described[name] = optuna.distributions.IntDistribution(values[0], values[1] - 1)
+            elif kind == "quniform":
+                described[name] = optuna.distributions.FloatDistribution(values[0], values[1], step=values[2])
+            else:
+                described[name] = optuna.distributions.FloatDistribution(values[0], values[1], log="log" in kind)
+        for parameters, loss in results:
+            taken = {
+                name: self._space[name]["_value"].index(value) if self._space[name]["_type"] == "choice" else value
+                for name, value in parameters.items()
+            }
+            self._study.add_trial(optuna.trial.create_trial(params=taken, distributions=described, value=loss))
 
 
 class Hyperopt:
@@ -167,6 +201,9 @@ class Hyperopt:
         document["state"] = self._hyperopt.JOB_STATE_DONE
         self._trials.refresh()
 
+    def know(self, results: Sequence[tuple[Mapping[str, Any], float]]) -> None:
+        raise NotImplementedError("its trials cannot be brought from elsewhere")
+
 
 ADAPTERS: Mapping[str, Callable[[str, Mapping[str, Any], int], Adapter]] = {
     "ours": Ours,
@@ -201,6 +238,48 @@ def run(wanted: Mapping[str, Any], problem: problems.Problem) -> Mapping[str, An
     return {**wanted, "regrets": regrets, "milliseconds": [round(one * 1000, 3) for one in seconds]}
 
 
+def cost(wanted: Mapping[str, Any], problem: problems.Problem) -> Mapping[str, Any]:
+    """Return a run with what suggestions cost after so many results: CPU time of each, of taking them in, memory."""
+    owner, _, name = wanted["tuner"].partition(" ")
+    chance = random.Random(wanted["seed"])
+    drawn = [_drawn(problem.space, chance) for _ in range(wanted["history"])]
+    results = [(parameters, float(problem.loss(parameters))) for parameters in drawn]
+    before = time.process_time()
+    tuner: Adapter = ADAPTERS[owner](name, problem.space, wanted["seed"])
+    tuner.know(results)
+    restored = time.process_time() - before
+    spent = []
+    for number in range(wanted["evaluations"]):
+        before = time.process_time()
+        parameters = tuner.ask(number)
+        asked = time.process_time() - before
+        loss = problem.loss(parameters)
+        before = time.process_time()
+        tuner.tell(number, parameters, loss)
+        spent.append(asked + time.process_time() - before)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**wanted, "milliseconds": [one * 1000 for one in spent], "restored": restored, "megabytes": peak}
+
+
+def _drawn(space: Mapping[str, Any], chance: random.Random) -> Mapping[str, Any]:
+    """Return random parameters of a space without conditions."""
+    made: dict[str, Any] = {}
+    for name, described in space.items():
+        kind, values = described["_type"], described["_value"]
+        if kind == "choice":
+            made[name] = chance.choice(values)
+        elif kind == "randint":
+            made[name] = chance.randrange(*values)
+        elif kind == "quniform":
+            low, high, step = values
+            made[name] = low + step * chance.randrange(int((high - low) / step) + 1)
+        elif kind == "loguniform":
+            made[name] = math.exp(chance.uniform(math.log(values[0]), math.log(values[1])))
+        else:
+            made[name] = chance.uniform(*values)
+    return made
+
+
 def main() -> int:
     """Run what standard input asks for; the argument is the file of the training tables."""
     warnings.simplefilter("ignore")
@@ -211,7 +290,8 @@ def main() -> int:
     by_name = {problem.name: problem for problem in known}
     for line in sys.stdin:
         wanted = json.loads(line)
-        print(json.dumps(run(wanted, by_name[wanted["problem"]])), flush=True)
+        do = cost if "history" in wanted else run
+        print(json.dumps(do(wanted, by_name[wanted["problem"]])), flush=True)
     return 0
 
 
