@@ -1,4 +1,4 @@
-"""Looks at everything that an experiment needs before it is started: for ``nnictl doctor``, and at every start."""
+"""Looks at everything that an experiment needs: for ``nnictl doctor``, at every start, and from then on when asked."""
 
 import asyncio
 import uuid
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nni import errors
-from nni.core import model
+from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager import ground
 from nni.platforms.kubeflow import api, preflight, probe, secrets
+from nni.server import views
 
 
 def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) -> None:
@@ -24,6 +25,44 @@ def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) ->
     wrong = [f"{one.what}: {one.sentence}" for one in findings if one.verdict is preflight.Verdict.FAILED]
     if wrong:
         raise errors.PlatformError("\n".join(wrong))
+
+
+class Doctor:
+    """Keeps what was found last, so that it can be looked at while the experiment runs."""
+
+    def __init__(self, stand: ground.Ground, clock: ports.Clock) -> None:
+        """Take what the experiment stands on; nothing is looked at yet."""
+        self._stand = stand
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._findings: Sequence[preflight.Finding] = ()
+        self._at: float | None = None
+
+    async def first_look(self) -> Sequence[preflight.Finding]:
+        """Look before anything is made, and return what was found."""
+        self._keep(await self._stand.examine())
+        return self._findings
+
+    async def examine(self) -> views.Json:
+        """Look again, at the storage too, and return the report; those who ask meanwhile get the same."""
+        before = self._at
+        async with self._turn:
+            if self._at == before:
+                try:
+                    self._keep(await _looked_at(self._stand))
+                except errors.NniError as error:
+                    self._keep([preflight.failed("platform", str(error))])
+        return self.report()
+
+    def report(self) -> views.Json:
+        """Return what was found last."""
+        findings = [
+            {"what": one.what, "verdict": one.verdict.value, "sentence": one.sentence} for one in self._findings
+        ]
+        return {"at": None if self._at is None else views.milliseconds(self._at), "findings": findings}
+
+    def _keep(self, findings: Sequence[preflight.Finding]) -> None:
+        self._findings, self._at = findings, self._clock.now()
 
 
 async def examine(
@@ -54,14 +93,20 @@ async def _examined(
     stand: ground.Ground, experiment_id: model.ExperimentId, port: int, *, with_probe: bool
 ) -> list[preflight.Finding]:
     if not isinstance(stand, ground.KubeflowGround):
-        return list(await stand.examine())
+        return await _looked_at(stand)
     try:
-        findings = [*await stand.examine(), await _storage(stand)]
+        findings = await _looked_at(stand)
         if with_probe and all(one.verdict is not preflight.Verdict.FAILED for one in findings):
             findings += await _probe(stand, experiment_id, port)
     finally:
         stand.connection.close()
     return findings
+
+
+async def _looked_at(stand: ground.Ground) -> list[preflight.Finding]:
+    """Make all checks but those that need a pod."""
+    findings = list(await stand.examine())
+    return [*findings, await _storage(stand)] if isinstance(stand, ground.KubeflowGround) else findings
 
 
 async def _storage(stand: ground.KubeflowGround) -> preflight.Finding:

@@ -153,7 +153,8 @@ def head(
 def _row(trial: trials.Trial) -> views.Json:
     """Return a trial as ``trial-jobs`` has it, with what the table of all trials has beyond that."""
     others = table.other_metrics(trial)
-    return views.row(trial) | ({"metrics": others} if others else {})
+    answer = views.row(trial) | ({"metrics": others} if others else {})
+    return answer | ({"cause": trial.cause.value, "past": views.past(trial)} if trial.past else {})
 
 
 def _event(data: views.Json, event_id: str | None) -> str:

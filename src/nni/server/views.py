@@ -142,9 +142,18 @@ def history(trial: trials.Trial) -> Json:
     seen = trial.observation
     return {
         "attempts": [*(_past(one) for one in trial.past), current],
-        "pods": [_pod(one) for one in seen.pods] if seen else [],
+        "pods": pods(trial),
         "events": [_notice(one) for one in seen.notices] if seen else [],
     }
+
+
+def past(trial: trials.Trial) -> list[Json]:
+    """Return why and when each attempt before the current one was."""
+    answer: list[Json] = []
+    for one in trial.past:
+        answer.append(its := {"cause": one.cause.value})
+        _put_times(its, one.started_at, one.ended_at)
+    return answer
 
 
 def _past(attempt: trials.PastAttempt) -> Json:
@@ -153,6 +162,11 @@ def _past(attempt: trials.PastAttempt) -> Json:
     answer["reason"] = None if attempt.reason is None else reason(attempt.reason)
     answer |= {"exitCode": attempt.exit_code, "lastLines": list(attempt.last_lines)}
     return answer
+
+
+def pods(trial: trials.Trial) -> list[Json]:
+    """Return what the platform last saw of the pods of a trial's current attempt."""
+    return [_pod(one) for one in trial.observation.pods] if trial.observation else []
 
 
 def _pod(pod: model.Pod) -> Json:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from nni import _version, errors
-from nni.core import event, fold, model, ports, spec
+from nni.core import event, fold, model, ports, spec, surroundings
 from nni.core import state as states
 from nni.server import auth, events, health, listen, portal, rest, views
 from nni.testing import volume
@@ -44,6 +44,10 @@ class Story:
         self.importance: dict[str, float] = {}
         self.jobs: dict[str, Mapping[str, Any]] = {}
         """Jobs as the platform has them, by their names."""
+        self.around = surroundings.Surroundings()
+        self.findings: list[views.Json] = []
+        """What the doctor finds when it looks again."""
+        self._report: views.Json = {"at": None, "findings": []}
         self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
         self._is_real = False
@@ -171,6 +175,18 @@ class Story:
     async def _job(self, name: str) -> Mapping[str, Any] | None:
         return self.jobs.get(name)
 
+    async def _surroundings(self) -> surroundings.Surroundings:
+        return self.around
+
+    def report(self) -> views.Json:
+        """Return what the doctor found last."""
+        return self._report
+
+    async def examine(self) -> views.Json:
+        """Have the doctor look."""
+        self._report = {"at": views.milliseconds(self.now()), "findings": self.findings}
+        return self._report
+
     async def _results(self, experiment_id: str) -> views.Json:
         if experiment_id not in self.results:
             raise errors.ExperimentNotFoundError(f"No experiment {experiment_id} is known on this machine.")
@@ -207,6 +223,8 @@ class Story:
                 results=self._results,
                 importance=self._importance,
                 job=self._job,
+                surroundings=self._surroundings,
+                doctor=self,
             ),
             about=views.About(
                 port=port,
