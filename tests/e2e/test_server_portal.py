@@ -13,6 +13,7 @@ import yarl
 
 from nni import errors
 from nni.core import event, model
+from nni.core import surroundings as around
 from nni.server import events, health, listen
 from nni.testing import story
 
@@ -199,6 +200,59 @@ async def test_the_job_of_a_trial_as_the_platform_has_it(tale: story.Story, stat
         assert (status, text) == (200, "kind: PyTorchJob\nmetadata:\n  name: n\nspec:\n  a: 1\n")
         status, answer = await portal.ask(f"{API}/trial-manifest/aaaaa")
         assert (status, answer["error"]) == (404, "There is no job of trial aaaaa on the platform now.")
+
+
+async def test_the_pods_of_trials_under_way(tale: story.Story, static: pathlib.Path) -> None:
+    pod = model.Pod(replica=story.CHIEF, name="p-master-0", phase="Running", node="n1")
+    tale.observes("ccccc", model.JobPhase.RUNNING, pods=[pod])
+    async with calling(tale, static) as portal:
+        (seen,) = await portal.get("/pods")
+    assert seen == {
+        "trialJobId": "ccccc",
+        "name": "p-master-0",
+        "role": "master",
+        "index": 0,
+        "phase": "Running",
+        "node": "n1",
+        "state": "",
+        "exitCode": None,
+    }
+
+
+async def test_what_is_around_the_jobs(tale: story.Story, static: pathlib.Path) -> None:
+    places = {"nni-exp-story123-trial-ccccc": 2, "somebody-else-s": 1}
+    amount = around.Amount(resource="cpu", used="4", most="8")
+    tale.around = around.Surroundings(
+        nodes=(around.Node(name="n1", is_ready=True, takes_pods=False, capacity={"cpu": "64"}),),
+        quotas=(around.Quota(name="team", amounts=(amount,)),),
+        queue=around.Queue(name="q", cluster_queue="gpus", admitted=1, waiting=2, amounts=(), places=places),
+        unseen=("Nothing more.",),
+    )
+    async with calling(tale, static) as portal:
+        assert await portal.get("/cluster") == {
+            "nodes": [{"name": "n1", "isReady": True, "takesPods": False, "capacity": {"cpu": "64"}}],
+            "quotas": [{"name": "team", "amounts": [{"resource": "cpu", "used": "4", "most": "8"}]}],
+            "queue": {
+                "name": "q",
+                "clusterQueue": "gpus",
+                "admitted": 1,
+                "waiting": 2,
+                "amounts": [],
+                "places": {"ccccc": 2},
+            },
+            "unseen": ["Nothing more."],
+        }
+        tale.around = errors.PlatformUnavailableError("The API server does not answer.")
+        assert await portal.ask(f"{API}/cluster") == (503, {"error": "The API server does not answer."})
+
+
+async def test_the_doctor_s_report_is_made_anew_on_demand(tale: story.Story, static: pathlib.Path) -> None:
+    tale.findings = [{"what": "queue", "verdict": "ok", "sentence": "None is asked for."}]
+    async with calling(tale, static) as portal:
+        assert await portal.get("/doctor") == {"at": None, "findings": []}
+        made = {"at": 1795441600000, "findings": tale.findings}
+        assert await portal.ask(f"{API}/doctor", "POST") == (200, made)
+        assert await portal.get("/doctor") == made
 
 
 async def test_signs_of_life_come_with_the_stream(tale: story.Story, static: pathlib.Path) -> None:

@@ -44,7 +44,8 @@ class Story:
         self.importance: dict[str, float] = {}
         self.jobs: dict[str, Mapping[str, Any]] = {}
         """Jobs as the platform has them, by their names."""
-        self.around = surroundings.Surroundings()
+        self.around: surroundings.Surroundings | errors.NniError = surroundings.Surroundings()
+        """What is around the jobs, or why that cannot be seen."""
         self.findings: list[views.Json] = []
         """What the doctor finds when it looks again."""
         self._report: views.Json = {"at": None, "findings": []}
@@ -99,9 +100,11 @@ class Story:
                 event.Began(action=submit), event.JobCreated(attempt=order.attempt, job=job, location=location)
             )
 
-    def observes(self, trial: str, phase: model.JobPhase, reason: model.Reason | None = None) -> None:
+    def observes(
+        self, trial: str, phase: model.JobPhase, reason: model.Reason | None = None, pods: Sequence[model.Pod] = ()
+    ) -> None:
         """Have the platform see a trial's job in a phase."""
-        seen = model.Observation(phase=phase, reason=reason)
+        seen = model.Observation(phase=phase, reason=reason, pods=tuple(pods))
         self.happens(event.JobObserved(attempt=self.key(trial), observation=seen))
 
     def runs(self, *trials: str) -> None:
@@ -176,6 +179,8 @@ class Story:
         return self.jobs.get(name)
 
     async def _surroundings(self) -> surroundings.Surroundings:
+        if isinstance(self.around, errors.NniError):
+            raise self.around
         return self.around
 
     def report(self) -> views.Json:

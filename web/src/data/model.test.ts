@@ -99,6 +99,8 @@ describe("a table of all trials", () => {
     submitTime: [0, 5],
     startTime: [3, null],
     endTime: [null, 9],
+    cause: [[1, "infrastructure"]],
+    past: [[1, [["first", 1, 4]]]],
     attempt: [[1, 2]],
     intermediateCount: [4, 0],
     finalValue: [null, null],
@@ -118,6 +120,8 @@ describe("a table of all trials", () => {
     expect(first?.metrics).toEqual({ loss: 2 });
     expect(first?.parameters).toEqual({ lr: 0.1 });
     expect(second).toMatchObject({ sequenceId: 1, status: "FAILED", submitTime: 1500, endTime: 2400, attempt: 2, exitCode: 137 });
+    expect(second).toMatchObject({ cause: "infrastructure", past: [{ cause: "first", startTime: 1600, endTime: 1900 }] });
+    expect([first?.cause, first?.past]).toEqual([undefined, []]);
     expect(second?.reason).toEqual({ class: "user", sentence: "boom", since: 1234 });
   });
 });

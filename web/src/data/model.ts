@@ -32,6 +32,15 @@ export interface Reason {
   failsAt?: number | null;
 }
 
+export type Cause = "first" | "infrastructure" | "failure" | "promotion" | "resume";
+
+/** An attempt that was followed by another. */
+export interface Past {
+  cause: Cause;
+  startTime?: number;
+  endTime: number;
+}
+
 /** What all pages know of a trial. */
 export interface Trial {
   trialJobId: string;
@@ -43,6 +52,9 @@ export interface Trial {
   startTime: number | undefined;
   endTime: number | undefined;
   attempt: number;
+  /** Of the current attempt; undefined while it is the first. */
+  cause: Cause | undefined;
+  past: readonly Past[];
   intermediateCount: number;
   finalValue: number | undefined;
   lastValue: number | undefined;
@@ -63,6 +75,8 @@ export interface Row {
   startTime?: number;
   endTime?: number;
   attempt: number;
+  cause?: Cause;
+  past?: Past[];
   intermediateCount: number;
   finalValue?: number;
   lastValue?: number;
@@ -88,7 +102,7 @@ export interface Replica {
 /** One job that was run for a trial. */
 export interface Attempt {
   attempt: number;
-  cause: "first" | "infrastructure" | "failure";
+  cause: Cause;
   job: string | null;
   startTime?: number;
   endTime?: number;
@@ -215,6 +229,9 @@ export interface Model {
   ahead: number;
 }
 
+/** Most trials have no attempt before: they share this. */
+export const NONE: readonly Past[] = [];
+
 const NO_SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null };
 
 /** Returns what is known at first: everything. */
@@ -281,6 +298,8 @@ export function trialOf(row: Row): Trial {
     startTime: row.startTime,
     endTime: row.endTime,
     attempt: row.attempt,
+    cause: row.cause,
+    past: row.past ?? NONE,
     intermediateCount: row.intermediateCount,
     finalValue: row.finalValue,
     lastValue: row.lastValue,

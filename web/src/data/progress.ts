@@ -1,5 +1,6 @@
 // How far the experiment is, what it has used, and what needs a look.
 
+import { ranInAll } from "./attempts";
 import { STATUSES, isLive, took, type Model, type Status, type Trial } from "./model";
 
 export interface Progress {
@@ -46,7 +47,7 @@ export interface Usage {
 }
 
 export function usage(model: Model, now: number): Usage {
-  const ran = model.trials.reduce((sum, trial) => sum + (took(trial, now) ?? 0), 0);
+  const ran = model.trials.reduce((sum, trial) => sum + ranInAll(trial, now), 0);
   const { roles } = model.experiment;
   const cpus = roles.reduce((sum, role) => sum + (role.cpus ?? 0) * role.replicas, 0);
   const gpus = roles.reduce((sum, role) => sum + role.gpus * role.replicas, 0);

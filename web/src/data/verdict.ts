@@ -1,5 +1,6 @@
 // One sentence about a trial: what is going on, and why.
 
+import { waitsSince } from "./attempts";
 import { ago, duration, metric, plural } from "./format";
 import { took, type Model, type Trial } from "./model";
 
@@ -9,7 +10,7 @@ export function verdict(trial: Trial, model: Model, now: number): string {
   const why = trial.reason ? ` ${trial.reason.sentence}` : "";
   switch (trial.status) {
     case "WAITING":
-      return `It has been waiting for ${duration(now - trial.submitTime)}.${why || " Its job has just been sent."}`;
+      return `It has been waiting for ${duration(now - waitsSince(trial))}.${why || " Its job has just been sent."}`;
     case "RUNNING":
       return running(trial, now, why);
     case "SUCCEEDED":

@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { IntermediateCurves } from "../charts/curves";
+import { waitsSince } from "../data/attempts";
 import { absolute, duration, metric, parameter, reasonWord } from "../data/format";
 import { findTrial, isLive, shownValue, took, type Detail, type Model, type Trial as TrialRow } from "../data/model";
 import { detail, exactParameters, kill } from "../data/rest";
@@ -147,7 +148,7 @@ interface PartProps {
 function Summary({ trial, its, model, now }: PartProps) {
   const parameters = its ? exactParameters(its) : trial.parameters;
   const time = took(trial, now);
-  const waited = (trial.startTime ?? trial.endTime ?? now) - trial.submitTime;
+  const waited = (trial.startTime ?? trial.endTime ?? now) - waitsSince(trial);
   return (
     <div class="halves flat">
       <div>

@@ -1,7 +1,8 @@
 // The pods of a trial, the events about them, and the attempts before.
 
+import { causeWord } from "../data/attempts";
 import { ago, duration } from "../data/format";
-import { isLive, type Attempt, type Detail, type Model, type Notice, type Pod, type Replica, type Trial } from "../data/model";
+import { isLive, type Detail, type Model, type Notice, type Pod, type Replica, type Trial } from "../data/model";
 import { Copy, When } from "./small";
 
 interface PodsProps {
@@ -10,12 +11,6 @@ interface PodsProps {
   model: Model;
   now: number;
 }
-
-const CAUSES: Record<Attempt["cause"], string> = {
-  first: "first",
-  infrastructure: "after a failure of the cluster",
-  failure: "after a failure of its own",
-};
 
 /** Every job that was run for the trial, where there was more than one. */
 export function Attempts({ its, now }: { its: Detail | null; now: number }) {
@@ -28,7 +23,7 @@ export function Attempts({ its, now }: { its: Detail | null; now: number }) {
         {attempts.map((one) => (
           <li key={one.attempt} class={one.reason ? "failed" : "waiting"}>
             <p class="hint">
-              Attempt {one.attempt}, {CAUSES[one.cause]}
+              Attempt {one.attempt}, {causeWord(one.cause)}
               {one.startTime !== undefined && `, ran ${duration((one.endTime ?? now) - one.startTime)}`}
               {one.job && (
                 <>
