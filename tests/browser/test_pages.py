@@ -7,6 +7,7 @@ import pytest
 from playwright import async_api as playwright
 
 from nni.core import event, model
+from nni.core import surroundings as around
 from nni.server import health
 from nni.testing import story
 from nni.testing.browser import visiting
@@ -32,7 +33,7 @@ PAGES = {
     "analysis?tab=contour": "Colour is rank among all trials",
     "analysis?tab=distribution": "How large a share",
     "analysis?tab=pareto": "lower is better",
-    "cluster": "What blocks",
+    "cluster": "cannot be seen",
     "logs": "a warning",
     "experiment": "nni-experiments/story123",
 }
@@ -77,8 +78,20 @@ async def tale() -> story.Story:
             "endTime": "N/A",
             "isAlive": True,
             "logDir": "/home/somebody/nni-experiments/story123",
+            "best": 0.9,
         }
     ]
+    tale.around = around.Surroundings(
+        nodes=(around.Node(name="node-1", is_ready=True, takes_pods=True, capacity={"cpu": "64"}),),
+        quotas=(around.Quota(name="team", amounts=(around.Amount(resource="pods", used="4", most="4"),)),),
+        unseen=("The queue cannot be seen: this user may not get localqueues.",),
+    )
+    tale.findings = [
+        {"what": "rights", "verdict": "failed", "sentence": "Missing in the namespace default: list pods."},
+        {"what": "images", "verdict": "warning", "sentence": "docker_image of master is not set."},
+        {"what": "namespace", "verdict": "ok", "sentence": "default is there."},
+    ]
+    await tale.examine()
     return tale
 
 
@@ -177,3 +190,19 @@ async def test_ten_thousand_trials_are_a_few_rows_at_a_time(browser: playwright.
         await visit.page.get_by_label("Choose all").check()
         await visit.shows("10000 trials chosen")
         assert visit.faults == []
+
+
+async def test_a_file_of_the_page_that_does_not_come_is_fetched_again(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    async with visiting(browser, tale) as visit:
+        await visit.shows("Top trials")
+        await visit.page.route("**/assets/trials-*.js", lambda route: route.abort(), times=1)
+        await visit.page.get_by_role("link", name="Trials", exact=True).click()
+        await visit.shows("12 trials")
+        # One that is never there is told to be missing, and the rest of the portal goes on.
+        await visit.page.route("**/assets/logs-*.js", lambda route: route.abort())
+        await visit.page.get_by_role("link", name="Logs", exact=True).click()
+        await visit.shows("This page cannot be loaded")
+        await visit.page.get_by_role("link", name="Overview").click()
+        await visit.shows("Top trials")

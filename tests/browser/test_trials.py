@@ -165,3 +165,45 @@ async def test_files_are_browsed_looked_at_and_downloaded(browser: playwright.Br
 async def test_a_trial_that_is_not_there(browser: playwright.Browser, tale: story.Story) -> None:
     async with visiting(browser, tale, start="trial/zzzzz") as visit:
         await visit.shows("Experiment story123 has no trial zzzzz.")
+
+
+async def test_each_attempt_has_a_bar_of_its_own_that_says_why(browser: playwright.Browser, tale: story.Story) -> None:
+    tale.passes(5)
+    tale.loses("eeeee")
+    async with visiting(browser, tale, start="detail?tab=duration") as visit:
+        line = visit.page.locator(".timeline li", has_text="eeeee")
+        await line.locator(".ran.FAILED").wait_for()
+        assert await line.locator("[title]").evaluate_all("(all) => all.map((its) => its.title.split(':')[0])") == [
+            "Attempt 1, first. Failed",
+            "Attempt 1, first. Failed",
+            "Attempt 2, after a failure of the cluster. Waiting",
+        ]
+        # The page follows while the next attempt comes.
+        tale.passes(20)
+        tale.creates("eeeee")
+        tale.observes("eeeee", model.JobPhase.RUNNING)
+        await line.locator(".ran.RUNNING").wait_for()
+        await visit.page.reload()
+        assert await line.locator(".ran").count() == 2
+        await visit.goes("trial/eeeee")
+        await visit.shows("Attempt 2, after a failure of the cluster")
+        assert visit.faults == []
+
+
+async def test_a_trial_s_page_asks_for_more_no_oftener_than_once_a_second(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    tale.reports("eeeee", "0.1")
+    async with visiting(browser, tale, start="trial/eeeee?tab=pods") as visit:
+        asked: list[str] = []
+        await visit.page.get_by_role("row", name="master-0").get_by_role("cell", name="1", exact=True).wait_for()
+        visit.page.on("request", lambda request: asked.append(request.url) if "trial-jobs/" in request.url else None)
+        start = visit.page.evaluate("performance.now()")
+        for number in range(2, 22):
+            tale.reports("eeeee", str(number / 10))
+            await visit.page.evaluate("new Promise(requestAnimationFrame)")
+        # However fast they came: the last word is there.
+        await visit.page.get_by_role("row", name="master-0").get_by_role("cell", name="21", exact=True).wait_for()
+        seconds = (await visit.page.evaluate("performance.now()") - await start) / 1000
+        assert 1 <= len(asked) <= seconds + 2
+        assert visit.faults == []

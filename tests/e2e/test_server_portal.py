@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import pathlib
 from collections.abc import AsyncIterator
@@ -336,6 +337,26 @@ async def test_pages_find_everything_by_relative_addresses(
         async with portal.http.get(asset) as answer:
             assert (answer.status, answer.content_type.rpartition("/")[2]) == (200, "javascript")
             assert "immutable" in answer.headers["Cache-Control"]
+
+
+async def test_the_page_s_parts_outlive_their_files(tale: story.Story, static: pathlib.Path) -> None:
+    whole, small = static / "assets" / "page-a1b2.js", static / "assets" / "page-a1b2.js.gz"
+    small.write_bytes(gzip.compress(b"export {}; // packed"))
+    async with calling(tale, static) as portal:
+        # Somebody upgrades the package, or an environment is removed, while the experiment runs.
+        for file in (whole, small, static / "index.html"):
+            file.unlink()
+        for accepted, expected in (("gzip", "export {}; // packed"), ("identity", "export {};")):
+            headers = {"Accept-Encoding": accepted}
+            async with portal.http.get(f"{portal.url}/assets/page-a1b2.js", headers=headers) as answer:
+                assert (answer.status, await answer.text()) == (200, expected)
+                assert answer.headers.get("Content-Encoding") == ("gzip" if accepted == "gzip" else None)
+                assert (answer.headers["Vary"], "immutable" in answer.headers["Cache-Control"]) == (
+                    "Accept-Encoding",
+                    True,
+                )
+        status, page = await portal.ask("/oview")
+        assert (status, "<title>page</title>" in page) == (200, True)
 
 
 @pytest.mark.parametrize(

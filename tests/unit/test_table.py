@@ -84,9 +84,7 @@ def test_no_trial(tale: story.Story) -> None:
 def test_attempts_before_the_current_one_are_told_with_their_causes(tale: story.Story) -> None:
     tale.runs("aaaaa", "bbbbb")
     tale.passes(2)
-    lost = model.Reason(kind=model.ReasonClass.INFRASTRUCTURE, sentence="The node is gone.")
-    tale.observes("bbbbb", model.JobPhase.FAILED, lost)
-    tale.happens(event.Harvested(attempt=tale.key("bbbbb")))
+    tale.loses("bbbbb")
     read = columns(tale)
     assert (read["attempt"], read["cause"]) == ([[1, 2]], [[1, "infrastructure"]])
     assert read["past"] == [[1, [["first", 0, 20]]]]

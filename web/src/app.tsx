@@ -6,6 +6,7 @@ import { statusWord } from "./data/format";
 import { Live, type Link } from "./data/live";
 import type { Model } from "./data/model";
 import { isPaused, progress } from "./data/progress";
+import { loadAnew } from "./data/reload";
 import { useRoute, type Route } from "./data/route";
 import { chooseTheme, chosenTheme, type Theme } from "./data/theme";
 import { Overview } from "./pages/overview";
@@ -142,21 +143,33 @@ function Notices({ model, link }: { model: Model | null; link: Link }) {
 
 function Page(props: Props) {
   const { page } = props.route;
-  const Later = useLater(page);
+  const { Later, isMissing } = useLater(page);
   if (!isKnown(page)) return <Overview {...props} />;
-  return Later ? <Later {...props} /> : <p class="empty">Loading</p>;
+  if (Later) return <Later {...props} />;
+  if (!isMissing) return <p class="empty">Loading</p>;
+  return (
+    <p class="empty">
+      This page cannot be loaded: another release of the manager may be running by now.{" "}
+      <button type="button" onClick={() => location.reload()}>
+        Load anew
+      </button>
+    </p>
+  );
 }
 
-function useLater(page: string): ComponentType<Props> | null {
+/** The component of a page, whose files come when it is first opened. */
+function useLater(page: string): { Later: ComponentType<Props> | null; isMissing: boolean } {
   const [loaded, setLoaded] = useState<{ page: string; component: ComponentType<Props> } | null>(null);
+  const [missing, setMissing] = useState("");
   useEffect(() => {
-    let isWanted = true;
-    void LATER[page]?.().then((component) => isWanted && setLoaded({ page, component }));
-    return () => {
-      isWanted = false;
-    };
+    const leaving = new AbortController();
+    LATER[page]?.().then(
+      (component) => leaving.signal.aborted || setLoaded({ page, component }),
+      async () => (await loadAnew(leaving.signal)) || leaving.signal.aborted || setMissing(page),
+    );
+    return () => leaving.abort();
   }, [page]);
-  return loaded?.page === page ? loaded.component : null;
+  return { Later: loaded?.page === page ? loaded.component : null, isMissing: missing === page };
 }
 
 const THEMES: Record<Theme, { next: Theme; word: string }> = {

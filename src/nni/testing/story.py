@@ -149,6 +149,13 @@ class Story:
             event.Harvested(attempt=attempt),
         )
 
+    def loses(self, trial: str, sentence: str = "The node is gone.") -> None:
+        """Have the cluster take a trial's job away; another attempt follows."""
+        attempt = self.key(trial)
+        lost = model.Reason(kind=model.ReasonClass.INFRASTRUCTURE, sentence=sentence, since=self.now())
+        self.observes(trial, model.JobPhase.FAILED, lost)
+        self.happens(event.Harvested(attempt=attempt))
+
     def key(self, trial: str) -> model.AttemptKey:
         """Return the trial's current attempt."""
         return self.state.trials[model.TrialId(trial)].key

@@ -48,7 +48,7 @@ function Findings({ report: { at, findings }, now }: { report: Report; now: numb
   return (
     <>
       <p class="hint">
-        {bad === 0 ? `All ${plural(findings.length, "check")} are right` : `${bad} of ${plural(findings.length, "check")} need a look`}, seen{" "}
+        {bad === 0 ? `${plural(findings.length, "check")}, nothing wrong` : `${bad} of ${plural(findings.length, "check")} need a look`}; looked{" "}
         <When time={at} now={now} />
       </p>
       <ul class="findings">
