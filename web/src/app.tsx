@@ -51,6 +51,7 @@ export function App() {
   const [model, setModel] = useState<Model | null>(null);
   const [link, setLink] = useState<Link>("connecting");
   const [isHeld, setHeld] = useState(false);
+  const [theme, setTheme] = useState(chosenTheme);
   const live = useRef<Live | null>(null);
   const route = useRoute();
   const now = useNow(model !== null && !model.experiment.isOver);
@@ -83,6 +84,8 @@ export function App() {
             </a>
           );
         })}
+        <span class="gap in-rail" />
+        <ThemeSwitch theme={theme} setTheme={setTheme} where="in-rail" />
       </nav>
       <div class="body">
         <header>
@@ -102,7 +105,7 @@ export function App() {
           <button type="button" class="small" aria-pressed={isHeld} title="Keep what is shown from changing" onClick={hold}>
             {isHeld ? "Update" : "Hold"}
           </button>
-          <ThemeSwitch />
+          <ThemeSwitch theme={theme} setTheme={setTheme} where="in-header" />
         </header>
         <Notices model={model} link={link} />
         <main id="main" tabIndex={-1}>
@@ -173,26 +176,31 @@ function useLater(page: string): { Later: ComponentType<Props> | null; isMissing
 }
 
 const THEMES: Record<Theme, { next: Theme; word: string }> = {
-  system: { next: "light", word: "System" },
-  light: { next: "dark", word: "Light" },
-  dark: { next: "system", word: "Dark" },
+  system: { next: "light", word: "system" },
+  light: { next: "dark", word: "light" },
+  dark: { next: "system", word: "dark" },
 };
 
-function ThemeSwitch() {
-  const [theme, setTheme] = useState(chosenTheme);
+interface ThemeProps {
+  theme: Theme;
+  setTheme: (theme: Theme) => void;
+  /** There is one below the names of the pages, and another at the top where these stand in a row. */
+  where: "in-rail" | "in-header";
+}
+
+function ThemeSwitch({ theme, setTheme, where }: ThemeProps) {
   const { next, word } = THEMES[theme];
   return (
     <button
       type="button"
-      class="small"
-      title={`Theme: ${theme}; change to ${next}`}
-      aria-label={`Theme: ${theme}`}
+      class={`small ${where}`}
+      title={`Change to ${next}`}
       onClick={() => {
         chooseTheme(next);
         setTheme(next);
       }}
     >
-      {word}
+      Theme: {word}
     </button>
   );
 }

@@ -190,8 +190,14 @@ def setting(state: states.State) -> views.Json:
     return {
         "roles": [_role(role) for role in state.spec.platform.roles],
         "searchSpace": dict(state.spec.search_space),
+        "objectives": _objectives(state.spec),
         **_where(state.spec.platform),
     }
+
+
+def _objectives(spec: specs.ExperimentSpec) -> views.Json:
+    """Return what is better of each key of a metric, what trials are compared by first; nothing when there is one."""
+    return dict(sorted(spec.optimize.items(), key=lambda its: its[0] != spec.primary)) if spec.optimize else {}
 
 
 def _role(role: specs.RoleSpec) -> views.Json:

@@ -109,6 +109,8 @@ export function Parallel({ model, trials, value, parameters, height, onChosen }:
             key={scale.name}
             scale={scale}
             left={x(place)}
+            room={scales.length < 2 ? inner : (inner - 2 * SIDE) / (scales.length - 1)}
+            edge={place === 0 ? "first" : place === scales.length - 1 ? "last" : ""}
             y={y}
             height={height}
             brush={brushes[scale.name]}
@@ -138,13 +140,16 @@ export function Parallel({ model, trials, value, parameters, height, onChosen }:
 interface AxisProps {
   scale: Scale;
   left: number;
+  /** Pixels to the next axis. */
+  room: number;
+  edge: string;
   y: (at: number) => number;
   height: number;
   brush: readonly [number, number] | undefined;
   onBrush: (brush: readonly [number, number] | null) => void;
 }
 
-function Axis({ scale, left, y, height, brush, onBrush }: AxisProps) {
+function Axis({ scale, left, room, edge, y, height, brush, onBrush }: AxisProps) {
   const start = useRef<number | null>(null);
   const at = (event: PointerEvent): number => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -158,7 +163,7 @@ function Axis({ scale, left, y, height, brush, onBrush }: AxisProps) {
   };
   return (
     <div class="axis" style={{ left: `${left}px` }}>
-      <span class="axis-name" title={scale.name}>
+      <span class={`axis-name ${edge}`} title={scale.name} style={{ width: `${Math.round(room - 8)}px` }}>
         {scale.name}
       </span>
       <div

@@ -117,6 +117,20 @@ function nearest(plot: uPlot, left: number, top: number, { tip }: PlotProps): [n
   return best;
 }
 
+/** What the marks of a chart mean. */
+export function Legend({ marks }: { marks: readonly (readonly [look: string, word: string])[] }) {
+  return (
+    <ul class="legend">
+      {marks.map(([look, word]) => (
+        <li key={word}>
+          <span class={`mark ${look}`} />
+          {word}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 /** Whether there are so many dots that they look otherwise: a chart is made anew then. */
 export const isCrowd = (count: number): boolean => count > CROWD;
 

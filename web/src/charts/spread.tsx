@@ -2,11 +2,12 @@
 
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
+import { waitsSince } from "../data/attempts";
 import { duration, metric, statusWord } from "../data/format";
 import { took, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
 import { front } from "./pareto";
-import { axis, dots, isCrowd, Plot, stairs } from "./plot";
+import { axis, dots, isCrowd, Legend, Plot, stairs } from "./plot";
 import { said, SIDE, spread } from "./scatter";
 
 export function Durations({ trials, now, height }: { trials: readonly Trial[]; now: number; height: number }) {
@@ -17,31 +18,34 @@ export function Durations({ trials, now, height }: { trials: readonly Trial[]; n
     return [
       places.map((trial) => trial.sequenceId),
       minutes(places.map((trial) => took(trial, now))),
-      minutes(places.map((trial) => (trial.startTime ?? 0) - trial.submitTime)),
+      minutes(places.map((trial) => (trial.startTime ?? 0) - waitsSince(trial))),
     ];
   }, [places]);
   if (places.length === 0) {
     return <p class="empty">How long trials waited and ran is shown here, as soon as one has started.</p>;
   }
   return (
-    <Plot
-      label={`Duration of ${places.length} trials by number.`}
-      height={height}
-      data={data}
-      shape={`durations ${isCrowd(places.length)}`}
-      options={(palette) => ({
-        scales: { x: { time: false, range: spread } },
-        axes: [axis(palette, { label: "Trial number" }), axis(palette, { label: "Minutes", size: SIDE })],
-        series: [{}, dots(palette.running, places.length), dots(palette.waiting, places.length, 4)],
-      })}
-      tip={(series, place) => {
-        const trial = places[place];
-        if (!trial) return null;
-        const what = series === 1 ? `ran ${duration(took(trial, now) ?? 0)}` : "waited";
-        return `${trial.trialJobId} ${series === 1 ? what : `waited ${duration((trial.startTime ?? 0) - trial.submitTime)}`} (${statusWord(trial.status)})`;
-      }}
-      onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
-    />
+    <div>
+      <Plot
+        label={`Duration of ${places.length} trials by number.`}
+        height={height}
+        data={data}
+        shape={`durations ${isCrowd(places.length)}`}
+        options={(palette) => ({
+          scales: { x: { time: false, range: spread } },
+          axes: [axis(palette, { label: "Trial number" }), axis(palette, { label: "Minutes", size: SIDE })],
+          series: [{}, dots(palette.running, places.length), dots(palette.waiting, places.length, 4)],
+        })}
+        tip={(series, place) => {
+          const trial = places[place];
+          if (!trial) return null;
+          const what = series === 1 ? `ran ${duration(took(trial, now) ?? 0)}` : `waited ${duration((trial.startTime ?? 0) - waitsSince(trial))}`;
+          return `${trial.trialJobId} ${what} (${statusWord(trial.status)})`;
+        }}
+        onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
+      />
+      <Legend marks={[["running", "ran"], ["waiting", "waited before"]]} />
+    </div>
   );
 }
 

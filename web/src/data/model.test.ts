@@ -12,7 +12,7 @@ const NONE: Record<Status, number> = {
   SYS_CANCELED: 0,
   EARLY_STOPPED: 0,
 };
-const SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null };
+const SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null, objectives: {} };
 
 function row(sequenceId: number, status: Status, more: Partial<Row> = {}): Row {
   return {

@@ -160,6 +160,8 @@ export interface Setting {
   searchSpace: Record<string, Dimension>;
   operator: string | null;
   namespace: string | null;
+  /** What is better of each key of a metric, where there are several; the first is what trials are compared by. */
+  objectives: Record<string, "minimize" | "maximize">;
 }
 
 export interface Summary {
@@ -232,7 +234,7 @@ export interface Model {
 /** Most trials have no attempt before: they share this. */
 export const NONE: readonly Past[] = [];
 
-const NO_SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null };
+const NO_SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null, objectives: {} };
 
 /** Returns what is known at first: everything. */
 export function begin(head: Head, trials: Trial[], now: number): Model {

@@ -12,6 +12,8 @@ export interface Progress {
   elapsed: number | null;
   /** Milliseconds, a guess; null when there is nothing to guess from. */
   left: number | null;
+  /** Whether that is only what the limit of time allows. */
+  isAtMost: boolean;
 }
 
 const ENDED = STATUSES.filter((status) => status !== "WAITING" && status !== "RUNNING");
@@ -35,7 +37,7 @@ export function progress(model: Model, now: number): Progress {
   if (most !== null && elapsed !== null) guesses.push(Math.max(0, most - elapsed));
   const goesOn = (experiment.status === "RUNNING" && !isPaused(model)) || experiment.status === "NO_MORE_TRIAL";
   const left = goesOn && guesses.length > 0 ? Math.min(...guesses) : null;
-  return { ended, of, share, elapsed, left };
+  return { ended, of, share, elapsed, left, isAtMost: ended === 0 };
 }
 
 export interface Usage {

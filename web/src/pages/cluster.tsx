@@ -34,7 +34,7 @@ export function Cluster({ model, now }: { model: Model; now: number }) {
   const seen = around.value ?? NOTHING;
   return (
     <>
-      <div class="halves">
+      <div class="columns health">
         <section>
           <h2>How the parts are</h2>
           <Lights health={model.health} platform={model.experiment.platform} now={time} isLong />
@@ -101,7 +101,7 @@ function Jobs({ model, pods, nodes, now }: { model: Model; pods: readonly OurPod
 function Blocks({ model, queue, now }: { model: Model; queue: Queue | null; now: number }) {
   const minute = Math.floor(now / 10_000);
   const blocks = useMemo(() => concerns(model, now).filter((its) => its.kind !== "failed"), [model, minute]);
-  if (blocks.length === 0) return <p class="hint">Nothing: every job that was sent runs.</p>;
+  if (blocks.length === 0) return <p class="hint">{model.counts.RUNNING > 0 ? "Nothing: every job that was sent runs." : "Nothing: no job waits."}</p>;
   return (
     <ul class="concerns">
       {blocks.map((its) => (

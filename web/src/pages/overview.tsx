@@ -37,13 +37,13 @@ export function Overview({ model, now }: PageProps) {
       <div class="halves">
         <section>
           <h2>Default metric and best so far</h2>
-          <MetricScatter model={slow} height={260} />
+          <MetricScatter model={slow} height={236} />
         </section>
         <section>
           <h2>Intermediate results of running trials, and of the best</h2>
           <IntermediateCurves
             trials={shown}
-            height={224}
+            height={236}
             best={model.best?.trialJobId}
             empty="Curves appear here as trials call nni.report_intermediate_result()."
           />
@@ -95,7 +95,7 @@ function Best({ model, now }: PageProps) {
 }
 
 function Done({ model, now }: PageProps) {
-  const { ended, of, share, elapsed, left } = progress(model, now);
+  const { ended, of, share, elapsed, left, isAtMost } = progress(model, now);
   const { experiment } = model;
   const percent = share === null ? null : Math.floor(share * 100);
   return (
@@ -123,7 +123,7 @@ function Done({ model, now }: PageProps) {
         </div>
         <div>
           <dt>Time left</dt>
-          <dd title={left === null ? "" : "a guess from the trials so far"}>{left === null ? "–" : roughly(left)}</dd>
+          <dd title={left === null ? "" : isAtMost ? "as the limit of time allows" : "a guess from the trials so far"}>{left === null ? "–" : isAtMost ? `at most ${duration(left)}` : roughly(left)}</dd>
         </div>
       </dl>
       <Limits model={model} />

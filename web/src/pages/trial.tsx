@@ -152,7 +152,9 @@ function Summary({ trial, its, model, now }: PartProps) {
   return (
     <div class="halves flat">
       <div>
-        <h3>What became of it</h3>
+        <div class="bar">
+          <h3>What became of it</h3>
+        </div>
         <dl class="facts wide">
           <Fact name={trial.finalValue === undefined ? "Last intermediate result" : "Final metric"}>{metric(shownValue(trial))}</Fact>
           {model.metricNames.map((name) => (

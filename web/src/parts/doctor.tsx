@@ -17,7 +17,8 @@ interface Report {
 }
 
 const WORDS: Record<Finding["verdict"], string> = { failed: "Wrong", warning: "Doubtful", ok: "Right" };
-const ORDER: readonly Finding["verdict"][] = ["failed", "warning", "ok"];
+/** What needs a look, the worst first. */
+const ORDER: readonly Finding["verdict"][] = ["failed", "warning"];
 
 export function Doctor({ now }: { now: number }) {
   const [fresh, setFresh] = useState<Report | null>(null);
@@ -43,25 +44,37 @@ export function Doctor({ now }: { now: number }) {
 
 function Findings({ report: { at, findings }, now }: { report: Report; now: number }) {
   if (at === null) return <p class="hint">Nothing was looked at yet.</p>;
-  const bad = findings.filter((one) => one.verdict !== "ok").length;
-  const order = [...findings].sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict));
+  const right = findings.filter((one) => one.verdict === "ok");
+  const bad = findings.length - right.length;
   return (
     <>
       <p class="hint">
-        {bad === 0 ? `${plural(findings.length, "check")}, nothing wrong` : `${bad} of ${plural(findings.length, "check")} need a look`}; looked{" "}
+        {bad === 0 ? `${plural(findings.length, "check")}, nothing wrong` : `${bad} of ${plural(findings.length, "check")} ${bad === 1 ? "needs" : "need"} a look`}; seen{" "}
         <When time={at} now={now} />
       </p>
-      <ul class="findings">
-        {order.map((one) => (
-          <li key={one.what + one.sentence} class={one.verdict}>
-            <span class={`finding ${one.verdict}`} title={WORDS[one.verdict]}>
-              <span class="unseen">{WORDS[one.verdict]}: </span>
-              {one.what}
-            </span>
-            <span>{one.sentence}</span>
-          </li>
-        ))}
-      </ul>
+      <List findings={ORDER.flatMap((verdict) => findings.filter((one) => one.verdict === verdict))} />
+      {right.length > 0 && (
+        <details>
+          <summary>{bad === 0 ? "What was looked at" : `${plural(right.length, "check")} without a finding`}</summary>
+          <List findings={right} />
+        </details>
+      )}
     </>
+  );
+}
+
+function List({ findings }: { findings: readonly Finding[] }) {
+  return (
+    <ul class="findings">
+      {findings.map((one) => (
+        <li key={one.what + one.sentence} class={one.verdict}>
+          <span class={`finding ${one.verdict}`} title={WORDS[one.verdict]}>
+            <span class="unseen">{WORDS[one.verdict]}: </span>
+            {one.what}
+          </span>
+          <span>{one.sentence}</span>
+        </li>
+      ))}
+    </ul>
   );
 }

@@ -126,7 +126,8 @@ function about(node: Node | undefined, rows: readonly Row[]): string {
   const phases = new Map<string, number>();
   for (const { pod } of rows) if (pod) phases.set(pod.phase, (phases.get(pod.phase) ?? 0) + 1);
   const said = [...phases].map(([phase, count]) => `${count} ${phase.toLowerCase()}`);
-  const count = phases.size === 0 ? plural(rows.length, "trial") : `${plural(rows.length, "pod")} (${said.join(", ")})`;
+  const all = phases.size === 1 ? ` ${[...phases.keys()][0]?.toLowerCase()}` : ` (${said.join(", ")})`;
+  const count = phases.size === 0 ? plural(rows.length, "trial") : plural(rows.length, "pod") + all;
   return [count, node && stateOf(node), node && capacity(node.capacity)].filter(Boolean).join(" · ");
 }
 

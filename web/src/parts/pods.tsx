@@ -88,7 +88,13 @@ export function Pods({ trial, its, model, now }: PodsProps) {
           </tbody>
         </table>
       </div>
-      {its?.events && its.events.length > 0 && <Events events={its.events} now={now} />}
+      {its?.events && its.events.length > 0 ? (
+        <Events events={its.events} now={now} />
+      ) : (
+        model.experiment.namespace && (
+          <p class="hint">No event is known. They are asked for while a job does not start, and when it has failed.</p>
+        )
+      )}
       {its?.job && model.experiment.namespace && (
         <p class="hint">
           <code>
