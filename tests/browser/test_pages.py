@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from playwright import async_api as playwright
 
-from nni.core import event, model
+from nni.core import event, model, spec
 from nni.core import surroundings as around
 from nni.server import health
 from nni.testing import story
@@ -30,7 +30,7 @@ PAGES = {
     "analysis": "62.0 %",
     "analysis?tab=slice": "optimizer",
     "analysis?tab=parallel": "Drag along an axis to choose",
-    "analysis?tab=contour": "Colour is rank among all trials",
+    "analysis?tab=contour": "rank among all trials",
     "analysis?tab=distribution": "How large a share",
     "analysis?tab=pareto": "lower is better",
     "cluster": "cannot be seen",
@@ -206,3 +206,29 @@ async def test_a_file_of_the_page_that_does_not_come_is_fetched_again(
         await visit.shows("This page cannot be loaded")
         await visit.page.get_by_role("link", name="Overview").click()
         await visit.shows("Top trials")
+
+
+async def test_the_front_of_several_objectives_knows_what_is_better_of_each(browser: playwright.Browser) -> None:
+    optimize = {"latency": "minimize", "accuracy": "maximize"}
+    tuner = spec.AlgorithmSpec(name="NSGA2", class_args={"optimize": optimize})
+    tale = story.Story(tuner=tuner)
+    tale.is_now()
+    tale.happens(event.Started())
+    for trial, latency, accuracy in (("aaaaa", 1, 0.5), ("bbbbb", 2, 0.9), ("ccccc", 3, 0.7)):
+        tale.runs(trial)
+        tale.reports(trial, final=json.dumps({"latency": latency, "accuracy": accuracy, "size": 3}))
+        tale.ends(trial)
+    async with visiting(browser, tale, start="analysis?tab=pareto") as visit:
+        await visit.page.get_by_role("img", name="accuracy over the default metric, 3 trials").wait_for()
+        assert not await visit.page.get_by_label("lower is better").is_checked()
+        assert await visit.page.get_by_label("Second metric").locator("option").all_inner_texts() == ["accuracy"]
+        assert visit.faults == []
+
+
+async def test_the_manager_s_log_is_followed(browser: playwright.Browser, tale: story.Story) -> None:
+    line = "2026-01-01 00:00:00,000 INFO nni: said"
+    async with visiting(browser, tale, start="logs") as visit:
+        await visit.shows("a warning")
+        await tale.logs.put("nnimanager.log", f"2026-01-01 00:00:00,000 WARNING nni: a warning\n{line} more\n".encode())
+        await visit.shows("said more")
+        assert visit.faults == []

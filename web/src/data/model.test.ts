@@ -182,7 +182,7 @@ describe("progress", () => {
   const counts = { ...NONE, SUCCEEDED: 2, FAILED: 1, RUNNING: 1 };
   it("guesses from what has ended", () => {
     const model = modelOf([], { counts }, { maxTrialNumber: 12 });
-    expect(progress(model, 60_000)).toEqual({ ended: 3, of: 12, share: 0.25, elapsed: 60_000, left: 180_000 });
+    expect(progress(model, 60_000)).toEqual({ ended: 3, of: 12, share: 0.25, elapsed: 60_000, left: 180_000, isAtMost: false });
   });
   it("goes by time where that is nearer", () => {
     const model = modelOf([], { counts }, { maxTrialNumber: 12, maxExperimentSeconds: 100 });

@@ -72,7 +72,7 @@ export function Trials({ model, now, route: { query } }: Props) {
           model={slow}
           filter={filter}
           fields={fields}
-          onCsv={() => save(`${model.experiment.id}.csv`, "text/csv", csv(rows, slow.parameterNames, slow.metricNames, time))}
+          onCsv={() => save(`${model.experiment.id}.csv`, "text/csv", csv(rows, fields, time))}
         />
         <Selection model={slow} chosen={chosen} now={time} clear={() => setChosen(new Set())} />
         {rows.length > 0 ? (
