@@ -219,7 +219,10 @@ async def test_the_front_of_several_objectives_knows_what_is_better_of_each(brow
         tale.reports(trial, final=json.dumps({"latency": latency, "accuracy": accuracy, "size": 3}))
         tale.ends(trial)
     async with visiting(browser, tale, start="analysis?tab=pareto") as visit:
-        await visit.page.get_by_role("img", name="accuracy over the default metric, 3 trials").wait_for()
+        await visit.page.get_by_role("img", name="accuracy over the latency, 3 trials").wait_for()
+        await visit.page.get_by_role("link", name="Overview").click()
+        await visit.shows("Best, lowest latency")
+        await visit.page.go_back()
         assert not await visit.page.get_by_label("lower is better").is_checked()
         assert await visit.page.get_by_label("Second metric").locator("option").all_inner_texts() == ["accuracy"]
         assert visit.faults == []

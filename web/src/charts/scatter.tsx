@@ -2,8 +2,8 @@
 
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import { metric, statusWord } from "../data/format";
-import { isLive, type Model, type Trial } from "../data/model";
+import { capital, metric, statusWord } from "../data/format";
+import { isLive, primary, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
 import { axis, dots, isCrowd, Legend, Plot, rings, stairs } from "./plot";
 
@@ -34,7 +34,7 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
   return (
     <>
       <Plot
-        label={`Default metric of ${count} trials by number. Best so far ${metric(best ?? undefined)}.`}
+        label={`${capital(primary(model))} of ${count} trials by number. Best so far ${metric(best ?? undefined)}.`}
         height={height}
         data={data}
         shape={`metric ${isLogarithmic} ${isCrowd(count)}`}

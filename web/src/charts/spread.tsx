@@ -3,8 +3,8 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
 import { waitsSince } from "../data/attempts";
-import { duration, metric, statusWord } from "../data/format";
-import { took, type Model, type Trial } from "../data/model";
+import { capital, duration, metric, statusWord } from "../data/format";
+import { primary, took, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
 import { front } from "./pareto";
 import { axis, dots, isCrowd, Legend, Plot, stairs } from "./plot";
@@ -113,13 +113,13 @@ export function Pareto({ model, trials, metricName, isLow, height }: ParetoProps
   }, [trials, metricName, isLow]);
   return (
     <Plot
-      label={`${metricName} over the default metric, ${places.length} trials, with the Pareto front.`}
+      label={`${metricName} over the ${primary(model)}, ${places.length} trials, with the Pareto front.`}
       height={height}
       data={data}
       shape={`pareto ${metricName} ${isLow} ${isCrowd(places.length)}`}
       options={(palette) => ({
         scales: { x: { time: false } },
-        axes: [axis(palette, { label: "Default metric" }), axis(palette, { label: metricName, size: SIDE })],
+        axes: [axis(palette, { label: capital(primary(model)) }), axis(palette, { label: metricName, size: SIDE })],
         series: [
           {},
           dots(palette.waiting, places.length, 4),

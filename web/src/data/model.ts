@@ -323,6 +323,12 @@ export function shownValue(trial: Trial): number | undefined {
   return trial.finalValue ?? trial.lastValue;
 }
 
+/** What trials are compared by, in words. */
+export function primary({ experiment }: Model): string {
+  const [first] = Object.keys(experiment.objectives);
+  return first === undefined || first === "default" ? "default metric" : first;
+}
+
 export function isLive(trial: Trial): boolean {
   return trial.status === "WAITING" || trial.status === "RUNNING";
 }

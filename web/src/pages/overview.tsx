@@ -4,8 +4,8 @@ import { useMemo } from "preact/hooks";
 import { IntermediateCurves, worthShowing } from "../charts/curves";
 import { MetricScatter } from "../charts/scatter";
 import { useSteady } from "../charts/steady";
-import { duration, hours, metric, parameter, reasonWord, roughly, statusWord } from "../data/format";
-import { ranked, type Model } from "../data/model";
+import { capital, duration, hours, metric, parameter, reasonWord, roughly, statusWord } from "../data/format";
+import { primary, ranked, type Model } from "../data/model";
 import { concerns, failures, isPaused, progress, shownStatuses, usage, type Concern } from "../data/progress";
 import { detail } from "../data/rest";
 import { allColumns } from "../parts/columns";
@@ -36,7 +36,7 @@ export function Overview({ model, now }: PageProps) {
       </div>
       <div class="halves">
         <section>
-          <h2>Default metric and best so far</h2>
+          <h2>{capital(primary(model))} and best so far</h2>
           <MetricScatter model={slow} height={236} />
         </section>
         <section>
@@ -61,7 +61,9 @@ function Best({ model, now }: PageProps) {
   const { best, experiment } = model;
   return (
     <section class="best">
-      <h2>Best, {experiment.maximize ? "highest" : "lowest"} default metric</h2>
+      <h2>
+        Best, {experiment.maximize ? "highest" : "lowest"} {primary(model)}
+      </h2>
       {best ? (
         <>
           <p class="figure" title={String(best.finalValue)}>

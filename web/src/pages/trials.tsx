@@ -9,7 +9,7 @@ import { useSteady } from "../charts/steady";
 import { Timeline } from "../charts/timeline";
 import { csv, save } from "../data/export";
 import { chipOf, select, sorted, type Chip, type Filter, type Sort } from "../data/filter";
-import { plural, statusWord } from "../data/format";
+import { capital, plural, statusWord } from "../data/format";
 import { isLive, ranked, shownValue, STATUSES, type Model, type Status, type Trial } from "../data/model";
 import { setQuery, type Route } from "../data/route";
 import { allColumns, defaultFields } from "../parts/columns";
@@ -206,7 +206,7 @@ function Intermediate({ model, kept, query }: Omit<ChartProps, "tab" | "now">) {
       <div class="choice" role="group" aria-label="Which trials">
         {["best", "newest", "running"].map((its) => (
           <button type="button" key={its} class="small" aria-pressed={its === order} onClick={() => setQuery({ of: its === "best" ? null : its })}>
-            {its[0]?.toUpperCase() + its.slice(1)}
+            {capital(its)}
           </button>
         ))}
         <span class="gap" />
