@@ -248,10 +248,10 @@ async def _stand(
     """Hold the platform and the volume, which have what the experiment needs, and who looked at them."""
     finding = ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
     async with finding as stand:
-        practice = doctor.Doctor(stand, CLOCK)
-        doctor.insist(await practice.first_look(), say)
+        found = await stand.examine()
+        doctor.insist(found, say)
         await asyncio.to_thread(leftovers.remember, request.directory, spec.platform)
-        yield stand, practice
+        yield stand, doctor.Doctor(lambda: doctor.look(stand), CLOCK, found)
 
 
 def _algorithms(state: State, log: Path) -> tuple[process.TunerProcess, process.AssessorProcess | None]:

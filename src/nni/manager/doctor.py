@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from nni import errors
@@ -30,28 +30,37 @@ def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) ->
 class Doctor:
     """Keeps what was found last, so that it can be looked at while the experiment runs."""
 
-    def __init__(self, stand: ground.Ground, clock: ports.Clock) -> None:
-        """Take what the experiment stands on; nothing is looked at yet."""
-        self._stand = stand
+    def __init__(
+        self,
+        look: Callable[[], Awaitable[Sequence[preflight.Finding]]],
+        clock: ports.Clock,
+        findings: Sequence[preflight.Finding],
+    ) -> None:
+        """Begin with what was found before the experiment was made.
+
+        Args:
+            look: Makes all checks.
+            clock: Stamps the report.
+            findings: Found just now.
+        """
+        self._look = look
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._findings: Sequence[preflight.Finding] = ()
-        self._at: float | None = None
-
-    async def first_look(self) -> Sequence[preflight.Finding]:
-        """Look before anything is made, and return what was found."""
-        self._keep(await self._stand.examine())
-        return self._findings
+        self._findings = findings
+        self._at = clock.now()
+        self._looks = 0
 
     async def examine(self) -> views.Json:
-        """Look again, at the storage too, and return the report; those who ask meanwhile get the same."""
-        before = self._at
+        """Look again, and return the report; those who ask meanwhile get the same."""
+        before = self._looks
         async with self._turn:
-            if self._at == before:
+            if self._looks == before:
                 try:
-                    self._keep(await _looked_at(self._stand))
+                    self._findings = await self._look()
                 except errors.NniError as error:
-                    self._keep([preflight.failed("platform", str(error))])
+                    self._findings = [preflight.failed("platform", str(error))]
+                self._at = self._clock.now()
+                self._looks += 1
         return self.report()
 
     def report(self) -> views.Json:
@@ -59,10 +68,7 @@ class Doctor:
         findings = [
             {"what": one.what, "verdict": one.verdict.value, "sentence": one.sentence} for one in self._findings
         ]
-        return {"at": None if self._at is None else views.milliseconds(self._at), "findings": findings}
-
-    def _keep(self, findings: Sequence[preflight.Finding]) -> None:
-        self._findings, self._at = findings, self._clock.now()
+        return {"at": views.milliseconds(self._at), "findings": findings}
 
 
 async def examine(
@@ -93,9 +99,9 @@ async def _examined(
     stand: ground.Ground, experiment_id: model.ExperimentId, port: int, *, with_probe: bool
 ) -> list[preflight.Finding]:
     if not isinstance(stand, ground.KubeflowGround):
-        return await _looked_at(stand)
+        return await look(stand)
     try:
-        findings = await _looked_at(stand)
+        findings = await look(stand)
         if with_probe and all(one.verdict is not preflight.Verdict.FAILED for one in findings):
             findings += await _probe(stand, experiment_id, port)
     finally:
@@ -103,7 +109,7 @@ async def _examined(
     return findings
 
 
-async def _looked_at(stand: ground.Ground) -> list[preflight.Finding]:
+async def look(stand: ground.Ground) -> list[preflight.Finding]:
     """Make all checks but those that need a pod."""
     findings = list(await stand.examine())
     return [*findings, await _storage(stand)] if isinstance(stand, ground.KubeflowGround) else findings
