@@ -308,7 +308,8 @@ async def test_pods_and_events_of_each_replica_as_they_come(browser: playwright.
         tale.happens(event.JobObserved(attempt=tale.key("fffff"), observation=seen))
         await visit.page.get_by_role("row", name="master-0 not started Pending, ErrImagePull node-7").wait_for()
         await visit.page.get_by_role("row", name="worker-0 not started Pending").wait_for()
-        await visit.page.locator(".concerns li", has_text="manifest unknown").filter(has_text="3 times").wait_for()
+        told = visit.page.locator(".concerns li", has_text="manifest unknown").filter(has_text="3 times")
+        await told.filter(has_text="Failed · master-0").wait_for()
         await visit.page.get_by_role("link", name="worker-0").click()
         await visit.page.get_by_role("button", name="worker-0", pressed=True).wait_for()
         assert visit.faults == []

@@ -89,7 +89,7 @@ export function Pods({ trial, its, model, now }: PodsProps) {
         </table>
       </div>
       {its?.events && its.events.length > 0 ? (
-        <Events events={its.events} now={now} />
+        <Events events={its.events} pods={pods} now={now} />
       ) : (
         model.experiment.namespace && (
           <p class="hint">No event is known. They are asked for while a job does not start, and when it has failed.</p>
@@ -116,8 +116,12 @@ function PodCells({ pod }: { pod: Pod | undefined }) {
   );
 }
 
-function Events({ events, now }: { events: readonly Notice[]; now: number }) {
+function Events({ events, pods, now }: { events: readonly Notice[]; pods: readonly Pod[]; now: number }) {
   const order = [...events].sort((a, b) => b.lastTime - a.lastTime);
+  const whose = (its: Notice): string => {
+    const pod = pods.find((one) => its.about.startsWith("Pod ") && its.about.endsWith(`/${one.name}`));
+    return pod ? `${pod.role}-${pod.index}` : its.about;
+  };
   return (
     <>
       <h3>Events</h3>
@@ -125,7 +129,7 @@ function Events({ events, now }: { events: readonly Notice[]; now: number }) {
         {order.map((its) => (
           <li key={`${its.about} ${its.reason} ${its.message}`} class={its.type === "Warning" ? "failed" : "waiting"}>
             <p class="hint">
-              {its.reason} · {its.about} · <When time={its.lastTime} now={now} />
+              {its.reason} · <span title={its.about}>{whose(its)}</span> · <When time={its.lastTime} now={now} />
               {its.count > 1 && `, ${its.count} times`}
             </p>
             <p>{its.message}</p>

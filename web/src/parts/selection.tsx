@@ -31,7 +31,7 @@ export function Selection({ model, chosen, now, clear }: Props) {
     // It keeps its place, so that the table stands still when the first trial is chosen.
     return (
       <p class="selection none" role="status">
-        {said || "Choose trials to compare, kill, retry or clone them."}
+        {said || (model.trials.length > 0 && "Choose trials to compare, kill, retry or clone them.")}
       </p>
     );
   }
