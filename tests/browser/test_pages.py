@@ -156,6 +156,13 @@ async def test_parallel_coordinates_are_chosen_from_by_dragging(browser: playwri
         await visit.page.mouse.move(middle, box["y"] + box["height"] * 0.2)
         await visit.page.mouse.up()
         await visit.shows("2 trials chosen, the best 0.9.")
+        # The keys do the same.
+        await axis.press("Escape")
+        await visit.shows("Drag along an axis to choose")
+        await axis.press("ArrowUp")
+        await visit.shows("5 trials chosen, the best 0.9.")
+        await axis.press("Shift+ArrowDown")
+        await visit.shows("3 trials chosen, the best 0.8.")
 
 
 async def test_another_experiment_is_compared(browser: playwright.Browser, tale: story.Story) -> None:

@@ -5,6 +5,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { metric, plural } from "../data/format";
 import type { Model, Trial } from "../data/model";
 import { usePalette } from "../data/theme";
+import { brushed, type Brush } from "./brush";
 import { isDark, parameterScale, scaleOf, shade, shades, type Scale } from "./axes";
 
 interface Props {
@@ -17,7 +18,7 @@ interface Props {
   onChosen?: (trials: readonly Trial[] | null) => void;
 }
 
-type Brushes = Readonly<Record<string, readonly [number, number]>>;
+type Brushes = Readonly<Record<string, Brush>>;
 
 const TOP = 34;
 const BOTTOM = 12;
@@ -126,7 +127,7 @@ export function Parallel({ model, trials, value, parameters, height, onChosen }:
         {trials.length > MOST_LINES && `The best ${MOST_LINES} are drawn. `}
         {chosen
           ? `${plural(chosen.length, "trial")} chosen${chosen[0] ? `, the best ${metric(value(chosen[0]))}` : ""}. `
-          : "Drag along an axis to choose; click the axis to let go. "}
+          : "Drag along an axis to choose, or use the arrow keys on it; click it or press Escape to let go. "}
         {isBrushed && (
           <button type="button" class="plain" onClick={() => setBrushes({})}>
             Let go of all
@@ -145,8 +146,8 @@ interface AxisProps {
   edge: string;
   y: (at: number) => number;
   height: number;
-  brush: readonly [number, number] | undefined;
-  onBrush: (brush: readonly [number, number] | null) => void;
+  brush: Brush | undefined;
+  onBrush: (brush: Brush | null) => void;
 }
 
 function Axis({ scale, left, room, edge, y, height, brush, onBrush }: AxisProps) {
@@ -168,6 +169,20 @@ function Axis({ scale, left, room, edge, y, height, brush, onBrush }: AxisProps)
       </span>
       <div
         class="axis-line"
+        tabIndex={0}
+        role="slider"
+        aria-orientation="vertical"
+        aria-label={`Choose along ${scale.name}`}
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={Math.round(50 * (brush ? brush[0] + brush[1] : 1))}
+        aria-valuetext={brush ? `from ${Math.round(brush[0] * 100)} to ${Math.round(brush[1] * 100)} % of the axis` : "all"}
+        onKeyDown={(event) => {
+          const next = brushed(brush, event.key, event.shiftKey);
+          if (next === undefined) return;
+          event.preventDefault();
+          onBrush(next);
+        }}
         style={{ top: `${TOP}px`, height: `${height - TOP - BOTTOM}px` }}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);

@@ -1,6 +1,7 @@
 // Our jobs on the cluster: what runs where, what waits, and what blocks.
 
 import { useMemo, useState } from "preact/hooks";
+import { useSteady } from "../charts/steady";
 import { plural, reasonWord } from "../data/format";
 import { isLive, type Model } from "../data/model";
 import { concerns, type Concern } from "../data/progress";
@@ -21,6 +22,8 @@ interface Around {
 
 const NOTHING: Around = { nodes: [], quotas: [], queue: null, unseen: [] };
 const NO_PODS: readonly OurPod[] = [];
+/** What is costly to draw follows the stream at this pace. */
+const PACE = 250;
 const POD_PAUSE = 1000;
 const CLUSTER_PAUSE = 10_000;
 
@@ -29,8 +32,9 @@ export function Cluster({ model, now }: { model: Model; now: number }) {
   const [again, setAgain] = useState(0);
   const isCluster = model.experiment.platform !== "local";
   const pods = useFetched(`pods ${useNews(model.revision, POD_PAUSE)}`, (signal) => get<OurPod[]>("pods", signal));
-  const slow = useNews(model.revision, CLUSTER_PAUSE);
-  const around = useFetched(isCluster ? `cluster ${slow} ${again}` : null, (signal) => get<Around>("cluster", signal));
+  const slow = useSteady(model, PACE);
+  const news = useNews(model.revision, CLUSTER_PAUSE);
+  const around = useFetched(isCluster ? `cluster ${news} ${again}` : null, (signal) => get<Around>("cluster", signal));
   const seen = around.value ?? NOTHING;
   return (
     <>
@@ -42,7 +46,7 @@ export function Cluster({ model, now }: { model: Model; now: number }) {
         <Doctor now={time} />
       </div>
       <div class="columns">
-        <Jobs model={model} pods={pods.value ?? NO_PODS} nodes={seen.nodes} now={time} />
+        <Jobs model={slow} pods={pods.value ?? NO_PODS} nodes={seen.nodes} now={time} />
         <section>
           <div class="bar">
             <h2>What blocks</h2>
@@ -53,7 +57,7 @@ export function Cluster({ model, now }: { model: Model; now: number }) {
             )}
           </div>
           {around.error && <p class="notice bad">{around.error}</p>}
-          <Blocks model={model} queue={seen.queue} now={time} />
+          <Blocks model={slow} queue={seen.queue} now={time} />
           {seen.queue && <QueueView queue={seen.queue} />}
           {seen.quotas.map((quota) => (
             <QuotaView key={quota.name} quota={quota} />
