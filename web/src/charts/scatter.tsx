@@ -40,7 +40,7 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
         shape={`metric ${isLogarithmic} ${isCrowd(count)}`}
         options={(palette) => ({
           scales: { x: { time: false, range: spread }, y: isLogarithmic ? { distr: 3 } : { range: finals } },
-          axes: [axis(palette, { label: "Trial number" }), axis(palette, { size: SIDE })],
+          axes: [axis(palette, { label: "Trial number", isWhole: true }), axis(palette, { size: SIDE })],
           series: [
             {},
             dots(palette.succeeded, count),

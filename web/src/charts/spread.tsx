@@ -12,14 +12,13 @@ import { said, SIDE, spread } from "./scatter";
 
 export function Durations({ trials, now, height }: { trials: readonly Trial[]; now: number; height: number }) {
   const places = useMemo(() => trials.filter((trial) => trial.startTime !== undefined), [trials]);
-  const data = useMemo<uPlot.AlignedData>(() => {
-    const minutes = (its: readonly (number | undefined)[]): (number | null)[] =>
-      its.map((time) => (time === undefined ? null : time / 60_000));
-    return [
-      places.map((trial) => trial.sequenceId),
-      minutes(places.map((trial) => took(trial, now))),
-      minutes(places.map((trial) => (trial.startTime ?? 0) - waitsSince(trial))),
-    ];
+  const { data, unit } = useMemo(() => {
+    const ran = places.map((trial) => took(trial, now) ?? 0);
+    const waited = places.map((trial) => Math.max(0, (trial.startTime ?? 0) - waitsSince(trial)));
+    const [name, size] = unitOf(ran.reduce((most, its) => Math.max(most, its), 0));
+    const inUnits = (times: readonly number[]): number[] => times.map((time) => time / size);
+    const table: uPlot.AlignedData = [places.map((trial) => trial.sequenceId), inUnits(ran), inUnits(waited)];
+    return { data: table, unit: name };
   }, [places]);
   if (places.length === 0) {
     return <p class="empty">How long trials waited and ran is shown here, as soon as one has started.</p>;
@@ -30,10 +29,10 @@ export function Durations({ trials, now, height }: { trials: readonly Trial[]; n
         label={`Duration of ${places.length} trials by number.`}
         height={height}
         data={data}
-        shape={`durations ${isCrowd(places.length)}`}
+        shape={`durations ${unit} ${isCrowd(places.length)}`}
         options={(palette) => ({
           scales: { x: { time: false, range: spread } },
-          axes: [axis(palette, { label: "Trial number" }), axis(palette, { label: "Minutes", size: SIDE })],
+          axes: [axis(palette, { label: "Trial number", isWhole: true }), axis(palette, { label: unit, size: SIDE })],
           series: [{}, dots(palette.running, places.length), dots(palette.waiting, places.length, 4)],
         })}
         tip={(series, place) => {
@@ -47,6 +46,12 @@ export function Durations({ trials, now, height }: { trials: readonly Trial[]; n
       <Legend marks={[["running", "ran"], ["waiting", "waited before"]]} />
     </div>
   );
+}
+
+/** The unit that times up to so many milliseconds are read in. */
+function unitOf(most: number): readonly [name: string, size: number] {
+  if (most < 180_000) return ["Seconds", 1000];
+  return most < 5 * 3_600_000 ? ["Minutes", 60_000] : ["Hours", 3_600_000];
 }
 
 /** How large a share of the trials is at most so large; of two series when another experiment is compared. */

@@ -53,6 +53,11 @@ describe("attempts", () => {
     ]);
   });
 
+  it("do not run before they wait, though a cluster's clock knows only seconds", () => {
+    const [only] = segments(trial({ startTime: 400 }), 2000);
+    expect(only && segmentText(only, true)).toBe("Running: waited 0 s, ran 1 s");
+  });
+
   it("all count for the time that a trial took", () => {
     expect(ranInAll(retried, 20_000)).toBe(7000 + 5000);
     expect(ranInAll(promoted, 20_000)).toBe(5000);

@@ -1,7 +1,7 @@
 // A trial's attempts: why each was, when it waited and when it ran. Pure.
 
 import { duration, statusWord } from "./format";
-import { took, type Cause, type Past, type Status, type Trial } from "./model";
+import { startOf, took, type Cause, type Past, type Status, type Trial } from "./model";
 
 const CAUSES: Record<Cause, string> = {
   first: "first",
@@ -33,12 +33,16 @@ export function segments(trial: Trial, now: number): Segment[] {
   const found = past.map((one, place): Segment => {
     const next = past[place + 1]?.cause ?? trial.cause;
     const waitsFrom = since(one.cause, past[place - 1], trial.submitTime);
-    return { number: place + 1, cause: one.cause, waitsFrom, from: one.startTime, to: one.endTime, status: endOf(next) };
+    return { number: place + 1, cause: one.cause, waitsFrom, from: started(one.startTime, waitsFrom), to: one.endTime, status: endOf(next) };
   });
   const cause = trial.cause ?? "first";
   const waitsFrom = since(cause, past.at(-1), trial.submitTime);
-  found.push({ number: trial.attempt, cause, waitsFrom, from: trial.startTime, to: trial.endTime ?? now, status: trial.status });
+  found.push({ number: trial.attempt, cause, waitsFrom, from: started(trial.startTime, waitsFrom), to: trial.endTime ?? now, status: trial.status });
   return found;
+}
+
+function started(at: number | undefined, waitsFrom: number | undefined): number | undefined {
+  return startOf(at, waitsFrom ?? 0);
 }
 
 function since(cause: string, before: Past | undefined, submitted: number): number | undefined {

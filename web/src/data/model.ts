@@ -297,7 +297,7 @@ export function trialOf(row: Row): Trial {
     status: row.status,
     parameters: parametersOf(row),
     submitTime: row.submitTime,
-    startTime: row.startTime,
+    startTime: startOf(row.startTime, row.submitTime),
     endTime: row.endTime,
     attempt: row.attempt,
     cause: row.cause,
@@ -309,6 +309,11 @@ export function trialOf(row: Row): Trial {
     exitCode: row.exitCode,
     reason: row.reason,
   };
+}
+
+/** A cluster's times are whole seconds: a start may seem to come before what it followed on. */
+export function startOf(start: number | undefined, submitted: number): number | undefined {
+  return start === undefined ? undefined : Math.max(start, submitted);
 }
 
 /** The parameters of a row, with all their digits; none when they cannot be read. */

@@ -1,6 +1,6 @@
 // All trials by columns, as the portal sends them once, and the trials that they make.
 
-import { NONE, type Cause, type Head, type Reason, type Status, type Trial } from "./model";
+import { NONE, startOf, type Cause, type Head, type Reason, type Status, type Trial } from "./model";
 
 type Pairs<T> = [place: number, value: T][];
 
@@ -54,7 +54,7 @@ export function trialsOf(columns: Columns): Trial[] {
       status: columns.statuses[columns.status[place] ?? 0] ?? "WAITING",
       parameters: own,
       submitTime,
-      startTime: at(columns.startTime[place]),
+      startTime: startOf(at(columns.startTime[place]), submitTime),
       endTime: at(columns.endTime[place]),
       attempt: 1,
       cause: undefined,
