@@ -37,7 +37,10 @@ export function segments(trial: Trial, now: number): Segment[] {
   });
   const cause = trial.cause ?? "first";
   const waitsFrom = since(cause, past.at(-1), trial.submitTime);
-  found.push({ number: trial.attempt, cause, waitsFrom, from: started(trial.startTime, waitsFrom), to: trial.endTime ?? now, status: trial.status });
+  const from = started(trial.startTime, waitsFrom);
+  // The time that a page goes by may be a moment old.
+  const to = trial.endTime ?? Math.max(now, from ?? waitsFrom ?? 0);
+  found.push({ number: trial.attempt, cause, waitsFrom, from, to, status: trial.status });
   return found;
 }
 

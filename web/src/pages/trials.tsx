@@ -26,6 +26,7 @@ const TABS = [
   ["intermediate", "Intermediate results"],
 ] as const;
 const CHART = 280;
+const MANY = 1000;
 
 interface Props {
   model: Model;
@@ -39,8 +40,9 @@ export function Trials({ model, now, route: { query } }: Props) {
   const filter = useMemo(() => filterOf(query), [query.toString()]);
   const sort = sortOf(query, model.experiment.maximize);
   const time = now + model.ahead;
-  // Durations of running trials grow; filtering and sorting by them anew each second is not worth it.
-  const coarse = Math.floor(time / 10_000) * 10_000;
+  // Durations of running trials grow; filtering and sorting many by them anew each second is not worth it.
+  const step = slow.trials.length > MANY ? 10_000 : 1000;
+  const coarse = Math.floor(time / step) * step;
   const kept = useMemo(() => select(slow.trials, filter, coarse), [slow, filter, coarse]);
   const rows = useMemo(() => sorted(kept, sort, coarse), [kept, sort.field, sort.isDescending]);
   const fields = query.get("columns")?.split(",") ?? defaultFields(slow.parameterNames, slow.metricNames);
