@@ -3,7 +3,7 @@
 import pytest
 from playwright import async_api as playwright
 
-from nni.core import event, model
+from nni.core import event, model, spec
 from nni.server import health
 from nni.testing import story
 from nni.testing.browser import STATIC, visiting
@@ -164,3 +164,89 @@ async def test_news_that_comes_late_is_told_to_be_late(browser: playwright.Brows
         tale.passes(60)
         tale.runs("bbbbb")
         await visit.page.get_by_text("Live", exact=True).wait_for()
+
+
+async def test_what_was_used_what_failed_and_how_much_is_left(browser: playwright.Browser) -> None:
+    role = spec.RoleSpec(name="master", replicas=2, command="true", code_directory="/", cpus=3, gpus=1)
+    storage = spec.NfsSpec(server="10.20.30.40", path="/mnt/nfs/nni")
+    tale = story.Story(
+        platform=spec.KubeflowSpec(
+            operator="pytorch-operator", api_version="v1", namespace="default", roles=(role,), storage=storage
+        ),
+        max_trial_number=4,
+        max_experiment_seconds=86400,
+    )
+    tale.is_now()
+    tale.passes(-7200)
+    tale.happens(event.Started())
+    tale.runs("aaaaa", "bbbbb")
+    tale.passes(3600)
+    tale.ends("aaaaa", code=1, lines=["boom"])
+    tale.reports("bbbbb", final="1")
+    tale.ends("bbbbb")
+    tale.passes(3600)
+    async with visiting(browser, tale) as visit:
+        facts = visit.page.locator(".facts div")
+        for name, value in (
+            ("GPU-hours", "4 h"),
+            ("Core-hours", "12 h"),
+            ("Failed: trial's own code", "1"),
+            ("Running for", "2 h"),
+            ("Time left", "about 2 h"),
+        ):
+            await facts.filter(has_text=name).filter(has_text=value).wait_for()
+        assert await visit.page.locator(".best time").get_attribute("title")
+        # A retried trial has used the time of all its attempts.
+        tale.passes(-3600)
+        tale.runs("ccccc")
+        tale.passes(3600)
+        tale.loses("ccccc")
+        await facts.filter(has_text="GPU-hours").filter(has_text="6 h").wait_for()
+        await visit.page.locator(".counts a", has_text="Failed").click()
+        await visit.shows("1 of 3 trials")
+        assert "status=FAILED" in visit.page.url
+        assert visit.faults == []
+
+
+async def test_a_trial_that_is_silent_for_longer_than_others_took_needs_a_look(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.passes(-600)
+    tale.happens(event.Started())
+    tale.runs("silen", "talks", "aaaaa", "bbbbb", "ccccc", "ddddd")
+    tale.reports("talks", "0.1")
+    tale.passes(90)
+    for trial in ("aaaaa", "bbbbb", "ccccc", "ddddd"):
+        tale.reports(trial, final="1")
+        tale.ends(trial)
+    tale.passes(510)
+    async with visiting(browser, tale) as visit:
+        look = visit.page.locator(".concerns li.silent")
+        await look.filter(has_text="silen").filter(has_text="without any result").wait_for()
+        assert await look.count() == 1
+        tale.reports("silen", "0.5")
+        await visit.shows("Nothing: no trial has failed, none is held up.")
+
+
+async def test_a_hidden_page_closes_its_stream_and_catches_up_when_it_is_shown(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    async with visiting(browser, tale, start="detail") as visit:
+        await visit.page.get_by_text("Live", exact=True).wait_for()
+        await visit.shows("No trial yet")
+        turn = """(isHidden) => {
+          Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+        async with visit.page.expect_event("requestfailed", lambda its: "/events" in its.url):
+            await visit.page.evaluate(turn, True)
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url))
+        tale.runs("aaaaa")
+        async with visit.page.expect_request("**/events?after=*"):
+            await visit.page.evaluate(turn, False)
+        await visit.shows("aaaaa")
+        # What was missed came by the stream: nothing else was asked for.
+        assert [url for url in asked if "/events?" not in url and "/api/" in url] == []
+        assert visit.faults == []

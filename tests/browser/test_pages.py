@@ -6,7 +6,8 @@ import pathlib
 import pytest
 from playwright import async_api as playwright
 
-from nni.core import event, model
+from nni.core import event, model, spec
+from nni.core import surroundings as around
 from nni.server import health
 from nni.testing import story
 from nni.testing.browser import visiting
@@ -29,10 +30,10 @@ PAGES = {
     "analysis": "62.0 %",
     "analysis?tab=slice": "optimizer",
     "analysis?tab=parallel": "Drag along an axis to choose",
-    "analysis?tab=contour": "Colour is rank among all trials",
+    "analysis?tab=contour": "rank among all trials",
     "analysis?tab=distribution": "How large a share",
     "analysis?tab=pareto": "lower is better",
-    "cluster": "What blocks",
+    "cluster": "cannot be seen",
     "logs": "a warning",
     "experiment": "nni-experiments/story123",
 }
@@ -77,8 +78,20 @@ async def tale() -> story.Story:
             "endTime": "N/A",
             "isAlive": True,
             "logDir": "/home/somebody/nni-experiments/story123",
+            "best": 0.9,
         }
     ]
+    tale.around = around.Surroundings(
+        nodes=(around.Node(name="node-1", is_ready=True, takes_pods=True, capacity={"cpu": "64"}),),
+        quotas=(around.Quota(name="team", amounts=(around.Amount(resource="pods", used="4", most="4"),)),),
+        unseen=("The queue cannot be seen: this user may not get localqueues.",),
+    )
+    tale.findings = [
+        {"what": "rights", "verdict": "failed", "sentence": "Missing in the namespace default: list pods."},
+        {"what": "images", "verdict": "warning", "sentence": "docker_image of master is not set."},
+        {"what": "namespace", "verdict": "ok", "sentence": "default is there."},
+    ]
+    await tale.examine()
     return tale
 
 
@@ -143,6 +156,13 @@ async def test_parallel_coordinates_are_chosen_from_by_dragging(browser: playwri
         await visit.page.mouse.move(middle, box["y"] + box["height"] * 0.2)
         await visit.page.mouse.up()
         await visit.shows("2 trials chosen, the best 0.9.")
+        # The keys do the same.
+        await axis.press("Escape")
+        await visit.shows("Drag along an axis to choose")
+        await axis.press("ArrowUp")
+        await visit.shows("5 trials chosen, the best 0.9.")
+        await axis.press("Shift+ArrowDown")
+        await visit.shows("3 trials chosen, the best 0.8.")
 
 
 async def test_another_experiment_is_compared(browser: playwright.Browser, tale: story.Story) -> None:
@@ -176,4 +196,49 @@ async def test_ten_thousand_trials_are_a_few_rows_at_a_time(browser: playwright.
         await visit.page.get_by_role("link", name="t270f").wait_for()
         await visit.page.get_by_label("Choose all").check()
         await visit.shows("10000 trials chosen")
+        assert visit.faults == []
+
+
+async def test_a_file_of_the_page_that_does_not_come_is_fetched_again(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    async with visiting(browser, tale) as visit:
+        await visit.shows("Top trials")
+        await visit.page.route("**/assets/trials-*.js", lambda route: route.abort(), times=1)
+        await visit.page.get_by_role("link", name="Trials", exact=True).click()
+        await visit.shows("12 trials")
+        # One that is never there is told to be missing, and the rest of the portal goes on.
+        await visit.page.route("**/assets/logs-*.js", lambda route: route.abort())
+        await visit.page.get_by_role("link", name="Logs", exact=True).click()
+        await visit.shows("This page cannot be loaded")
+        await visit.page.get_by_role("link", name="Overview").click()
+        await visit.shows("Top trials")
+
+
+async def test_the_front_of_several_objectives_knows_what_is_better_of_each(browser: playwright.Browser) -> None:
+    optimize = {"latency": "minimize", "accuracy": "maximize"}
+    tuner = spec.AlgorithmSpec(name="NSGA2", class_args={"optimize": optimize})
+    tale = story.Story(tuner=tuner)
+    tale.is_now()
+    tale.happens(event.Started())
+    for trial, latency, accuracy in (("aaaaa", 1, 0.5), ("bbbbb", 2, 0.9), ("ccccc", 3, 0.7)):
+        tale.runs(trial)
+        tale.reports(trial, final=json.dumps({"latency": latency, "accuracy": accuracy, "size": 3}))
+        tale.ends(trial)
+    async with visiting(browser, tale, start="analysis?tab=pareto") as visit:
+        await visit.page.get_by_role("img", name="accuracy over the latency, 3 trials").wait_for()
+        await visit.page.get_by_role("link", name="Overview").click()
+        await visit.shows("Best, lowest latency")
+        await visit.page.go_back()
+        assert not await visit.page.get_by_label("lower is better").is_checked()
+        assert await visit.page.get_by_label("Second metric").locator("option").all_inner_texts() == ["accuracy"]
+        assert visit.faults == []
+
+
+async def test_the_manager_s_log_is_followed(browser: playwright.Browser, tale: story.Story) -> None:
+    line = "2026-01-01 00:00:00,000 INFO nni: said"
+    async with visiting(browser, tale, start="logs") as visit:
+        await visit.shows("a warning")
+        await tale.logs.put("nnimanager.log", f"2026-01-01 00:00:00,000 WARNING nni: a warning\n{line} more\n".encode())
+        await visit.shows("said more")
         assert visit.faults == []

@@ -1,6 +1,8 @@
 """The pages of trials in a real browser: finding some of many, comparing, acting on them, and looking into one."""
 
 import asyncio
+import base64
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -8,10 +10,17 @@ import pytest
 from playwright import async_api as playwright
 
 from nni.core import event, model
+from nni.core import trial as trials
 from nni.testing import story, volume
 from nni.testing.browser import visiting
 
 pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
+
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""A PNG of one point."""
 
 
 @pytest.fixture
@@ -62,7 +71,7 @@ async def test_columns_are_chosen_and_saved_as_csv(browser: playwright.Browser, 
         async with visit.page.expect_download() as download:
             await visit.presses("CSV")
         lines = (await (await download.value).path()).read_text().splitlines()
-        assert lines[0].startswith("number,trial,status,metric")
+        assert lines[0] == "number,trial,status,metric,duration_s,started,x,lr"
         assert [line.split(",")[1] for line in lines[1:]] == ["aaaaa", "bbbbb", "ccccc", "ddddd", "eeeee"]
 
 
@@ -194,3 +203,188 @@ async def test_files_that_take_long_to_come_are_waited_for(browser: playwright.B
 async def test_a_trial_that_is_not_there(browser: playwright.Browser, tale: story.Story) -> None:
     async with visiting(browser, tale, start="trial/zzzzz") as visit:
         await visit.shows("Experiment story123 has no trial zzzzz.")
+
+
+async def test_each_attempt_has_a_bar_of_its_own_that_says_why(browser: playwright.Browser, tale: story.Story) -> None:
+    tale.passes(5)
+    tale.loses("eeeee")
+    async with visiting(browser, tale, start="detail?tab=duration") as visit:
+        line = visit.page.locator(".timeline li", has_text="eeeee")
+        await line.locator(".ran.FAILED").wait_for()
+        assert await line.locator("[title]").evaluate_all("(all) => all.map((its) => its.title.split(':')[0])") == [
+            "Attempt 1, first. Failed",
+            "Attempt 1, first. Failed",
+            "Attempt 2, after a failure of the cluster. Waiting",
+        ]
+        # The page follows while the next attempt comes.
+        tale.passes(20)
+        tale.creates("eeeee")
+        tale.observes("eeeee", model.JobPhase.RUNNING)
+        await line.locator(".ran.RUNNING").wait_for()
+        await visit.page.reload()
+        assert await line.locator(".ran").count() == 2
+        await visit.goes("trial/eeeee")
+        await visit.shows("Attempt 2, after a failure of the cluster")
+        assert visit.faults == []
+
+
+async def test_a_trial_s_page_asks_for_more_no_oftener_than_once_a_second(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    tale.reports("eeeee", "0.1")
+    async with visiting(browser, tale, start="trial/eeeee?tab=pods") as visit:
+        asked: list[str] = []
+        await visit.page.get_by_role("row", name="master-0").get_by_role("cell", name="1", exact=True).wait_for()
+        visit.page.on("request", lambda request: asked.append(request.url) if "trial-jobs/" in request.url else None)
+        start = visit.page.evaluate("performance.now()")
+        for number in range(2, 22):
+            tale.reports("eeeee", str(number / 10))
+            await visit.page.evaluate("new Promise(requestAnimationFrame)")
+        # However fast they came: the last word is there.
+        await visit.page.get_by_role("row", name="master-0").get_by_role("cell", name="21", exact=True).wait_for()
+        seconds = (await visit.page.evaluate("performance.now()") - await start) / 1000
+        assert 1 <= len(asked) <= seconds + 2
+        assert visit.faults == []
+
+
+async def test_trials_are_copied_as_json_and_as_a_command(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="detail?sort=number") as visit:
+        await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await visit.page.get_by_label("Choose bbbbb").check()
+        await visit.presses("Copy JSON")
+        await visit.page.get_by_role("button", name="Copied").wait_for()
+        text = await visit.page.evaluate("navigator.clipboard.readText()")
+        assert json.loads(text) == {
+            "trial": "bbbbb",
+            "status": "SUCCEEDED",
+            "parameters": {"x": 1, "lr": 0.9 / 3},
+            "metric": 0.9,
+        }
+        await visit.presses("Copy command")
+        await visit.page.get_by_role("button", name="Copied").wait_for()
+        command = await visit.page.evaluate("navigator.clipboard.readText()")
+        assert command.startswith(f"curl -sS -X POST {visit.url}/api/v1/nni/trial-jobs")
+        assert tale.token not in command
+        # The same stands on the trial's own page.
+        await visit.goes("trial/bbbbb?tab=job")
+        await visit.page.locator("pre", has_text="curl -sS").wait_for()
+        assert (await visit.page.locator("pre", has_text="curl -sS").inner_text()).strip() == command
+
+
+async def test_curves_are_chosen_by_what_they_are_of(browser: playwright.Browser, tale: story.Story) -> None:
+    tale.reports("eeeee", "0.5", "0.6")
+    async with visiting(browser, tale, start="detail?tab=intermediate") as visit:
+        curves = visit.page.get_by_role("list", name="Curves").get_by_role("link")
+        await visit.page.get_by_role("img", name="Intermediate results of 4 trials").wait_for()
+        assert await curves.all_inner_texts() == ["bbbbb", "eeeee", "ccccc", "aaaaa"]
+        await visit.presses("Newest")
+        await visit.page.wait_for_url("**/detail?tab=intermediate&of=newest")
+        await curves.first.filter(has_text="eeeee").wait_for()
+        await visit.presses("Running")
+        await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 2 reports.").wait_for()
+        # The table's filter is the charts', too.
+        await visit.presses("Best")
+        await visit.page.get_by_label("Search trials").fill("ccccc")
+        await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 1 report.").wait_for()
+        assert visit.faults == []
+
+
+async def test_of_many_trials_the_best_twentieth_is_drawn_first(browser: playwright.Browser) -> None:
+    tale = story.Story(max_trial_number=None)
+    tale.is_now()
+    tale.happens(event.Started())
+    for number in range(120):
+        trial = f"t{number:04}"
+        tale.runs(trial)
+        tale.reports(trial, final=str(number))
+        tale.ends(trial)
+    async with visiting(browser, tale, start="detail?tab=parameters") as visit:
+        await visit.page.get_by_role(
+            "img", name="Parallel coordinates of 1 parameter and the metric, 6 trials"
+        ).wait_for()
+        assert await visit.page.get_by_role("button", name="Best 5 %").get_attribute("aria-pressed") == "true"
+        await visit.page.get_by_role("group", name="Which trials").get_by_role("button", name="All").click()
+        await visit.page.get_by_role("img", name="the metric, 120 trials").wait_for()
+        axis = visit.page.locator(".axis-line").last
+        box = await axis.bounding_box()
+        assert box is not None
+        await visit.page.mouse.move(box["x"] + 10, box["y"] + 1)
+        await visit.page.mouse.down()
+        await visit.page.mouse.move(box["x"] + 10, box["y"] + box["height"] / 2)
+        await visit.page.mouse.up()
+        await visit.shows("60 trials chosen, the best 119.")
+        assert visit.faults == []
+
+
+async def test_pods_and_events_of_each_replica_as_they_come(browser: playwright.Browser, tale: story.Story) -> None:
+    tale.proposes("fffff")
+    tale.creates("fffff")
+    async with visiting(browser, tale, start="trial/fffff?tab=pods") as visit:
+        await visit.shows("No event is known.")
+        pods = [
+            model.Pod(replica=model.Replica(role), name=f"p-{role}-0", phase="Pending", node=node, state=state)
+            for role, node, state in (("master", "node-7", "ErrImagePull"), ("worker", "", ""))
+        ]
+        notice = model.Notice(
+            about="Pod default/p-master-0",
+            reason="Failed",
+            message="manifest unknown",
+            is_warning=True,
+            count=3,
+            last_at=tale.now(),
+        )
+        seen = model.Observation(phase=model.JobPhase.PENDING, pods=tuple(pods), notices=(notice,))
+        tale.happens(event.JobObserved(attempt=tale.key("fffff"), observation=seen))
+        await visit.page.get_by_role("row", name="master-0 not started Pending, ErrImagePull node-7").wait_for()
+        await visit.page.get_by_role("row", name="worker-0 not started Pending").wait_for()
+        told = visit.page.locator(".concerns li", has_text="manifest unknown").filter(has_text="3 times")
+        await told.filter(has_text="Failed · master-0").wait_for()
+        await visit.page.get_by_role("link", name="worker-0").click()
+        await visit.page.get_by_role("button", name="worker-0", pressed=True).wait_for()
+        assert visit.faults == []
+
+
+async def test_an_image_is_looked_at_and_a_log_is_saved(browser: playwright.Browser, tale: story.Story) -> None:
+    await tale.writes("aaaaa", "output/curve.png", PICTURE)
+    await tale.writes("aaaaa", "stdout", "whole\n")
+    async with visiting(browser, tale, start="trial/aaaaa?tab=files") as visit:
+        for name in ("1/", "master-0/", "output/", "curve.png"):
+            await visit.presses(name)
+        picture = visit.page.get_by_role("img", name="curve.png")
+        await picture.wait_for()
+        assert await picture.evaluate("async (its) => (await its.decode(), its.naturalWidth)") == 1
+        await visit.page.get_by_role("tab", name="Logs").click()
+        await visit.shows("whole")
+        async with visit.page.expect_download() as download:
+            await visit.page.get_by_role("link", name="Download").click()
+        assert (await (await download.value).path()).read_text() == "whole\n"
+        assert visit.faults == []
+
+
+async def test_a_trial_that_is_promoted_goes_on(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="trial/bbbbb") as visit:
+        await visit.shows("with 0.9, the best so far.")
+        # What a tuner that promotes brings about: a trial that had succeeded waits and runs once more.
+        known = tale.state.trials[model.TrialId("bbbbb")]
+        first = trials.PastAttempt(
+            number=1,
+            cause=model.AttemptCause.FIRST,
+            job=known.job,
+            started_at=known.started_at,
+            ended_at=tale.now(),
+            reason=None,
+            exit_code=0,
+        )
+        tale.state.revision += 1
+        tale.state.put(
+            dataclasses.replace(
+                known, status=model.TrialStatus.WAITING, step=trials.Step.LIVE, attempt=2, past=(first,), ended_at=None
+            )
+        )
+        tale.revisions.publish(tale.state.revision)
+        await visit.page.locator(".verdict .status", has_text="Waiting").wait_for()
+        await visit.presses("Kill")
+        await visit.page.locator("dialog").get_by_role("button", name="Not now").click()
+        await visit.page.get_by_role("link", name="Trials", exact=True).click()
+        await visit.page.locator("tbody tr", has_text="bbbbb").filter(has_text="Waiting").wait_for()
+        assert visit.faults == []

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from nni.experiment import Experiment, K8sNfsConfig, KubeflowRoleConfig
-from nni.testing.sandbox import Sandbox
+from nni.testing.sandbox import Connection, Sandbox
 from pods import Pods, isolated
 
+KUEUE = "kueue.x-k8s.io/v1beta1"
 SPACE = {"x": {"_type": "uniform", "_value": [0, 1]}}
 
 
@@ -98,6 +99,46 @@ def supervise(
             return start
 
         yield describe
+
+
+def _definition(kind: str, scope: str) -> dict[str, Any]:
+    """Return a definition as Kueue has it, as far as names go."""
+    loose = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": loose}}
+    plural = f"{kind.lower()}s"
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.kueue.x-k8s.io"},
+        "spec": {
+            "group": "kueue.x-k8s.io",
+            "scope": scope,
+            "names": {"plural": plural, "kind": kind},
+            "versions": [version],
+        },
+    }
+
+
+@pytest.fixture
+def queue(cluster: Sandbox) -> Iterator[str]:
+    """A LocalQueue of a ClusterQueue, and nobody who admits anything: that is done by hand here."""
+    api, definitions = Connection(cluster), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    kinds = {"LocalQueue": "Namespaced", "Workload": "Namespaced", "ClusterQueue": "Cluster"}
+    for kind, scope in kinds.items():
+        assert api.call("POST", definitions, _definition(kind, scope))[0] == 201
+        api.until(
+            f"{definitions}/{kind.lower()}s.kueue.x-k8s.io", lambda found: "conditions" in found.get("status", {})
+        )
+    body = {
+        "apiVersion": KUEUE,
+        "kind": "LocalQueue",
+        "metadata": {"name": "team-a"},
+        "spec": {"clusterQueue": "shared"},
+    }
+    assert api.call("POST", f"/apis/{KUEUE}/namespaces/default/localqueues", body)[0] == 201
+    yield "team-a"
+    for kind in kinds:
+        api.call("DELETE", f"{definitions}/{kind.lower()}s.kueue.x-k8s.io")
 
 
 @pytest.fixture(scope="session", params=["namespaces", "unprivileged", "rewrite"])

@@ -1,6 +1,6 @@
 """What may befall trials on a cluster, told with whole experiments on the sandbox."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,40 +36,6 @@ def patch(cluster: Sandbox, job: str, spec: dict[str, Any]) -> None:
     merge = {"Content-Type": "application/merge-patch+json"}
     code, answer = Connection(cluster).call("PATCH", f"{JOBS}/{job}", {"spec": spec}, **merge)
     assert code == 200, answer
-
-
-KUEUE = "kueue.x-k8s.io/v1beta1"
-
-
-def definition(kind: str, plural: str) -> dict[str, Any]:
-    """Return a definition as Kueue has it, as far as names go."""
-    loose = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1beta1", "served": True, "storage": True, "schema": {"openAPIV3Schema": loose}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.kueue.x-k8s.io"},
-        "spec": {
-            "group": "kueue.x-k8s.io",
-            "scope": "Namespaced",
-            "names": {"plural": plural, "kind": kind},
-            "versions": [version],
-        },
-    }
-
-
-@pytest.fixture
-def queue(cluster: Sandbox) -> Iterator[str]:
-    """A LocalQueue, and nobody who admits anything: that is done by hand here."""
-    api, definitions = Connection(cluster), "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    for kind, plural in (("LocalQueue", "localqueues"), ("Workload", "workloads")):
-        assert api.call("POST", definitions, definition(kind, plural))[0] == 201
-        api.until(f"{definitions}/{plural}.kueue.x-k8s.io", lambda found: "conditions" in found.get("status", {}))
-    body = {"apiVersion": KUEUE, "kind": "LocalQueue", "metadata": {"name": "team-a"}}
-    assert api.call("POST", f"/apis/{KUEUE}/namespaces/default/localqueues", body)[0] == 201
-    yield "team-a"
-    for plural in ("localqueues", "workloads"):
-        api.call("DELETE", f"{definitions}/{plural}.kueue.x-k8s.io")
 
 
 def test_a_queued_trial_waits_and_one_that_is_preempted_goes_on(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import io
 import json
 import pathlib
@@ -14,6 +15,7 @@ import yarl
 
 from nni import errors
 from nni.core import event, model
+from nni.core import surroundings as around
 from nni.server import events, health, listen
 from nni.testing import story
 
@@ -202,6 +204,59 @@ async def test_the_job_of_a_trial_as_the_platform_has_it(tale: story.Story, stat
         assert (status, answer["error"]) == (404, "There is no job of trial aaaaa on the platform now.")
 
 
+async def test_the_pods_of_trials_under_way(tale: story.Story, static: pathlib.Path) -> None:
+    pod = model.Pod(replica=story.CHIEF, name="p-master-0", phase="Running", node="n1")
+    tale.observes("ccccc", model.JobPhase.RUNNING, pods=[pod])
+    async with calling(tale, static) as portal:
+        (seen,) = await portal.get("/pods")
+    assert seen == {
+        "trialJobId": "ccccc",
+        "name": "p-master-0",
+        "role": "master",
+        "index": 0,
+        "phase": "Running",
+        "node": "n1",
+        "state": "",
+        "exitCode": None,
+    }
+
+
+async def test_what_is_around_the_jobs(tale: story.Story, static: pathlib.Path) -> None:
+    places = {"nni-exp-story123-trial-ccccc": 2, "somebody-else-s": 1}
+    amount = around.Amount(resource="cpu", used="4", most="8")
+    tale.around = around.Surroundings(
+        nodes=(around.Node(name="n1", is_ready=True, takes_pods=False, capacity={"cpu": "64"}),),
+        quotas=(around.Quota(name="team", amounts=(amount,)),),
+        queue=around.Queue(name="q", cluster_queue="gpus", admitted=1, waiting=2, amounts=(), places=places),
+        unseen=("Nothing more.",),
+    )
+    async with calling(tale, static) as portal:
+        assert await portal.get("/cluster") == {
+            "nodes": [{"name": "n1", "isReady": True, "takesPods": False, "capacity": {"cpu": "64"}}],
+            "quotas": [{"name": "team", "amounts": [{"resource": "cpu", "used": "4", "most": "8"}]}],
+            "queue": {
+                "name": "q",
+                "clusterQueue": "gpus",
+                "admitted": 1,
+                "waiting": 2,
+                "amounts": [],
+                "places": {"ccccc": 2},
+            },
+            "unseen": ["Nothing more."],
+        }
+        tale.around = errors.PlatformUnavailableError("The API server does not answer.")
+        assert await portal.ask(f"{API}/cluster") == (503, {"error": "The API server does not answer."})
+
+
+async def test_the_doctor_s_report_is_made_anew_on_demand(tale: story.Story, static: pathlib.Path) -> None:
+    tale.findings = [{"what": "queue", "verdict": "ok", "sentence": "None is asked for."}]
+    async with calling(tale, static) as portal:
+        assert await portal.get("/doctor") == {"at": None, "findings": []}
+        made = {"at": 1795441600000, "findings": tale.findings}
+        assert await portal.ask(f"{API}/doctor", "POST") == (200, made)
+        assert await portal.get("/doctor") == made
+
+
 async def test_signs_of_life_come_with_the_stream(tale: story.Story, static: pathlib.Path) -> None:
     tale.vitals.hears(health.TUNER, tale.now())
     async with calling(tale, static) as portal, listening(portal) as stream:
@@ -283,6 +338,26 @@ async def test_pages_find_everything_by_relative_addresses(
         async with portal.http.get(asset) as answer:
             assert (answer.status, answer.content_type.rpartition("/")[2]) == (200, "javascript")
             assert "immutable" in answer.headers["Cache-Control"]
+
+
+async def test_the_page_s_parts_outlive_their_files(tale: story.Story, static: pathlib.Path) -> None:
+    whole, small = static / "assets" / "page-a1b2.js", static / "assets" / "page-a1b2.js.gz"
+    small.write_bytes(gzip.compress(b"export {}; // packed"))
+    async with calling(tale, static) as portal:
+        # Somebody upgrades the package, or an environment is removed, while the experiment runs.
+        for file in (whole, small, static / "index.html"):
+            file.unlink()
+        for accepted, expected in (("gzip", "export {}; // packed"), ("identity", "export {};")):
+            headers = {"Accept-Encoding": accepted}
+            async with portal.http.get(f"{portal.url}/assets/page-a1b2.js", headers=headers) as answer:
+                assert (answer.status, await answer.text()) == (200, expected)
+                assert answer.headers.get("Content-Encoding") == ("gzip" if accepted == "gzip" else None)
+                assert (answer.headers["Vary"], "immutable" in answer.headers["Cache-Control"]) == (
+                    "Accept-Encoding",
+                    True,
+                )
+        status, page = await portal.ask("/oview")
+        assert (status, "<title>page</title>" in page) == (200, True)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,35 @@
-"""Which final metrics of another experiment count."""
+"""This machine's experiments: what their list says, and which final metrics of another one count."""
+
+import os
+from pathlib import Path
 
 import pytest
 
-from nni.core import model, ports
+from nni.core import event, model, ports
 from nni.manager import machine
+from nni.records import registry
+from nni.testing import story
+
+
+async def test_the_list_knows_how_an_experiment_is_and_its_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tale = story.Story()
+    first = registry.Known(
+        id="story123", name="story", platform="kubeflow", port=8080, url_prefix=None, pid=os.getpid(),
+        process_mark=registry.process_mark(os.getpid()), status="INITIALIZED", start_time=1.0, end_time=None,
+        directory=tmp_path, working_directory=tmp_path,
+    )  # fmt: skip
+    async with machine.listed(first, tale.state, tale.revisions):
+        (its,) = await machine.experiments()
+        assert (its["status"], its["best"], its["isAlive"]) == ("INITIALIZED", None, True)
+        tale.happens(event.Started())
+        tale.runs("aaaaa")
+        tale.reports("aaaaa", final="0.75")
+        tale.ends("aaaaa")
+    (its,) = await machine.experiments()
+    assert (its["status"], its["best"]) == ("RUNNING", 0.75)
 
 
 def row(trial: str, value: str, *, attempt: int = 1, who: str = "master-0") -> ports.MetricRow:

@@ -45,6 +45,16 @@ def test_what_is_written_is_read(its: registry.Registry) -> None:
     assert its.read("abc123") == known("abc123", status="DONE", end_time=2e9)
 
 
+def test_what_an_earlier_release_wrote_has_no_best(its: registry.Registry, tmp_path: Path) -> None:
+    its.write(known("abc", best=0.5))
+    assert its.read("abc").best == 0.5
+    (file,) = (tmp_path / "not" / "made").iterdir()
+    fields = json.loads(file.read_text())
+    del fields["best"]
+    file.write_text(json.dumps(fields))
+    assert its.read("abc") == known("abc")
+
+
 def test_the_list_begins_with_the_oldest(its: registry.Registry) -> None:
     assert its.list() == []
     its.write(known("new", start_time=3.0))

@@ -79,3 +79,12 @@ def test_a_reason_that_many_trials_share_stands_once(tale: story.Story) -> None:
 
 def test_no_trial(tale: story.Story) -> None:
     assert columns(tale)["id"] == []
+
+
+def test_attempts_before_the_current_one_are_told_with_their_causes(tale: story.Story) -> None:
+    tale.runs("aaaaa", "bbbbb")
+    tale.passes(2)
+    tale.loses("bbbbb")
+    read = columns(tale)
+    assert (read["attempt"], read["cause"]) == ([[1, 2]], [[1, "infrastructure"]])
+    assert read["past"] == [[1, [["first", 0, 20]]]]

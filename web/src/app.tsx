@@ -6,6 +6,7 @@ import { statusWord } from "./data/format";
 import { Live, type Link } from "./data/live";
 import type { Model } from "./data/model";
 import { isPaused, progress } from "./data/progress";
+import { loadAnew } from "./data/reload";
 import { useRoute, type Route } from "./data/route";
 import { chooseTheme, chosenTheme, type Theme } from "./data/theme";
 import { Overview } from "./pages/overview";
@@ -50,6 +51,7 @@ export function App() {
   const [model, setModel] = useState<Model | null>(null);
   const [link, setLink] = useState<Link>("connecting");
   const [isHeld, setHeld] = useState(false);
+  const [theme, setTheme] = useState(chosenTheme);
   const live = useRef<Live | null>(null);
   const route = useRoute();
   const now = useNow(model !== null && !model.experiment.isOver);
@@ -82,6 +84,8 @@ export function App() {
             </a>
           );
         })}
+        <span class="gap in-rail" />
+        <ThemeSwitch theme={theme} setTheme={setTheme} where="in-rail" />
       </nav>
       <div class="body">
         <header>
@@ -101,7 +105,7 @@ export function App() {
           <button type="button" class="small" aria-pressed={isHeld} title="Keep what is shown from changing" onClick={hold}>
             {isHeld ? "Update" : "Hold"}
           </button>
-          <ThemeSwitch />
+          <ThemeSwitch theme={theme} setTheme={setTheme} where="in-header" />
         </header>
         <Notices model={model} link={link} />
         <main id="main" tabIndex={-1}>
@@ -142,44 +146,61 @@ function Notices({ model, link }: { model: Model | null; link: Link }) {
 
 function Page(props: Props) {
   const { page } = props.route;
-  const Later = useLater(page);
+  const { Later, isMissing } = useLater(page);
   if (!isKnown(page)) return <Overview {...props} />;
-  return Later ? <Later {...props} /> : <p class="empty">Loading</p>;
+  if (Later) return <Later {...props} />;
+  if (!isMissing) return <p class="empty">Loading</p>;
+  return (
+    <p class="empty">
+      This page cannot be loaded: another release of the manager may be running by now.{" "}
+      <button type="button" onClick={() => location.reload()}>
+        Load anew
+      </button>
+    </p>
+  );
 }
 
-function useLater(page: string): ComponentType<Props> | null {
+/** The component of a page, whose files come when it is first opened. */
+function useLater(page: string): { Later: ComponentType<Props> | null; isMissing: boolean } {
   const [loaded, setLoaded] = useState<{ page: string; component: ComponentType<Props> } | null>(null);
+  const [missing, setMissing] = useState("");
   useEffect(() => {
-    let isWanted = true;
-    void LATER[page]?.().then((component) => isWanted && setLoaded({ page, component }));
-    return () => {
-      isWanted = false;
-    };
+    const leaving = new AbortController();
+    LATER[page]?.().then(
+      (component) => leaving.signal.aborted || setLoaded({ page, component }),
+      async () => (await loadAnew(leaving.signal)) || leaving.signal.aborted || setMissing(page),
+    );
+    return () => leaving.abort();
   }, [page]);
-  return loaded?.page === page ? loaded.component : null;
+  return { Later: loaded?.page === page ? loaded.component : null, isMissing: missing === page };
 }
 
 const THEMES: Record<Theme, { next: Theme; word: string }> = {
-  system: { next: "light", word: "System" },
-  light: { next: "dark", word: "Light" },
-  dark: { next: "system", word: "Dark" },
+  system: { next: "light", word: "system" },
+  light: { next: "dark", word: "light" },
+  dark: { next: "system", word: "dark" },
 };
 
-function ThemeSwitch() {
-  const [theme, setTheme] = useState(chosenTheme);
+interface ThemeProps {
+  theme: Theme;
+  setTheme: (theme: Theme) => void;
+  /** There is one below the names of the pages, and another at the top where these stand in a row. */
+  where: "in-rail" | "in-header";
+}
+
+function ThemeSwitch({ theme, setTheme, where }: ThemeProps) {
   const { next, word } = THEMES[theme];
   return (
     <button
       type="button"
-      class="small"
-      title={`Theme: ${theme}; change to ${next}`}
-      aria-label={`Theme: ${theme}`}
+      class={`small ${where}`}
+      title={`Change to ${next}`}
       onClick={() => {
         chooseTheme(next);
         setTheme(next);
       }}
     >
-      {word}
+      Theme: {word}
     </button>
   );
 }

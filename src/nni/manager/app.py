@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from nni.manager import (
     importance,
     leftovers,
     lifetime,
+    lookout,
     loop,
     machine,
     performer,
@@ -102,7 +103,8 @@ class _Parts:
     heard: vitals.Heard
     assessor: renewal.Assessor | None
     porter: porters.Porter | None
-    job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
+    stand: ground.Ground
+    doctor: doctor.Doctor
 
 
 async def run(
@@ -136,7 +138,7 @@ async def run(
                 is_stopped = _is_only_looked_at(request, parts.state)
                 if not is_stopped:
                     parts.running.emit(event.Started(promotes=known_algorithms.promotes(spec.tuner)))
-                async with _entered_in_registry(parts):
+                async with machine.listed(_known(parts), parts.state, parts.revisions):
                     ready(request.url, secrets.portal_token(request.directory))
                     if not is_stopped:
                         async with parts.heard.watching():
@@ -160,7 +162,7 @@ async def _join(
 ) -> _Parts:
     """Make and open every part; the stack takes them apart again in the opposite order."""
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
-    stand = await stack.enter_async_context(_stand(request, spec, environment, say))
+    stand, practice = await stack.enter_async_context(_stand(request, spec, environment, say))
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
     records = await _records(request)
     stack.push_async_callback(records.close)
@@ -216,7 +218,8 @@ async def _join(
         heard=heard,
         assessor=assessor,
         porter=stand.porter(request.experiment_id, intake_url),
-        job=stand.job,
+        stand=stand,
+        doctor=practice,
     )
     await _serve(parts, stand.exchange(request.experiment_id, files), (intake_socket, portal_socket), stack)
     return parts
@@ -271,13 +274,14 @@ async def _records(request: Request) -> sqlite.SqliteRecords:
 @contextlib.asynccontextmanager
 async def _stand(
     request: Request, spec: specs.ExperimentSpec, environment: Mapping[str, str], say: Callable[[str], None]
-) -> AsyncIterator[ground.Ground]:
-    """Hold the platform and the volume, which have what the experiment needs."""
+) -> AsyncIterator[tuple[ground.Ground, doctor.Doctor]]:
+    """Hold the platform and the volume, which have what the experiment needs, and who looked at them."""
     finding = ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
     async with finding as stand:
-        doctor.insist(await stand.examine(), say)
+        found = await stand.examine()
+        doctor.insist(found, say)
         await asyncio.to_thread(leftovers.remember, request.directory, spec)
-        yield stand
+        yield stand, doctor.Doctor(lambda: doctor.look(stand), CLOCK, found)
 
 
 async def _reopen(parts: _Parts) -> None:
@@ -311,7 +315,9 @@ def _portal(parts: _Parts) -> web.Application:
             experiments=machine.experiments,
             results=machine.results,
             importance=importance.Importance(parts.state).ask,
-            job=parts.job,
+            job=parts.stand.job,
+            surroundings=lookout.Lookout(parts.stand.surroundings, parts.clock).ask,
+            doctor=parts.doctor,
         ),
         about=views.About(
             port=request.port,
@@ -356,12 +362,10 @@ def _platform_name(spec: specs.ExperimentSpec) -> str:
     return "local" if isinstance(spec.platform, specs.LocalSpec) else "kubeflow"
 
 
-@contextlib.asynccontextmanager
-async def _entered_in_registry(parts: _Parts) -> AsyncIterator[None]:
-    """Keep this machine's list of experiments right while the context is open."""
-    known = registry.Registry(registry.default_directory())
-    request, state, spec = parts.request, parts.state, parts.spec
-    first = registry.Known(
+def _known(parts: _Parts) -> registry.Known:
+    """Return what this machine's list of experiments says of a new one."""
+    request, spec = parts.request, parts.spec
+    return registry.Known(
         id=request.experiment_id,
         name=spec.name,
         platform=_platform_name(spec),
@@ -369,36 +373,12 @@ async def _entered_in_registry(parts: _Parts) -> AsyncIterator[None]:
         url_prefix=request.url_prefix or None,
         pid=os.getpid(),
         process_mark=registry.process_mark(os.getpid()),
-        status=state.status.value,
+        status=parts.state.status.value,
         start_time=parts.clock.now(),
         end_time=None,
         directory=request.directory,
         working_directory=Path(spec.working_directory),
     )
-
-    async def write() -> None:
-        now = dataclasses.replace(first, status=state.status.value, end_time=state.ended_at)
-        try:
-            await asyncio.to_thread(known.write, now)
-        except errors.RecordsError as error:
-            _log.warning("%s", error)
-
-    async def keep() -> None:
-        status, revision = None, 0
-        while True:
-            if state.status is not status:
-                status = state.status
-                await write()
-            revision = await parts.revisions.after(revision)
-
-    await write()
-    async with asyncio.TaskGroup() as tasks:
-        keeping = tasks.create_task(keep())
-        try:
-            yield
-        finally:
-            keeping.cancel()
-    await write()
 
 
 def _first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:

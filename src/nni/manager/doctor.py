@@ -1,15 +1,16 @@
-"""Looks at everything that an experiment needs before it is started: for ``nnictl doctor``, and at every start."""
+"""Looks at everything that an experiment needs: for ``nnictl doctor``, at every start, and from then on when asked."""
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from nni import errors
-from nni.core import model
+from nni.core import model, ports
 from nni.core import spec as specs
 from nni.manager import ground
 from nni.platforms.kubeflow import api, names, preflight, probe, secrets
+from nni.server import views
 
 
 def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) -> None:
@@ -24,6 +25,50 @@ def insist(findings: Sequence[preflight.Finding], say: Callable[[str], None]) ->
     wrong = [f"{one.what}: {one.sentence}" for one in findings if one.verdict is preflight.Verdict.FAILED]
     if wrong:
         raise errors.PlatformError("\n".join(wrong))
+
+
+class Doctor:
+    """Keeps what was found last, so that it can be looked at while the experiment runs."""
+
+    def __init__(
+        self,
+        look: Callable[[], Awaitable[Sequence[preflight.Finding]]],
+        clock: ports.Clock,
+        findings: Sequence[preflight.Finding],
+    ) -> None:
+        """Begin with what was found before the experiment was made.
+
+        Args:
+            look: Makes all checks.
+            clock: Stamps the report.
+            findings: Found just now.
+        """
+        self._look = look
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._findings = findings
+        self._at = clock.now()
+        self._looks = 0
+
+    async def examine(self) -> views.Json:
+        """Look again, and return the report; those who ask meanwhile get the same."""
+        before = self._looks
+        async with self._turn:
+            if self._looks == before:
+                try:
+                    self._findings = await self._look()
+                except errors.NniError as error:
+                    self._findings = [preflight.failed("platform", str(error))]
+                self._at = self._clock.now()
+                self._looks += 1
+        return self.report()
+
+    def report(self) -> views.Json:
+        """Return what was found last."""
+        findings = [
+            {"what": one.what, "verdict": one.verdict.value, "sentence": one.sentence} for one in self._findings
+        ]
+        return {"at": views.milliseconds(self._at), "findings": findings}
 
 
 async def examine(
@@ -54,14 +99,20 @@ async def _examined(
     stand: ground.Ground, experiment_id: model.ExperimentId, port: int, *, with_probe: bool
 ) -> list[preflight.Finding]:
     if not isinstance(stand, ground.KubeflowGround):
-        return list(await stand.examine())
+        return await look(stand)
     try:
-        findings = [*await stand.examine(), await _storage(stand)]
+        findings = await look(stand)
         if with_probe and all(one.verdict is not preflight.Verdict.FAILED for one in findings):
             findings += await _probe(stand, experiment_id, port)
     finally:
         stand.connection.close()
     return findings
+
+
+async def look(stand: ground.Ground) -> list[preflight.Finding]:
+    """Make all checks but those that need a pod."""
+    findings = list(await stand.examine())
+    return [*findings, await _storage(stand)] if isinstance(stand, ground.KubeflowGround) else findings
 
 
 async def _storage(stand: ground.KubeflowGround) -> preflight.Finding:

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
+from nni.core import surroundings as around
 from nni.manager import porter, volumes
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import api, client, kinds, platform, preflight
+from nni.platforms.kubeflow import api, client, kinds, platform, preflight, surroundings
 from nni.platforms.kubeflow import porter as platform_porter
 from nni.runtime import archive, settings
 from nni.server import exchange
@@ -80,6 +81,14 @@ class Ground(Protocol):
         clock: ports.Clock,
     ) -> ports.Platform:
         """Return the platform, not yet open."""
+        ...
+
+    async def surroundings(self) -> around.Surroundings:
+        """Return what is around the experiment's jobs, as far as it may be seen.
+
+        Raises:
+            PlatformUnavailableError: The platform does not answer.
+        """
         ...
 
     async def job(self, name: str) -> Mapping[str, Any] | None:
@@ -178,6 +187,9 @@ class _Local:
             environment=self.environment,
             clock=clock,
         )
+
+    async def surroundings(self) -> around.Surroundings:
+        return around.Surroundings()
 
     async def job(self, name: str) -> Mapping[str, Any] | None:
         return None
@@ -341,6 +353,10 @@ class KubeflowGround:
             token=tokens,
             clock=clock,
         )
+
+    async def surroundings(self) -> around.Surroundings:
+        """See the protocol."""
+        return await self.connection.run(lambda: surroundings.look(self.connection, self.spec.queue))
 
     async def job(self, name: str) -> Mapping[str, Any] | None:
         """See the protocol."""

@@ -1,12 +1,58 @@
-"""The experiments of this machine, as the portal lists them."""
+"""The experiments of this machine: keeps their list right, and shows it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import contextlib
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
 
+from nni import errors
 from nni.core import model, ports
+from nni.core import state as states
 from nni.core import trial as trials
 from nni.records import registry, sqlite
-from nni.server import views
+from nni.server import events, views
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def listed(first: registry.Known, state: states.State, revisions: events.Revisions) -> AsyncIterator[None]:
+    """Keep what this machine's list says of an experiment right while the context is open.
+
+    Args:
+        first: What does not change of it.
+        state: The experiment.
+        revisions: Says when it has changed.
+    """
+    known = registry.Registry(registry.default_directory())
+
+    def now() -> registry.Known:
+        best = state.trials[state.best].final_value if state.best is not None else None
+        return dataclasses.replace(first, status=state.status.value, end_time=state.ended_at, best=best)
+
+    async def write(its: registry.Known) -> None:
+        try:
+            await asyncio.to_thread(known.write, its)
+        except errors.RecordsError as error:
+            _log.warning("%s", error)
+
+    async def keep(written: registry.Known) -> None:
+        revision = 0
+        while True:
+            if (its := now()) != written:
+                written = its
+                await write(its)
+            revision = await revisions.after(revision)
+
+    await write(its := now())
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(keep(its))
+        try:
+            yield
+        finally:
+            keeping.cancel()
+    await write(now())
 
 
 async def experiments() -> Sequence[views.Json]:
@@ -28,6 +74,7 @@ def _info(known: registry.Known) -> views.Json:
         "prefixUrl": known.url_prefix,
         "logDir": str(known.directory),
         "isAlive": known.is_alive,
+        "best": known.best,
         **times,
     }
 

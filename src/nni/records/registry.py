@@ -46,6 +46,8 @@ class Known:
     """The experiment's own."""
     working_directory: Path
     """The one that the experiment's directory is in."""
+    best: float | None = None
+    """The best final metric so far."""
     is_alive: bool = False
     """Whether the manager lived when this was read; not written."""
 
@@ -161,8 +163,8 @@ def process_mark(pid: int) -> str:
 
 
 def _known(fields: Mapping[str, Any]) -> Known:
-    """Return what a file says; fields of a later release are passed over."""
+    """Return what a file says; fields of a later release are passed over, and an earlier one had no best."""
     model.ExperimentStatus(fields["status"])
     wanted = [field.name for field in dataclasses.fields(Known) if field.name != "is_alive"]
     paths = {name: Path(fields[name]) for name in ("directory", "working_directory")}
-    return Known(**{name: fields[name] for name in wanted} | paths)
+    return Known(**{name: fields[name] for name in wanted if name in fields} | paths)

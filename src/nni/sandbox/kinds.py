@@ -139,6 +139,7 @@ NODE = Kind(
 SERVICE_ACCOUNT = Kind(
     "", "v1", "ServiceAccount", "serviceaccounts", ("sa",), has_status=False, subresources=("token",)
 )  # fmt: skip
+QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", ("quota",))
 CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",))
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", has_status=False)
 JOB = Kind(
@@ -170,7 +171,7 @@ DEFINITION = Kind(
 )  # fmt: skip
 
 TABLE: tuple[Kind, ...] = (
-    CONFIG_MAP, EVENT, NAMESPACE, NODE, CLAIM, POD, SECRET, SERVICE_ACCOUNT, SERVICE, LEASE, JOB,
+    CONFIG_MAP, EVENT, NAMESPACE, NODE, CLAIM, POD, QUOTA, SECRET, SERVICE_ACCOUNT, SERVICE, LEASE, JOB,
     PYTORCH_JOB, TF_JOB, JOB_SET, TRAIN_JOB, TRAINING_RUNTIME, CLUSTER_TRAINING_RUNTIME,
     ROLE, ROLE_BINDING, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEFINITION,
 )  # fmt: skip

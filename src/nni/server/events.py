@@ -153,7 +153,8 @@ def head(
 def _row(trial: trials.Trial) -> views.Json:
     """Return a trial as ``trial-jobs`` has it, with what the table of all trials has beyond that."""
     others = table.other_metrics(trial)
-    return views.row(trial) | ({"metrics": others} if others else {})
+    answer = views.row(trial) | ({"metrics": others} if others else {})
+    return answer | ({"cause": trial.cause.value, "past": views.past(trial)} if trial.past else {})
 
 
 def _event(data: views.Json, event_id: str | None) -> str:
@@ -189,8 +190,14 @@ def setting(state: states.State) -> views.Json:
     return {
         "roles": [_role(role) for role in state.spec.platform.roles],
         "searchSpace": dict(state.spec.search_space),
+        "objectives": _objectives(state.spec),
         **_where(state.spec.platform),
     }
+
+
+def _objectives(spec: specs.ExperimentSpec) -> views.Json:
+    """Return what is better of each key of a metric, what trials are compared by first; nothing when there is one."""
+    return dict(sorted(spec.optimize.items(), key=lambda its: its[0] != spec.primary)) if spec.optimize else {}
 
 
 def _role(role: specs.RoleSpec) -> views.Json:

@@ -9,7 +9,7 @@ import pathlib
 from aiohttp import typedefs, web
 
 from nni import errors
-from nni.server import answers, auth, files, pages, rest, views
+from nni.server import answers, auth, cluster, files, pages, rest, views
 
 
 def make_app(
@@ -36,7 +36,9 @@ def make_app(
     app = web.Application(middlewares=[_door(guard, hosts, f"{root}/api/")])
     app.on_response_prepare.append(_secure)
     app.on_shutdown.extend([api.end_streams, stored.end_streams])
-    app.router.add_routes([*api.routes(f"{root}/api/v1/nni"), *stored.routes(f"{root}/api/v1/nni")])
+    around = cluster.Cluster(sources.state, sources.surroundings, sources.doctor)
+    for part in (api, stored, around):
+        app.router.add_routes(part.routes(f"{root}/api/v1/nni"))
     app.router.add_route("*", f"{root}/api/{{path:.*}}", _unknown)
     app.router.add_routes(shown.routes())
     return app

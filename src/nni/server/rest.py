@@ -15,8 +15,9 @@ from aiohttp import web
 from nni import errors
 from nni.core import event, model, ports
 from nni.core import state as states
+from nni.core import surroundings as around
 from nni.core import trial as trials
-from nni.server import answers, events, health, limits, table, views
+from nni.server import answers, cluster, events, health, limits, table, views
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
@@ -72,6 +73,9 @@ class Sources:
     """Returns the share of each parameter in what makes results good."""
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
     """Returns a job as the platform has it, None where there is none (any more)."""
+    surroundings: Callable[[], Awaitable[around.Surroundings]]
+    """Returns what is around the experiment's jobs on their platform."""
+    doctor: cluster.Doctor
 
 
 class Rest:

@@ -43,6 +43,8 @@ def columns(known: Sequence[trials.Trial], origin: float) -> views.Json:
         "startTime": _since((its.started_at for its in known), submitted),
         "endTime": _since((its.ended_at for its in known), submitted),
         "attempt": _sparse(None if its.attempt == 1 else its.attempt for its in known),
+        "cause": _sparse(its.cause.value if its.past else None for its in known),
+        "past": _sparse(_past(its, start) if its.past else None for its, start in zip(known, submitted, strict=True)),
         "intermediateCount": [its.intermediate_count for its in known],
         "finalValue": [rounded(its.shown_value) for its in known],
         "lastValue": _sparse(rounded(its.last_value) if its.shown_value is None else None for its in known),
@@ -78,6 +80,11 @@ def _since(moments: Iterable[float | None], starts: Sequence[int]) -> list[int |
         None if at is None else views.milliseconds(at) // TICK - start // TICK
         for at, start in zip(moments, starts, strict=True)
     ]
+
+
+def _past(trial: trials.Trial, submitted: int) -> list[list[Any]]:
+    """Return ``[cause, start, end]`` of each attempt before the current one."""
+    return [[one.cause.value, *_since((one.started_at, one.ended_at), (submitted, submitted))] for one in trial.past]
 
 
 def _sparse(values: Iterable[Any]) -> list[list[Any]]:

@@ -143,9 +143,18 @@ def history(trial: trials.Trial) -> Json:
     seen = trial.observation
     return {
         "attempts": [*(_past(one) for one in trial.past), current],
-        "pods": [_pod(one) for one in seen.pods] if seen else [],
+        "pods": pods(trial),
         "events": [_notice(one) for one in seen.notices] if seen else [],
     }
+
+
+def past(trial: trials.Trial) -> list[Json]:
+    """Return why and when each attempt before the current one was."""
+    answer: list[Json] = []
+    for one in trial.past:
+        answer.append(its := {"cause": one.cause.value})
+        _put_times(its, one.started_at, one.ended_at)
+    return answer
 
 
 def _past(attempt: trials.PastAttempt) -> Json:
@@ -156,6 +165,11 @@ def _past(attempt: trials.PastAttempt) -> Json:
     if attempt.result is not None:
         answer |= {"parameters": attempt.result.parameters, "finalValue": attempt.result.value}
     return answer
+
+
+def pods(trial: trials.Trial) -> list[Json]:
+    """Return what the platform last saw of the pods of a trial's current attempt."""
+    return [_pod(one) for one in trial.observation.pods] if trial.observation else []
 
 
 def _pod(pod: model.Pod) -> Json:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from nni import _version, check, errors
-from nni.core import event, fold, model, ports, spec
+from nni.core import event, fold, model, ports, spec, surroundings
 from nni.core import state as states
 from nni.server import auth, events, health, listen, portal, rest, views
 from nni.testing import volume
@@ -44,6 +44,11 @@ class Story:
         self.importance: dict[str, float] = {}
         self.jobs: dict[str, Mapping[str, Any]] = {}
         """Jobs as the platform has them, by their names."""
+        self.around: surroundings.Surroundings | errors.NniError = surroundings.Surroundings()
+        """What is around the jobs, or why that cannot be seen."""
+        self.findings: list[views.Json] = []
+        """What the doctor finds when it looks again."""
+        self._report: views.Json = {"at": None, "findings": []}
         self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
         self._is_real = False
@@ -95,9 +100,11 @@ class Story:
                 event.Began(action=submit), event.JobCreated(attempt=order.attempt, job=job, location=location)
             )
 
-    def observes(self, trial: str, phase: model.JobPhase, reason: model.Reason | None = None) -> None:
+    def observes(
+        self, trial: str, phase: model.JobPhase, reason: model.Reason | None = None, pods: Sequence[model.Pod] = ()
+    ) -> None:
         """Have the platform see a trial's job in a phase."""
-        seen = model.Observation(phase=phase, reason=reason)
+        seen = model.Observation(phase=phase, reason=reason, pods=tuple(pods))
         self.happens(event.JobObserved(attempt=self.key(trial), observation=seen))
 
     def runs(self, *trials: str) -> None:
@@ -142,6 +149,13 @@ class Story:
             event.Harvested(attempt=attempt),
         )
 
+    def loses(self, trial: str, sentence: str = "The node is gone.") -> None:
+        """Have the cluster take a trial's job away; another attempt follows."""
+        attempt = self.key(trial)
+        lost = model.Reason(kind=model.ReasonClass.INFRASTRUCTURE, sentence=sentence, since=self.now())
+        self.observes(trial, model.JobPhase.FAILED, lost)
+        self.happens(event.Harvested(attempt=attempt))
+
     def key(self, trial: str) -> model.AttemptKey:
         """Return the trial's current attempt."""
         return self.state.trials[model.TrialId(trial)].key
@@ -170,6 +184,20 @@ class Story:
 
     async def _job(self, name: str) -> Mapping[str, Any] | None:
         return self.jobs.get(name)
+
+    async def _surroundings(self) -> surroundings.Surroundings:
+        if isinstance(self.around, errors.NniError):
+            raise self.around
+        return self.around
+
+    def report(self) -> views.Json:
+        """Return what the doctor found last."""
+        return self._report
+
+    async def examine(self) -> views.Json:
+        """Have the doctor look."""
+        self._report = {"at": views.milliseconds(self.now()), "findings": self.findings}
+        return self._report
 
     async def _results(self, experiment_id: str) -> views.Json:
         if experiment_id not in self.results:
@@ -215,6 +243,8 @@ class Story:
                 results=self._results,
                 importance=self._importance,
                 job=self._job,
+                surroundings=self._surroundings,
+                doctor=self,
             ),
             about=views.About(
                 port=port,

@@ -4,7 +4,7 @@ import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { metric } from "../data/format";
 import type { Model, Trial } from "../data/model";
 import { usePalette } from "../data/theme";
-import { isDark, parameterScale, shade } from "./axes";
+import { isDark, parameterScale, shade, shades } from "./axes";
 import { useWidth } from "./parallel";
 
 interface Props {
@@ -81,6 +81,11 @@ export function Contour({ model, trials, value, x, y, height }: Props) {
       />
     </div>
   );
+}
+
+/** From the worst colour to the best. */
+export function Shades() {
+  return <span class="shades" style={{ background: shades(isDark(usePalette().card)) }} />;
 }
 
 /** The cells as a small picture; the browser makes it large and smooth. */

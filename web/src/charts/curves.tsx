@@ -39,7 +39,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
         shape={`${ids(shown)} ${best}`}
         options={(palette) => ({
           scales: { x: { time: false } },
-          axes: [axis(palette, { label: "Report" }), axis(palette, { size: SIDE })],
+          axes: [axis(palette, { label: "Report", isWhole: true }), axis(palette, { size: SIDE })],
           series: [{}, ...shown.map((trial, place) => line(trial, place, trial.trialJobId === best))],
         })}
         tip={(series, place) => {

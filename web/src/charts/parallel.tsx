@@ -5,6 +5,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { metric, plural } from "../data/format";
 import type { Model, Trial } from "../data/model";
 import { usePalette } from "../data/theme";
+import { brushed, type Brush } from "./brush";
 import { isDark, parameterScale, scaleOf, shade, shades, type Scale } from "./axes";
 
 interface Props {
@@ -17,7 +18,7 @@ interface Props {
   onChosen?: (trials: readonly Trial[] | null) => void;
 }
 
-type Brushes = Readonly<Record<string, readonly [number, number]>>;
+type Brushes = Readonly<Record<string, Brush>>;
 
 const TOP = 34;
 const BOTTOM = 12;
@@ -109,6 +110,8 @@ export function Parallel({ model, trials, value, parameters, height, onChosen }:
             key={scale.name}
             scale={scale}
             left={x(place)}
+            room={scales.length < 2 ? inner : (inner - 2 * SIDE) / (scales.length - 1)}
+            edge={place === 0 ? "first" : place === scales.length - 1 ? "last" : ""}
             y={y}
             height={height}
             brush={brushes[scale.name]}
@@ -124,7 +127,7 @@ export function Parallel({ model, trials, value, parameters, height, onChosen }:
         {trials.length > MOST_LINES && `The best ${MOST_LINES} are drawn. `}
         {chosen
           ? `${plural(chosen.length, "trial")} chosen${chosen[0] ? `, the best ${metric(value(chosen[0]))}` : ""}. `
-          : "Drag along an axis to choose; click the axis to let go. "}
+          : "Drag along an axis to choose, or use the arrow keys on it; click it or press Escape to let go. "}
         {isBrushed && (
           <button type="button" class="plain" onClick={() => setBrushes({})}>
             Let go of all
@@ -138,13 +141,16 @@ export function Parallel({ model, trials, value, parameters, height, onChosen }:
 interface AxisProps {
   scale: Scale;
   left: number;
+  /** Pixels to the next axis. */
+  room: number;
+  edge: string;
   y: (at: number) => number;
   height: number;
-  brush: readonly [number, number] | undefined;
-  onBrush: (brush: readonly [number, number] | null) => void;
+  brush: Brush | undefined;
+  onBrush: (brush: Brush | null) => void;
 }
 
-function Axis({ scale, left, y, height, brush, onBrush }: AxisProps) {
+function Axis({ scale, left, room, edge, y, height, brush, onBrush }: AxisProps) {
   const start = useRef<number | null>(null);
   const at = (event: PointerEvent): number => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -158,11 +164,25 @@ function Axis({ scale, left, y, height, brush, onBrush }: AxisProps) {
   };
   return (
     <div class="axis" style={{ left: `${left}px` }}>
-      <span class="axis-name" title={scale.name}>
+      <span class={`axis-name ${edge}`} title={scale.name} style={{ width: `${Math.round(room - 8)}px` }}>
         {scale.name}
       </span>
       <div
         class="axis-line"
+        tabIndex={0}
+        role="slider"
+        aria-orientation="vertical"
+        aria-label={`Choose along ${scale.name}`}
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={Math.round(50 * (brush ? brush[0] + brush[1] : 1))}
+        aria-valuetext={brush ? `from ${Math.round(brush[0] * 100)} to ${Math.round(brush[1] * 100)} % of the axis` : "all"}
+        onKeyDown={(event) => {
+          const next = brushed(brush, event.key, event.shiftKey);
+          if (next === undefined) return;
+          event.preventDefault();
+          onBrush(next);
+        }}
         style={{ top: `${TOP}px`, height: `${height - TOP - BOTTOM}px` }}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);

@@ -117,6 +117,20 @@ function nearest(plot: uPlot, left: number, top: number, { tip }: PlotProps): [n
   return best;
 }
 
+/** What the marks of a chart mean. */
+export function Legend({ marks }: { marks: readonly (readonly [look: string, word: string])[] }) {
+  return (
+    <ul class="legend">
+      {marks.map(([look, word]) => (
+        <li key={word}>
+          <span class={`mark ${look}`} />
+          {word}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
 /** Whether there are so many dots that they look otherwise: a chart is made anew then. */
 export const isCrowd = (count: number): boolean => count > CROWD;
 
@@ -133,9 +147,14 @@ export interface AxisLooks {
   /** Room for the numbers: beside the chart, or below it where none is given. */
   size?: number;
   values?: (split: number) => string;
+  /** Whether only whole numbers mean something. */
+  isWhole?: boolean;
 }
 
-export function axis(palette: Palette, { label, size, values = metric }: AxisLooks = {}): uPlot.Axis {
+/** Distances between the numbers at an axis of whole ones. */
+const WHOLE = [1, 10, 100, 1000, 10_000, 100_000].flatMap((its) => [its, 2 * its, 5 * its]);
+
+export function axis(palette: Palette, { label, size, values = metric, isWhole = false }: AxisLooks = {}): uPlot.Axis {
   return {
     stroke: palette.quiet,
     font: FONT,
@@ -146,6 +165,7 @@ export function axis(palette: Palette, { label, size, values = metric }: AxisLoo
     ticks: { show: false },
     values: (_, splits) => splits.map((split) => (split === null ? "" : values(split))),
     ...(label === undefined ? {} : { label }),
+    ...(isWhole ? { incrs: WHOLE } : {}),
     size: size ?? BELOW,
   };
 }

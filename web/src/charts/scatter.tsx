@@ -2,10 +2,10 @@
 
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import { metric, statusWord } from "../data/format";
-import { isLive, type Model, type Trial } from "../data/model";
+import { capital, metric, statusWord } from "../data/format";
+import { isLive, primary, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
-import { axis, dots, isCrowd, Plot, rings, stairs } from "./plot";
+import { axis, dots, isCrowd, Legend, Plot, rings, stairs } from "./plot";
 
 interface Props {
   model: Model;
@@ -32,26 +32,53 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
   }
   const best = data[3]?.[count - 1];
   return (
-    <Plot
-      label={`Default metric of ${count} trials by number. Best so far ${metric(best ?? undefined)}.`}
-      height={height}
-      data={data}
-      shape={`metric ${isLogarithmic} ${isCrowd(count)}`}
-      options={(palette) => ({
-        scales: { x: { time: false, range: spread }, y: isLogarithmic ? { distr: 3 } : {} },
-        axes: [axis(palette, { label: "Trial number" }), axis(palette, { size: SIDE })],
-        series: [
-          {},
-          dots(palette.succeeded, count),
-          rings(palette.running),
-          stairs(palette.text, 1.5),
-          rings(palette.failed),
-        ],
-      })}
-      tip={(series, place) => (series === 3 ? null : said(places[place]))}
-      onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
-    />
+    <>
+      <Plot
+        label={`${capital(primary(model))} of ${count} trials by number. Best so far ${metric(best ?? undefined)}.`}
+        height={height}
+        data={data}
+        shape={`metric ${isLogarithmic} ${isCrowd(count)}`}
+        options={(palette) => ({
+          scales: { x: { time: false, range: spread }, y: isLogarithmic ? { distr: 3 } : { range: finals } },
+          axes: [axis(palette, { label: "Trial number", isWhole: true }), axis(palette, { size: SIDE })],
+          series: [
+            {},
+            dots(palette.succeeded, count),
+            rings(palette.running),
+            stairs(palette.text, 1.5),
+            rings(palette.failed),
+          ],
+        })}
+        tip={(series, place) => (series === 3 ? null : said(places[place]))}
+        onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
+      />
+      <Legend marks={MARKS} />
+    </>
   );
+}
+
+const MARKS = [
+  ["succeeded", "final"],
+  ["running ring", "last so far"],
+  ["failed ring", "last, no final one"],
+  ["text line", "best so far"],
+] as const;
+
+/** So many final results say where the interesting values are. */
+const ENOUGH = 10;
+
+/** Where final results are, once there are enough: what trials report at their beginning would make them a thin line. */
+function finals(plot: uPlot, low: number, high: number): uPlot.Range.MinMax {
+  let [from, to, count] = [Infinity, -Infinity, 0];
+  for (const value of plot.data[1] ?? []) {
+    if (value === null || value === undefined) continue;
+    from = Math.min(from, value);
+    to = Math.max(to, value);
+    count += 1;
+  }
+  if (count < ENOUGH) [from, to] = [low, high];
+  const room = (to - from) * 0.08 || Math.abs(to) * 0.1 || 1;
+  return [from - room, to + room];
 }
 
 /** Numbers from first to last, with a little room; a single one in the middle. */

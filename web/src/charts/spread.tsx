@@ -2,47 +2,56 @@
 
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
-import { duration, metric, statusWord } from "../data/format";
-import { took, type Model, type Trial } from "../data/model";
+import { waitsSince } from "../data/attempts";
+import { capital, duration, metric, statusWord } from "../data/format";
+import { primary, took, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
 import { front } from "./pareto";
-import { axis, dots, isCrowd, Plot, stairs } from "./plot";
+import { axis, dots, isCrowd, Legend, Plot, stairs } from "./plot";
 import { said, SIDE, spread } from "./scatter";
 
 export function Durations({ trials, now, height }: { trials: readonly Trial[]; now: number; height: number }) {
   const places = useMemo(() => trials.filter((trial) => trial.startTime !== undefined), [trials]);
-  const data = useMemo<uPlot.AlignedData>(() => {
-    const minutes = (its: readonly (number | undefined)[]): (number | null)[] =>
-      its.map((time) => (time === undefined ? null : time / 60_000));
-    return [
-      places.map((trial) => trial.sequenceId),
-      minutes(places.map((trial) => took(trial, now))),
-      minutes(places.map((trial) => (trial.startTime ?? 0) - trial.submitTime)),
-    ];
+  const { data, unit } = useMemo(() => {
+    const ran = places.map((trial) => took(trial, now) ?? 0);
+    const waited = places.map((trial) => Math.max(0, (trial.startTime ?? 0) - waitsSince(trial)));
+    const [name, size] = unitOf(ran.reduce((most, its) => Math.max(most, its), 0));
+    const inUnits = (times: readonly number[]): number[] => times.map((time) => time / size);
+    const table: uPlot.AlignedData = [places.map((trial) => trial.sequenceId), inUnits(ran), inUnits(waited)];
+    return { data: table, unit: name };
   }, [places]);
   if (places.length === 0) {
     return <p class="empty">How long trials waited and ran is shown here, as soon as one has started.</p>;
   }
   return (
-    <Plot
-      label={`Duration of ${places.length} trials by number.`}
-      height={height}
-      data={data}
-      shape={`durations ${isCrowd(places.length)}`}
-      options={(palette) => ({
-        scales: { x: { time: false, range: spread } },
-        axes: [axis(palette, { label: "Trial number" }), axis(palette, { label: "Minutes", size: SIDE })],
-        series: [{}, dots(palette.running, places.length), dots(palette.waiting, places.length, 4)],
-      })}
-      tip={(series, place) => {
-        const trial = places[place];
-        if (!trial) return null;
-        const what = series === 1 ? `ran ${duration(took(trial, now) ?? 0)}` : "waited";
-        return `${trial.trialJobId} ${series === 1 ? what : `waited ${duration((trial.startTime ?? 0) - trial.submitTime)}`} (${statusWord(trial.status)})`;
-      }}
-      onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
-    />
+    <div>
+      <Plot
+        label={`Duration of ${places.length} trials by number.`}
+        height={height}
+        data={data}
+        shape={`durations ${unit} ${isCrowd(places.length)}`}
+        options={(palette) => ({
+          scales: { x: { time: false, range: spread } },
+          axes: [axis(palette, { label: "Trial number", isWhole: true }), axis(palette, { label: unit, size: SIDE })],
+          series: [{}, dots(palette.running, places.length), dots(palette.waiting, places.length, 4)],
+        })}
+        tip={(series, place) => {
+          const trial = places[place];
+          if (!trial) return null;
+          const what = series === 1 ? `ran ${duration(took(trial, now) ?? 0)}` : `waited ${duration((trial.startTime ?? 0) - waitsSince(trial))}`;
+          return `${trial.trialJobId} ${what} (${statusWord(trial.status)})`;
+        }}
+        onPick={(_, place) => places[place] && go(`trial/${places[place].trialJobId}`)}
+      />
+      <Legend marks={[["running", "ran"], ["waiting", "waited before"]]} />
+    </div>
   );
+}
+
+/** The unit that times up to so many milliseconds are read in. */
+function unitOf(most: number): readonly [name: string, size: number] {
+  if (most < 180_000) return ["Seconds", 1000];
+  return most < 5 * 3_600_000 ? ["Minutes", 60_000] : ["Hours", 3_600_000];
 }
 
 /** How large a share of the trials is at most so large; of two series when another experiment is compared. */
@@ -109,13 +118,13 @@ export function Pareto({ model, trials, metricName, isLow, height }: ParetoProps
   }, [trials, metricName, isLow]);
   return (
     <Plot
-      label={`${metricName} over the default metric, ${places.length} trials, with the Pareto front.`}
+      label={`${metricName} over the ${primary(model)}, ${places.length} trials, with the Pareto front.`}
       height={height}
       data={data}
       shape={`pareto ${metricName} ${isLow} ${isCrowd(places.length)}`}
       options={(palette) => ({
         scales: { x: { time: false } },
-        axes: [axis(palette, { label: "Default metric" }), axis(palette, { label: metricName, size: SIDE })],
+        axes: [axis(palette, { label: capital(primary(model)) }), axis(palette, { label: metricName, size: SIDE })],
         series: [
           {},
           dots(palette.waiting, places.length, 4),

@@ -1,35 +1,32 @@
 // Trials as text: CSV, and commands for a shell.
 
-import { shownValue, took, type Trial } from "./model";
+import { cell, METRIC, PARAMETER } from "./filter";
+import type { Trial } from "./model";
 
-/** CSV of trials, a column for each parameter and metric; times in ISO 8601, durations in seconds. */
-export function csv(trials: readonly Trial[], parameters: readonly string[], metrics: readonly string[], now: number): string {
-  const head = ["number", "trial", "status", "metric", ...metrics.map((name) => `metric.${name}`), "results"];
-  const rows = [
-    [...head, "duration_s", "started", "ended", "attempt", "reason", ...parameters],
-    ...trials.map((trial) => {
-      const time = took(trial, now);
-      return [
-        trial.sequenceId,
-        trial.trialJobId,
-        trial.status,
-        shownValue(trial),
-        ...metrics.map((name) => trial.metrics?.[name]),
-        trial.intermediateCount,
-        time === undefined ? undefined : time / 1000,
-        moment(trial.startTime),
-        moment(trial.endTime),
-        trial.attempt,
-        trial.reason?.sentence,
-        ...parameters.map((name) => trial.parameters[name]),
-      ];
-    }),
-  ];
+/** CSV of trials with the given columns of their table; times in ISO 8601, durations in seconds. */
+export function csv(trials: readonly Trial[], fields: readonly string[], now: number): string {
+  const rows = [fields.map(heading), ...trials.map((trial) => fields.map((its) => value(trial, its, now)))];
   return rows.map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
 }
 
-const moment = (time: number | undefined): string | undefined =>
-  time === undefined ? undefined : new Date(time).toISOString();
+const HEADINGS: Record<string, string> = { id: "trial", duration: "duration_s" };
+
+function heading(its: string): string {
+  if (its.startsWith(METRIC)) return `metric.${its.slice(METRIC.length)}`;
+  return its.startsWith(PARAMETER) ? its.slice(PARAMETER.length) : (HEADINGS[its] ?? its);
+}
+
+function value(trial: Trial, its: string, now: number): unknown {
+  if (its.startsWith(PARAMETER)) return trial.parameters[its.slice(PARAMETER.length)];
+  const found = cell(trial, its, now);
+  if (typeof found !== "number") return found;
+  if (its === "duration") return found / 1000;
+  return TIMES.has(its) ? moment(found) : found;
+}
+
+const TIMES: ReadonlySet<string> = new Set(["submitted", "started", "ended"]);
+
+const moment = (time: number): string => new Date(time).toISOString();
 
 function field(value: unknown): string {
   if (value === undefined || value === null) return "";

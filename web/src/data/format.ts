@@ -115,6 +115,8 @@ export function hours(value: number): string {
   return value >= 100 ? `${Math.round(value)} h` : `${Number(value.toPrecision(3))} h`;
 }
 
+export const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }

@@ -12,7 +12,7 @@ const NONE: Record<Status, number> = {
   SYS_CANCELED: 0,
   EARLY_STOPPED: 0,
 };
-const SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null };
+const SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null, objectives: {} };
 
 function row(sequenceId: number, status: Status, more: Partial<Row> = {}): Row {
   return {
@@ -99,6 +99,8 @@ describe("a table of all trials", () => {
     submitTime: [0, 5],
     startTime: [3, null],
     endTime: [null, 9],
+    cause: [[1, "infrastructure"]],
+    past: [[1, [["first", 1, 4]]]],
     attempt: [[1, 2]],
     intermediateCount: [4, 0],
     finalValue: [null, null],
@@ -118,6 +120,8 @@ describe("a table of all trials", () => {
     expect(first?.metrics).toEqual({ loss: 2 });
     expect(first?.parameters).toEqual({ lr: 0.1 });
     expect(second).toMatchObject({ sequenceId: 1, status: "FAILED", submitTime: 1500, endTime: 2400, attempt: 2, exitCode: 137 });
+    expect(second).toMatchObject({ cause: "infrastructure", past: [{ cause: "first", startTime: 1600, endTime: 1900 }] });
+    expect([first?.cause, first?.past]).toEqual([undefined, []]);
     expect(second?.reason).toEqual({ class: "user", sentence: "boom", since: 1234 });
   });
 });
@@ -178,7 +182,7 @@ describe("progress", () => {
   const counts = { ...NONE, SUCCEEDED: 2, FAILED: 1, RUNNING: 1 };
   it("guesses from what has ended", () => {
     const model = modelOf([], { counts }, { maxTrialNumber: 12 });
-    expect(progress(model, 60_000)).toEqual({ ended: 3, of: 12, share: 0.25, elapsed: 60_000, left: 180_000 });
+    expect(progress(model, 60_000)).toEqual({ ended: 3, of: 12, share: 0.25, elapsed: 60_000, left: 180_000, isAtMost: false });
   });
   it("goes by time where that is nearer", () => {
     const model = modelOf([], { counts }, { maxTrialNumber: 12, maxExperimentSeconds: 100 });

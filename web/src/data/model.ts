@@ -32,6 +32,15 @@ export interface Reason {
   failsAt?: number | null;
 }
 
+export type Cause = "first" | "infrastructure" | "failure" | "promotion" | "resume";
+
+/** An attempt that was followed by another. */
+export interface Past {
+  cause: Cause;
+  startTime?: number;
+  endTime: number;
+}
+
 /** What all pages know of a trial. */
 export interface Trial {
   trialJobId: string;
@@ -43,6 +52,9 @@ export interface Trial {
   startTime: number | undefined;
   endTime: number | undefined;
   attempt: number;
+  /** Of the current attempt; undefined while it is the first. */
+  cause: Cause | undefined;
+  past: readonly Past[];
   intermediateCount: number;
   finalValue: number | undefined;
   lastValue: number | undefined;
@@ -63,6 +75,8 @@ export interface Row {
   startTime?: number;
   endTime?: number;
   attempt: number;
+  cause?: Cause;
+  past?: Past[];
   intermediateCount: number;
   finalValue?: number;
   lastValue?: number;
@@ -88,7 +102,7 @@ export interface Replica {
 /** One job that was run for a trial. */
 export interface Attempt {
   attempt: number;
-  cause: "first" | "infrastructure" | "failure";
+  cause: Cause;
   job: string | null;
   startTime?: number;
   endTime?: number;
@@ -146,6 +160,8 @@ export interface Setting {
   searchSpace: Record<string, Dimension>;
   operator: string | null;
   namespace: string | null;
+  /** What is better of each key of a metric, where there are several; the first is what trials are compared by. */
+  objectives: Record<string, "minimize" | "maximize">;
 }
 
 export interface Summary {
@@ -215,7 +231,10 @@ export interface Model {
   ahead: number;
 }
 
-const NO_SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null };
+/** Most trials have no attempt before: they share this. */
+export const NONE: readonly Past[] = [];
+
+const NO_SETTING: Setting = { roles: [], searchSpace: {}, operator: null, namespace: null, objectives: {} };
 
 /** Returns what is known at first: everything. */
 export function begin(head: Head, trials: Trial[], now: number): Model {
@@ -278,9 +297,11 @@ export function trialOf(row: Row): Trial {
     status: row.status,
     parameters: parametersOf(row),
     submitTime: row.submitTime,
-    startTime: row.startTime,
+    startTime: startOf(row.startTime, row.submitTime),
     endTime: row.endTime,
     attempt: row.attempt,
+    cause: row.cause,
+    past: row.past ?? NONE,
     intermediateCount: row.intermediateCount,
     finalValue: row.finalValue,
     lastValue: row.lastValue,
@@ -288,6 +309,11 @@ export function trialOf(row: Row): Trial {
     exitCode: row.exitCode,
     reason: row.reason,
   };
+}
+
+/** A cluster's times are whole seconds: a start may seem to come before what it followed on. */
+export function startOf(start: number | undefined, submitted: number): number | undefined {
+  return start === undefined ? undefined : Math.max(start, submitted);
 }
 
 /** The parameters of a row, with all their digits; none when they cannot be read. */
@@ -300,6 +326,12 @@ export function parametersOf(row: Pick<Row, "hyperParameters">): Parameters {
 /** The metric that a table shows: the final one, else the last one so far. */
 export function shownValue(trial: Trial): number | undefined {
   return trial.finalValue ?? trial.lastValue;
+}
+
+/** What trials are compared by, in words. */
+export function primary({ experiment }: Model): string {
+  const [first] = Object.keys(experiment.objectives);
+  return first === undefined || first === "default" ? "default metric" : first;
 }
 
 export function isLive(trial: Trial): boolean {

@@ -1,5 +1,6 @@
 // How far the experiment is, what it has used, and what needs a look.
 
+import { ranInAll } from "./attempts";
 import { STATUSES, isLive, took, type Model, type Status, type Trial } from "./model";
 
 export interface Progress {
@@ -11,6 +12,8 @@ export interface Progress {
   elapsed: number | null;
   /** Milliseconds, a guess; null when there is nothing to guess from. */
   left: number | null;
+  /** Whether that is only what the limit of time allows. */
+  isAtMost: boolean;
 }
 
 const ENDED = STATUSES.filter((status) => status !== "WAITING" && status !== "RUNNING");
@@ -34,7 +37,7 @@ export function progress(model: Model, now: number): Progress {
   if (most !== null && elapsed !== null) guesses.push(Math.max(0, most - elapsed));
   const goesOn = (experiment.status === "RUNNING" && !isPaused(model)) || experiment.status === "NO_MORE_TRIAL";
   const left = goesOn && guesses.length > 0 ? Math.min(...guesses) : null;
-  return { ended, of, share, elapsed, left };
+  return { ended, of, share, elapsed, left, isAtMost: ended === 0 };
 }
 
 export interface Usage {
@@ -46,7 +49,7 @@ export interface Usage {
 }
 
 export function usage(model: Model, now: number): Usage {
-  const ran = model.trials.reduce((sum, trial) => sum + (took(trial, now) ?? 0), 0);
+  const ran = model.trials.reduce((sum, trial) => sum + ranInAll(trial, now), 0);
   const { roles } = model.experiment;
   const cpus = roles.reduce((sum, role) => sum + (role.cpus ?? 0) * role.replicas, 0);
   const gpus = roles.reduce((sum, role) => sum + role.gpus * role.replicas, 0);

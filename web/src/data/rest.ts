@@ -108,5 +108,7 @@ export interface KnownExperiment {
   startTime: number | "N/A";
   endTime: number | "N/A";
   isAlive: boolean;
+  /** The best final metric; null while there is none. */
+  best: number | null;
   logDir: string;
 }

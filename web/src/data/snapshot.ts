@@ -1,6 +1,6 @@
 // All trials by columns, as the portal sends them once, and the trials that they make.
 
-import type { Head, Reason, Status, Trial } from "./model";
+import { NONE, startOf, type Cause, type Head, type Reason, type Status, type Trial } from "./model";
 
 type Pairs<T> = [place: number, value: T][];
 
@@ -18,6 +18,8 @@ export interface Columns {
   startTime: (number | null)[];
   endTime: (number | null)[];
   attempt: Pairs<number>;
+  cause: Pairs<Cause>;
+  past: Pairs<[cause: Cause, startTime: number | null, endTime: number][]>;
   intermediateCount: number[];
   finalValue: (number | null)[];
   lastValue: Pairs<number>;
@@ -52,9 +54,11 @@ export function trialsOf(columns: Columns): Trial[] {
       status: columns.statuses[columns.status[place] ?? 0] ?? "WAITING",
       parameters: own,
       submitTime,
-      startTime: at(columns.startTime[place]),
+      startTime: startOf(at(columns.startTime[place]), submitTime),
       endTime: at(columns.endTime[place]),
       attempt: 1,
+      cause: undefined,
+      past: NONE,
       intermediateCount: columns.intermediateCount[place] ?? 0,
       finalValue: columns.finalValue[place] ?? undefined,
       lastValue: undefined,
@@ -64,6 +68,14 @@ export function trialsOf(columns: Columns): Trial[] {
     };
   });
   fill(trials, columns.attempt, (trial, attempt) => (trial.attempt = attempt));
+  fill(trials, columns.cause, (trial, cause) => (trial.cause = cause));
+  fill(trials, columns.past, (trial, past) => {
+    trial.past = past.map(([cause, start, end]) => ({
+      cause,
+      ...(start === null ? {} : { startTime: trial.submitTime + start * tick }),
+      endTime: trial.submitTime + end * tick,
+    }));
+  });
   fill(trials, columns.lastValue, (trial, value) => (trial.lastValue = value));
   fill(trials, columns.exitCode, (trial, code) => (trial.exitCode = code));
   for (const { name, values } of columns.metrics) {

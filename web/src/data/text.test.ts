@@ -70,9 +70,10 @@ describe("files", () => {
       intermediateCount: 1,
       lastValue: 0.5,
     });
-    const [head, row] = csv([trial], ["x", "cmd", "text"], [], 0).trim().split("\r\n");
-    expect(head).toBe("number,trial,status,metric,results,duration_s,started,ended,attempt,reason,x,cmd,text");
-    expect(row).toBe(`0,aaaaa,FAILED,0.5,1,2.5,1970-01-01T00:00:01.000Z,1970-01-01T00:00:03.500Z,2,,-1.5,'=1+1,"a ""b"", c"`);
+    const fields = ["number", "id", "status", "metric", "y:loss", "duration", "ended", "reason", "x:x", "x:cmd", "x:text"];
+    const [head, row] = csv([trial], fields, 0).trim().split("\r\n");
+    expect(head).toBe("number,trial,status,metric,metric.loss,duration_s,ended,reason,x,cmd,text");
+    expect(row).toBe(`0,aaaaa,FAILED,0.5,,2.5,1970-01-01T00:00:03.500Z,,-1.5,'=1+1,"a ""b"", c"`);
   });
   it.each([
     ["a,b\n1,2\n", [["a", "b"], ["1", "2"]]],

@@ -1,17 +1,19 @@
 // One sentence about a trial: what is going on, and why.
 
+import { waitsSince } from "./attempts";
 import { ago, duration, metric, plural } from "./format";
 import { took, type Model, type Trial } from "./model";
 
 export function verdict(trial: Trial, model: Model, now: number): string {
   const time = took(trial, now);
-  const ran = time === undefined ? "" : ` after ${duration(time)}`;
+  const which = trial.attempt > 1 ? ` in attempt ${trial.attempt}` : "";
+  const ran = time === undefined ? which : ` after ${duration(time)}${which}`;
   const why = trial.reason ? ` ${trial.reason.sentence}` : "";
   switch (trial.status) {
     case "WAITING":
-      return `It has been waiting for ${duration(now - trial.submitTime)}.${why || " Its job has just been sent."}`;
+      return `It has been waiting for ${duration(now - waitsSince(trial))}.${why || " Its job has just been sent."}`;
     case "RUNNING":
-      return running(trial, now, why);
+      return running(trial, now, why, which);
     case "SUCCEEDED":
       return trial.finalValue === undefined ? `It ended${ran}.${why}` : succeeded(trial, model, ran);
     case "FAILED":
@@ -24,13 +26,13 @@ export function verdict(trial: Trial, model: Model, now: number): string {
   }
 }
 
-function running(trial: Trial, now: number, why: string): string {
+function running(trial: Trial, now: number, why: string, which: string): string {
   const since = trial.startTime === undefined ? "" : `, started ${ago(trial.startTime, now)}`;
   const said =
     trial.intermediateCount === 0
       ? "It has reported nothing yet."
       : `It has reported ${plural(trial.intermediateCount, "intermediate result")}; the last is ${metric(trial.lastValue)}.`;
-  return `It is running${since}. ${said}${why}`;
+  return `It is running${which}${since}. ${said}${why}`;
 }
 
 function succeeded(trial: Trial, model: Model, ran: string): string {

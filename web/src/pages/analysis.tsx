@@ -1,7 +1,7 @@
 // What the parameters do to the metric.
 
 import { useMemo, useState } from "preact/hooks";
-import { Contour } from "../charts/contour";
+import { Contour, Shades } from "../charts/contour";
 import { Parallel } from "../charts/parallel";
 import { Slices } from "../charts/slices";
 import { Distribution, Pareto } from "../charts/spread";
@@ -170,7 +170,14 @@ function Values({ model, trials, value, query }: Omit<ChartProps, "tab">) {
             { name: "This experiment", values },
             { name: other.name, values: other.values },
           ].map((one) => (
-            <Fact key={one.name} name={one.name}>
+            <Fact
+              key={one.name}
+              name={
+                <>
+                  <span class={`mark line ${one.name === other.name ? "failed" : "accent"}`} /> {one.name}
+                </>
+              }
+            >
               {summaryOf(one.values, model.experiment.maximize)}
             </Fact>
           ))}
@@ -206,7 +213,9 @@ function TwoParameters({ model, trials, value, query }: Omit<ChartProps, "tab">)
       <div class="filter">
         {choice("Across", "x", x)}
         {choice("Up", "y", y)}
-        <span class="hint">Colour is rank among all trials, guessed between them.</span>
+        <span class="hint">
+          worst <Shades /> best: rank among all trials, guessed between them.
+        </span>
       </div>
       <Contour model={model} trials={trials} value={value} x={x} y={y} height={420} />
     </>
@@ -214,15 +223,20 @@ function TwoParameters({ model, trials, value, query }: Omit<ChartProps, "tab">)
 }
 
 function Front({ model, trials }: Pick<ChartProps, "model" | "trials">) {
-  const [name, setName] = useState(model.metricNames[0] ?? "");
-  const [isLow, setLow] = useState(true);
+  // With several objectives the first is what trials are compared by; the others say themselves what is better.
+  const { objectives } = model.experiment;
+  const others = Object.keys(objectives).filter((its, place) => place > 0 && its !== "default");
+  const names = others.length > 0 ? others : model.metricNames;
+  const [name, setName] = useState(names[0] ?? "");
+  const [choice, setLow] = useState<boolean | null>(null);
+  const isLow = choice ?? objectives[name] !== "maximize";
   return (
     <>
       <div class="filter">
         <label class="option">
           Second metric
-          <select value={name} onChange={(event) => setName(event.currentTarget.value)}>
-            {model.metricNames.map((its) => (
+          <select value={name} onChange={(event) => (setName(event.currentTarget.value), setLow(null))}>
+            {names.map((its) => (
               <option key={its}>{its}</option>
             ))}
           </select>

@@ -1,104 +1,139 @@
-// Our jobs on the cluster: what runs, what waits, and what blocks.
+// Our jobs on the cluster: what runs where, what waits, and what blocks.
 
-import { useMemo } from "preact/hooks";
-import { ago, plural, reasonWord } from "../data/format";
-import { isLive, type Model, type Trial } from "../data/model";
-import { concerns } from "../data/progress";
+import { useMemo, useState } from "preact/hooks";
+import { useSteady } from "../charts/steady";
+import { plural, reasonWord } from "../data/format";
+import { isLive, type Model } from "../data/model";
+import { concerns, type Concern } from "../data/progress";
+import { get } from "../data/rest";
+import { QueueView, QuotaView, type Queue, type Quota } from "../parts/bounds";
+import { Doctor } from "../parts/doctor";
 import { Lights } from "../parts/lights";
-import { Copy, Status, When } from "../parts/small";
+import { ByNode, type Node, type OurPod } from "../parts/nodes";
+import { Copy, useFetched, useNews, When } from "../parts/small";
+
+/** What others share with our jobs; asked of the cluster, so seldom. */
+interface Around {
+  nodes: Node[];
+  quotas: Quota[];
+  queue: Queue | null;
+  unseen: string[];
+}
+
+const NOTHING: Around = { nodes: [], quotas: [], queue: null, unseen: [] };
+const NO_PODS: readonly OurPod[] = [];
+/** What is costly to draw follows the stream at this pace. */
+const PACE = 250;
+const POD_PAUSE = 1000;
+const CLUSTER_PAUSE = 10_000;
 
 export function Cluster({ model, now }: { model: Model; now: number }) {
   const time = now + model.ahead;
-  const live = useMemo(() => model.trials.filter(isLive), [model]);
-  const blocks = useMemo(() => concerns(model, time).filter((its) => its.kind !== "failed"), [model]);
-  const { roles, namespace } = model.experiment;
-  const pods = roles.reduce((sum, role) => sum + role.replicas, 0);
-  const [cpus, gpus] = [asked(model, "cpus"), asked(model, "gpus")];
+  const [again, setAgain] = useState(0);
+  const isCluster = model.experiment.platform !== "local";
+  const pods = useFetched(`pods ${useNews(model.revision, POD_PAUSE)}`, (signal) => get<OurPod[]>("pods", signal));
+  const slow = useSteady(model, PACE);
+  const news = useNews(model.revision, CLUSTER_PAUSE);
+  const around = useFetched(isCluster ? `cluster ${news} ${again}` : null, (signal) => get<Around>("cluster", signal));
+  const seen = around.value ?? NOTHING;
   return (
     <>
-      <section>
-        <h2>How the parts are</h2>
-        <Lights health={model.health} platform={model.experiment.platform} now={time} isLong />
-      </section>
-      <div class="columns">
+      <div class="columns health">
         <section>
-          <h2>Jobs</h2>
-          <p class="hint">
-            {plural(model.counts.RUNNING, "job")} running, {model.counts.WAITING} waiting; {plural(pods, "pod")} each
-            {cpus > 0 && `, ${cpus} CPU`}
-            {gpus > 0 && `, ${gpus} GPU`}.
-          </p>
-          {live.length === 0 ? <p class="empty">No job is on the cluster now.</p> : <Jobs live={live} now={time} />}
-          {namespace && (
-            <p class="hint">
-              <code>kubectl -n {namespace} get pods -l nni/experiment={model.experiment.id} -o wide</code>{" "}
-              <Copy label="Copy" text={`kubectl -n ${namespace} get pods -l nni/experiment=${model.experiment.id} -o wide`} />
-            </p>
-          )}
+          <h2>How the parts are</h2>
+          <Lights health={model.health} platform={model.experiment.platform} now={time} isLong />
         </section>
+        <Doctor now={time} />
+      </div>
+      <div class="columns">
+        <Jobs model={slow} pods={pods.value ?? NO_PODS} nodes={seen.nodes} now={time} />
         <section>
-          <h2>What blocks</h2>
-          {namespace && (
-            <p class="hint">
-              <code>nnictl doctor</code> checks the cluster, the storage and the rights, and says how to mend them.
+          <div class="bar">
+            <h2>What blocks</h2>
+            {isCluster && (
+              <button type="button" class="small" onClick={() => setAgain(again + 1)}>
+                Ask the cluster
+              </button>
+            )}
+          </div>
+          {around.error && <p class="notice bad">{around.error}</p>}
+          <Blocks model={slow} queue={seen.queue} now={time} />
+          {seen.queue && <QueueView queue={seen.queue} />}
+          {seen.quotas.map((quota) => (
+            <QuotaView key={quota.name} quota={quota} />
+          ))}
+          {seen.unseen.map((sentence) => (
+            <p class="hint" key={sentence}>
+              {sentence}
             </p>
-          )}
-          {blocks.length === 0 && <p class="hint">Nothing: every job that was sent runs.</p>}
-          <ul class="concerns">
-            {blocks.map((its) => (
-              <li key={its.sentence} class={its.kind}>
-                <p class="hint">
-                  {plural(its.count, "trial")}
-                  {its.trial.reason && ` · ${reasonWord(its.trial.reason.class).toLowerCase()} · since ${ago(its.trial.reason.since, time)}`}
-                </p>
-                <p>{its.sentence}</p>
-              </li>
-            ))}
-          </ul>
+          ))}
         </section>
       </div>
     </>
   );
 }
 
-const MOST = 200;
-
-function Jobs({ live, now }: { live: readonly Trial[]; now: number }) {
+function Jobs({ model, pods, nodes, now }: { model: Model; pods: readonly OurPod[]; nodes: readonly Node[]; now: number }) {
+  const live = useMemo(() => model.trials.filter(isLive), [model]);
+  const { roles, namespace } = model.experiment;
+  const each = roles.reduce((sum, role) => sum + role.replicas, 0);
+  const [cpus, gpus] = [asked(model, "cpus"), asked(model, "gpus")];
+  const command = `kubectl -n ${namespace} get pods -l nni/experiment=${model.experiment.id} -o wide`;
   return (
-    <div class="table" tabIndex={0} role="region" aria-label="Jobs">
-      <table class="files">
-        <thead>
-          <tr>
-            <th scope="col">Trial</th>
-            <th scope="col">State</th>
-            <th scope="col">Sent</th>
-            <th scope="col">Started</th>
-            <th scope="col">Reason</th>
-          </tr>
-        </thead>
-        <tbody>
-          {live.slice(-MOST).map((trial) => (
-            <tr key={trial.trialJobId}>
-              <td>
-                <a href={`trial/${trial.trialJobId}?tab=pods`}>
-                  <code>{trial.trialJobId}</code>
-                </a>
-              </td>
-              <td>
-                <Status status={trial.status} />
-              </td>
-              <td>
-                <When time={trial.submitTime} now={now} />
-              </td>
-              <td>
-                <When time={trial.startTime} now={now} />
-              </td>
-              <td title={trial.reason?.sentence}>{trial.reason?.sentence ?? ""}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <section>
+      <h2>{namespace ? "Jobs and pods by node" : "Jobs"}</h2>
+      <p class="hint">
+        {plural(model.counts.RUNNING, "job")} running, {model.counts.WAITING} waiting
+        {namespace && `; ${plural(each, "pod")} each`}
+        {cpus > 0 && `, ${cpus} CPU`}
+        {gpus > 0 && `, ${gpus} GPU`}.
+      </p>
+      {live.length === 0 ? (
+        <p class="empty">{model.experiment.isOver ? "No job is left: the experiment is over." : "No job is on the cluster now. Jobs appear here as the tuner proposes trials."}</p>
+      ) : (
+        <ByNode live={live} pods={pods} nodes={nodes} without={namespace ? "No pod yet" : "This machine"} now={now} />
+      )}
+      {namespace && (
+        <p class="hint">
+          <code>{command}</code> <Copy label="Copy" text={command} />
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Blocks({ model, queue, now }: { model: Model; queue: Queue | null; now: number }) {
+  const minute = Math.floor(now / 10_000);
+  const blocks = useMemo(() => concerns(model, now).filter((its) => its.kind !== "failed"), [model, minute]);
+  if (blocks.length === 0) return <p class="hint">{model.counts.RUNNING > 0 ? "Nothing: every job that was sent runs." : "Nothing: no job waits."}</p>;
+  return (
+    <ul class="concerns">
+      {blocks.map((its) => (
+        <Block key={its.kind + its.sentence} its={its} place={queue?.places[its.trial.trialJobId]} now={now} />
+      ))}
+    </ul>
+  );
+}
+
+function Block({ its: { kind, sentence, trial, count }, place, now }: { its: Concern; place: number | undefined; now: number }) {
+  return (
+    <li class={kind}>
+      <p class="hint">
+        <a href={`trial/${trial.trialJobId}?tab=pods`}>
+          trial <code>{trial.trialJobId}</code>
+        </a>
+        {count > 1 && ` and ${count - 1} more`}
+        {trial.reason && ` · ${reasonWord(trial.reason.class).toLowerCase()}`}
+        {trial.reason && trial.reason.since > 0 && (
+          <>
+            {" · "}
+            <When time={trial.reason.since} now={now} />
+          </>
+        )}
+        {place !== undefined && ` · number ${place} in the queue`}
+      </p>
+      <p>{sentence}</p>
+    </li>
   );
 }
 

@@ -1,7 +1,7 @@
 // All experiments of this machine.
 
 import { useState } from "preact/hooks";
-import { duration } from "../data/format";
+import { duration, metric } from "../data/format";
 import type { Model } from "../data/model";
 import { get, type KnownExperiment } from "../data/rest";
 import { Status, useFetched, When } from "../parts/small";
@@ -38,6 +38,9 @@ export function Experiments({ model, now }: { model: Model; now: number }) {
                 <th scope="col">Name</th>
                 <th scope="col">Experiment</th>
                 <th scope="col">State</th>
+                <th scope="col" class="number">
+                  Best
+                </th>
                 <th scope="col">Platform</th>
                 <th scope="col">Started</th>
                 <th scope="col" class="number">
@@ -48,7 +51,7 @@ export function Experiments({ model, now }: { model: Model; now: number }) {
             </thead>
             <tbody>
               {shown.map((its) => (
-                <Row key={its.id} its={its} isThis={its.id === model.experiment.id} now={now + model.ahead} />
+                <Row key={its.id} its={its} isThis={its.id === model.experiment.id} own={model.best?.finalValue} now={now + model.ahead} />
               ))}
             </tbody>
           </table>
@@ -61,7 +64,16 @@ export function Experiments({ model, now }: { model: Model; now: number }) {
   );
 }
 
-function Row({ its, isThis, now }: { its: KnownExperiment; isThis: boolean; now: number }) {
+interface RowProps {
+  its: KnownExperiment;
+  /** Whether it is the one whose portal this is; what it has best is then known to the moment. */
+  isThis: boolean;
+  own: number | undefined;
+  now: number;
+}
+
+function Row({ its, isThis, own, now }: RowProps) {
+  const best = (isThis ? own : undefined) ?? its.best ?? undefined;
   const name = its.experimentName || its.id;
   const started = its.startTime === "N/A" ? undefined : its.startTime;
   const ended = its.endTime === "N/A" ? undefined : its.endTime;
@@ -77,6 +89,9 @@ function Row({ its, isThis, now }: { its: KnownExperiment; isThis: boolean; now:
       </td>
       <td>
         <Status status={its.status} />
+      </td>
+      <td class="number" title={best === undefined ? "No final result yet" : String(best)}>
+        {metric(best)}
       </td>
       <td>{its.platform}</td>
       <td>

@@ -4,8 +4,8 @@ import { useMemo } from "preact/hooks";
 import { IntermediateCurves, worthShowing } from "../charts/curves";
 import { MetricScatter } from "../charts/scatter";
 import { useSteady } from "../charts/steady";
-import { duration, hours, metric, parameter, reasonWord, roughly, statusWord } from "../data/format";
-import { ranked, type Model } from "../data/model";
+import { capital, duration, hours, metric, parameter, reasonWord, roughly, statusWord } from "../data/format";
+import { primary, ranked, type Model } from "../data/model";
 import { concerns, failures, isPaused, progress, shownStatuses, usage, type Concern } from "../data/progress";
 import { detail } from "../data/rest";
 import { allColumns } from "../parts/columns";
@@ -36,14 +36,14 @@ export function Overview({ model, now }: PageProps) {
       </div>
       <div class="halves">
         <section>
-          <h2>Default metric and best so far</h2>
-          <MetricScatter model={slow} height={260} />
+          <h2>{capital(primary(model))} and best so far</h2>
+          <MetricScatter model={slow} height={236} />
         </section>
         <section>
           <h2>Intermediate results of running trials, and of the best</h2>
           <IntermediateCurves
             trials={shown}
-            height={224}
+            height={236}
             best={model.best?.trialJobId}
             empty="Curves appear here as trials call nni.report_intermediate_result()."
           />
@@ -61,7 +61,9 @@ function Best({ model, now }: PageProps) {
   const { best, experiment } = model;
   return (
     <section class="best">
-      <h2>Best, {experiment.maximize ? "highest" : "lowest"} default metric</h2>
+      <h2>
+        Best, {experiment.maximize ? "highest" : "lowest"} {primary(model)}
+      </h2>
       {best ? (
         <>
           <p class="figure" title={String(best.finalValue)}>
@@ -95,7 +97,7 @@ function Best({ model, now }: PageProps) {
 }
 
 function Done({ model, now }: PageProps) {
-  const { ended, of, share, elapsed, left } = progress(model, now);
+  const { ended, of, share, elapsed, left, isAtMost } = progress(model, now);
   const { experiment } = model;
   const percent = share === null ? null : Math.floor(share * 100);
   return (
@@ -123,7 +125,7 @@ function Done({ model, now }: PageProps) {
         </div>
         <div>
           <dt>Time left</dt>
-          <dd title={left === null ? "" : "a guess from the trials so far"}>{left === null ? "–" : roughly(left)}</dd>
+          <dd title={left === null ? "" : isAtMost ? "as the limit of time allows" : "a guess from the trials so far"}>{left === null ? "–" : isAtMost ? `at most ${duration(left)}` : roughly(left)}</dd>
         </div>
       </dl>
       <Limits model={model} />

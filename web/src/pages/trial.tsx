@@ -2,6 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { IntermediateCurves } from "../charts/curves";
+import { waitsSince } from "../data/attempts";
 import { absolute, duration, metric, parameter, reasonWord } from "../data/format";
 import { findTrial, isLive, shownValue, took, type Detail, type Model, type Trial as TrialRow } from "../data/model";
 import { detail, exactParameters, kill } from "../data/rest";
@@ -147,11 +148,13 @@ interface PartProps {
 function Summary({ trial, its, model, now }: PartProps) {
   const parameters = its ? exactParameters(its) : trial.parameters;
   const time = took(trial, now);
-  const waited = (trial.startTime ?? trial.endTime ?? now) - trial.submitTime;
+  const waited = (trial.startTime ?? trial.endTime ?? now) - waitsSince(trial);
   return (
     <div class="halves flat">
       <div>
-        <h3>What became of it</h3>
+        <div class="bar">
+          <h3>What became of it</h3>
+        </div>
         <dl class="facts wide">
           <Fact name={trial.finalValue === undefined ? "Last intermediate result" : "Final metric"}>{metric(shownValue(trial))}</Fact>
           {model.metricNames.map((name) => (

@@ -9,7 +9,7 @@ import { useSteady } from "../charts/steady";
 import { Timeline } from "../charts/timeline";
 import { csv, save } from "../data/export";
 import { chipOf, select, sorted, type Chip, type Filter, type Sort } from "../data/filter";
-import { plural, statusWord } from "../data/format";
+import { capital, plural, statusWord } from "../data/format";
 import { isLive, ranked, shownValue, STATUSES, type Model, type Status, type Trial } from "../data/model";
 import { setQuery, type Route } from "../data/route";
 import { allColumns, defaultFields } from "../parts/columns";
@@ -26,6 +26,7 @@ const TABS = [
   ["intermediate", "Intermediate results"],
 ] as const;
 const CHART = 280;
+const MANY = 1000;
 
 interface Props {
   model: Model;
@@ -39,8 +40,9 @@ export function Trials({ model, now, route: { query } }: Props) {
   const filter = useMemo(() => filterOf(query), [query.toString()]);
   const sort = sortOf(query, model.experiment.maximize);
   const time = now + model.ahead;
-  // Durations of running trials grow; filtering and sorting by them anew each second is not worth it.
-  const coarse = Math.floor(time / 10_000) * 10_000;
+  // Durations of running trials grow; filtering and sorting many by them anew each second is not worth it.
+  const step = slow.trials.length > MANY ? 10_000 : 1000;
+  const coarse = Math.floor(time / step) * step;
   const kept = useMemo(() => select(slow.trials, filter, coarse), [slow, filter, coarse]);
   const rows = useMemo(() => sorted(kept, sort, coarse), [kept, sort.field, sort.isDescending]);
   const fields = query.get("columns")?.split(",") ?? defaultFields(slow.parameterNames, slow.metricNames);
@@ -72,7 +74,7 @@ export function Trials({ model, now, route: { query } }: Props) {
           model={slow}
           filter={filter}
           fields={fields}
-          onCsv={() => save(`${model.experiment.id}.csv`, "text/csv", csv(rows, slow.parameterNames, slow.metricNames, time))}
+          onCsv={() => save(`${model.experiment.id}.csv`, "text/csv", csv(rows, fields, time))}
         />
         <Selection model={slow} chosen={chosen} now={time} clear={() => setChosen(new Set())} />
         {rows.length > 0 ? (
@@ -206,7 +208,7 @@ function Intermediate({ model, kept, query }: Omit<ChartProps, "tab" | "now">) {
       <div class="choice" role="group" aria-label="Which trials">
         {["best", "newest", "running"].map((its) => (
           <button type="button" key={its} class="small" aria-pressed={its === order} onClick={() => setQuery({ of: its === "best" ? null : its })}>
-            {its[0]?.toUpperCase() + its.slice(1)}
+            {capital(its)}
           </button>
         ))}
         <span class="gap" />

@@ -59,7 +59,7 @@ const FIXED: readonly Column[] = [
   {
     field: "duration",
     title: "Duration",
-    width: 108,
+    width: 122,
     isNumber: true,
     isTimely: true,
     show: (trial, now) => {

@@ -49,7 +49,7 @@ export function FilterBar({ model, filter, fields, onCsv }: Props) {
         <button type="button" class="small" onClick={() => setOpen("columns")}>
           Columns
         </button>
-        <button type="button" class="small" title="What is shown, as a file" onClick={onCsv}>
+        <button type="button" class="small" title="The rows and columns that are shown, as a file" onClick={onCsv}>
           CSV
         </button>
       </div>

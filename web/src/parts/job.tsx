@@ -4,6 +4,7 @@ import { save } from "../data/export";
 import { plural } from "../data/format";
 import type { Detail, Model, Trial } from "../data/model";
 import { ask } from "../data/rest";
+import { asCommand } from "./selection";
 import { Copy, Fact, useFetched } from "./small";
 
 export function Job({ its, model, trial }: { its: Detail | null; model: Model; trial: Trial }) {
@@ -11,7 +12,7 @@ export function Job({ its, model, trial }: { its: Detail | null; model: Model; t
   const commands: [string, string][] = [];
   if (its?.job && operator && namespace) {
     const kind = operator === "tf-operator" ? "tfjob" : operator === "job" ? "job" : operator === "trainer" ? "trainjob" : "pytorchjob";
-    commands.push(["Its manifest", `kubectl -n ${namespace} get ${kind} ${its.job} -o yaml`]);
+    commands.push(["Its manifest, from the cluster", `kubectl -n ${namespace} get ${kind} ${its.job} -o yaml`]);
     commands.push(["Its pods", `kubectl -n ${namespace} get pods -l nni/trial=${trial.trialJobId} -o wide`]);
     commands.push(["What happened to it", `kubectl -n ${namespace} describe ${kind} ${its.job}`]);
   }
@@ -35,7 +36,8 @@ export function Job({ its, model, trial }: { its: Detail | null; model: Model; t
           <pre tabIndex={0}>{command}</pre>
         </div>
       ))}
-      <h3>Commands</h3>
+      <Again trial={trial} model={model} />
+      <h3>What each role runs</h3>
       {roles.map((role) => (
         <div key={role.name}>
           <p class="hint">
@@ -47,6 +49,21 @@ export function Job({ its, model, trial }: { its: Detail | null; model: Model; t
           <pre tabIndex={0}>{role.command}</pre>
         </div>
       ))}
+    </>
+  );
+}
+
+/** The command that reproduces the trial: another one with the same parameters. */
+function Again({ trial, model }: { trial: Trial; model: Model }) {
+  const { value } = useFetched(trial.trialJobId, () => asCommand(trial, model));
+  if (!value) return null;
+  return (
+    <>
+      <div class="bar">
+        <h3>Run it again with the same parameters</h3>
+        <Copy label="Copy" text={value} />
+      </div>
+      <pre tabIndex={0}>{value}</pre>
     </>
   );
 }

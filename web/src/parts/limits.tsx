@@ -54,6 +54,8 @@ function Field({ label, shown, text, hint, parse, limit, isOver }: FieldProps) {
           <input
             id={id}
             value={draft}
+            placeholder={hint}
+            title={hint}
             size={8}
             autocomplete="off"
             ref={focus}
@@ -66,7 +68,7 @@ function Field({ label, shown, text, hint, parse, limit, isOver }: FieldProps) {
             Leave
           </button>
         </form>
-        <p class={error ? "notice bad" : "hint"}>{error ?? hint}</p>
+        {error && <p class="notice bad">{error}</p>}
       </dd>
     </div>
   );
@@ -89,7 +91,7 @@ export function Limits({ model }: { model: Model }) {
         label="Trials at once"
         shown={isPaused(model) ? "paused" : String(trialConcurrency)}
         text={String(trialConcurrency)}
-        hint="0 pauses the experiment."
+        hint="0 pauses"
         parse={count}
         limit="TRIAL_CONCURRENCY"
         isOver={isDone}
@@ -98,7 +100,7 @@ export function Limits({ model }: { model: Model }) {
         label="Trials in all"
         shown={maxTrialNumber === null ? "no limit" : String(maxTrialNumber)}
         text={maxTrialNumber === null ? "" : String(maxTrialNumber)}
-        hint="Empty for no limit."
+        hint="no limit"
         parse={count}
         limit="MAX_TRIAL_NUM"
         isOver={isDone}
@@ -107,7 +109,7 @@ export function Limits({ model }: { model: Model }) {
         label="Time in all"
         shown={maxExperimentSeconds === null ? "no limit" : duration(maxExperimentSeconds * 1000)}
         text={maxExperimentSeconds === null ? "" : written(maxExperimentSeconds)}
-        hint="Such as 90m, 8h or 2d; empty for no limit."
+        hint="8h, 90m; empty: no limit"
         parse={(text) => (text.trim() === "" ? null : text.trim())}
         limit="MAX_EXEC_DURATION"
         isOver={isDone}

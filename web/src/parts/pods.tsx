@@ -1,7 +1,8 @@
 // The pods of a trial, the events about them, and the attempts before.
 
+import { causeWord } from "../data/attempts";
 import { ago, duration } from "../data/format";
-import { isLive, type Attempt, type Detail, type Model, type Notice, type Pod, type Replica, type Trial } from "../data/model";
+import { isLive, type Detail, type Model, type Notice, type Pod, type Replica, type Trial } from "../data/model";
 import { Copy, When } from "./small";
 
 interface PodsProps {
@@ -10,12 +11,6 @@ interface PodsProps {
   model: Model;
   now: number;
 }
-
-const CAUSES: Record<Attempt["cause"], string> = {
-  first: "first",
-  infrastructure: "after a failure of the cluster",
-  failure: "after a failure of its own",
-};
 
 /** Every job that was run for the trial, where there was more than one. */
 export function Attempts({ its, now }: { its: Detail | null; now: number }) {
@@ -28,7 +23,7 @@ export function Attempts({ its, now }: { its: Detail | null; now: number }) {
         {attempts.map((one) => (
           <li key={one.attempt} class={one.reason ? "failed" : "waiting"}>
             <p class="hint">
-              Attempt {one.attempt}, {CAUSES[one.cause]}
+              Attempt {one.attempt}, {causeWord(one.cause)}
               {one.startTime !== undefined && `, ran ${duration((one.endTime ?? now) - one.startTime)}`}
               {one.job && (
                 <>
@@ -93,7 +88,13 @@ export function Pods({ trial, its, model, now }: PodsProps) {
           </tbody>
         </table>
       </div>
-      {its?.events && its.events.length > 0 && <Events events={its.events} now={now} />}
+      {its?.events && its.events.length > 0 ? (
+        <Events events={its.events} pods={pods} now={now} />
+      ) : (
+        model.experiment.namespace && (
+          <p class="hint">No event is known. They are asked for while a job does not start, and when it has failed.</p>
+        )
+      )}
       {its?.job && model.experiment.namespace && (
         <p class="hint">
           <code>
@@ -115,8 +116,12 @@ function PodCells({ pod }: { pod: Pod | undefined }) {
   );
 }
 
-function Events({ events, now }: { events: readonly Notice[]; now: number }) {
+function Events({ events, pods, now }: { events: readonly Notice[]; pods: readonly Pod[]; now: number }) {
   const order = [...events].sort((a, b) => b.lastTime - a.lastTime);
+  const whose = (its: Notice): string => {
+    const pod = pods.find((one) => its.about.startsWith("Pod ") && its.about.endsWith(`/${one.name}`));
+    return pod ? `${pod.role}-${pod.index}` : its.about;
+  };
   return (
     <>
       <h3>Events</h3>
@@ -124,7 +129,7 @@ function Events({ events, now }: { events: readonly Notice[]; now: number }) {
         {order.map((its) => (
           <li key={`${its.about} ${its.reason} ${its.message}`} class={its.type === "Warning" ? "failed" : "waiting"}>
             <p class="hint">
-              {its.reason} · {its.about} · <When time={its.lastTime} now={now} />
+              {its.reason} · <span title={its.about}>{whose(its)}</span> · <When time={its.lastTime} now={now} />
               {its.count > 1 && `, ${its.count} times`}
             </p>
             <p>{its.message}</p>

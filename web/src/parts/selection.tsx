@@ -27,7 +27,14 @@ export function Selection({ model, chosen, now, clear }: Props) {
   const live = trials.filter(isLive);
   const only = trials.length === 1 ? trials[0] : undefined;
   const close = (): void => setOpen(null);
-  if (trials.length === 0) return said ? <p class="hint" role="status">{said}</p> : null;
+  if (trials.length === 0) {
+    // It keeps its place, so that the table stands still when the first trial is chosen.
+    return (
+      <p class="selection none" role="status">
+        {said || (model.trials.length > 0 && "Choose trials to compare, kill, retry or clone them.")}
+      </p>
+    );
+  }
   return (
     <div class="selection" role="group" aria-label="Chosen trials">
       <b>{plural(trials.length, "trial")} chosen</b>

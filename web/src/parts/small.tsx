@@ -207,7 +207,7 @@ export function useNews(value: unknown, pause: number): number {
 }
 
 /** A name and a value in a list of them. */
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+export function Fact({ name, children }: { name: ComponentChildren; children: ComponentChildren }) {
   return (
     <div>
       <dt>{name}</dt>

@@ -24,6 +24,7 @@ interface Props {
 const ROW = 30;
 const BEYOND = 8;
 const CHECK = 36;
+const NARROW = 640;
 
 export function TrialTable(props: Props) {
   const { trials, columns, height, chosen, onChoose } = props;
@@ -32,7 +33,9 @@ export function TrialTable(props: Props) {
   const seen = Math.ceil(height / ROW);
   const first = Math.max(0, Math.min(Math.floor(top / ROW), trials.length - seen) - BEYOND);
   const last = Math.min(trials.length, first + seen + 2 * BEYOND);
-  const width = columns.reduce((sum, column) => sum + column.width, onChoose ? CHECK : 0);
+  // On a narrow screen the metric is to be seen without scrolling sideways.
+  const scale = innerWidth < NARROW ? 0.82 : 1;
+  const width = columns.reduce((sum, column) => sum + column.width * scale, onChoose ? CHECK : 0);
   // A shorter list may leave the place that was scrolled to.
   useLayoutEffect(() => setTop(scroller.current?.scrollTop ?? 0), [trials.length]);
   const isAll = chosen !== undefined && trials.length > 0 && trials.every((trial) => chosen.has(trial.trialJobId));
@@ -50,7 +53,7 @@ export function TrialTable(props: Props) {
         <colgroup>
           {onChoose && <col style={{ width: `${CHECK}px` }} />}
           {columns.map((column) => (
-            <col key={column.field} style={{ width: `${column.width}px` }} />
+            <col key={column.field} style={{ width: `${column.width * scale}px` }} />
           ))}
         </colgroup>
         <thead>

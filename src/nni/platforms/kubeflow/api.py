@@ -39,9 +39,11 @@ class Resource:
     """Empty for the core group."""
     version: str
     plural: str
+    is_namespaced: bool = True
 
 
 PODS = Resource(group="", version="v1", plural="pods")
+QUOTAS = Resource(group="", version="v1", plural="resourcequotas")
 
 
 class Page(NamedTuple):

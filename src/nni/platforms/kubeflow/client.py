@@ -199,8 +199,9 @@ class Client:
         return api.Stream(response)
 
     def _lister(self, apis: _Apis, resource: api.Resource) -> Callable[..., Any]:
-        if resource == api.PODS:
-            return functools.partial(apis.core.list_namespaced_pod, self.namespace)
+        own = {api.PODS: apis.core.list_namespaced_pod, api.QUOTAS: apis.core.list_namespaced_resource_quota}
+        if resource in own:
+            return functools.partial(own[resource], self.namespace)
         return functools.partial(apis.custom.list_namespaced_custom_object, *self._place(resource))
 
     def events(self, uid: str) -> Sequence[api.Object]:
@@ -214,9 +215,12 @@ class Client:
         return items
 
     def get(self, resource: api.Resource, name: str) -> api.Object:
-        """Return an object of a custom kind."""
-        place = self._place(resource)
-        return self._ask(lambda apis, how: apis.custom.get_namespaced_custom_object(*place, name, **how))
+        """Return an object of a custom kind, of the namespace or of the whole cluster."""
+        if resource.is_namespaced:
+            place = self._place(resource)
+            return self._ask(lambda apis, how: apis.custom.get_namespaced_custom_object(*place, name, **how))
+        kind = resource.group, resource.version, resource.plural
+        return self._ask(lambda apis, how: apis.custom.get_cluster_custom_object(*kind, name, **how))
 
     def create(self, resource: api.Resource, body: api.Object, *, is_dry: bool = False) -> api.Object:
         """Create an object of a custom kind, or only see whether that would pass; unknown fields are refused."""

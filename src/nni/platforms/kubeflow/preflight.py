@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from nni import errors
 from nni.config import service
 from nni.core import spec
-from nni.platforms.kubeflow import api, client, inquiries, kinds
+from nni.platforms.kubeflow import api, client, inquiries, kinds, surroundings
 
 _SECRETS = api.Resource(group="", version="v1", plural="secrets")
 _EVENTS = api.Resource(group="", version="v1", plural="events")
 _RUNTIMES = api.Resource(group="trainer.kubeflow.org", version="v1alpha1", plural="trainingruntimes")
-_QUEUES = api.Resource(group="kueue.x-k8s.io", version="v1beta1", plural="localqueues")
 
 
 class Verdict(enum.StrEnum):
@@ -205,7 +204,7 @@ def _queue(connection: client.Client, queue: str | None) -> Finding:
     if queue is None:
         return ok("queue", "None is asked for.")
     try:
-        connection.get(_QUEUES, queue)
+        connection.get(surroundings.LOCAL_QUEUES, queue)
     except api.Refusal as refusal:
         if refusal.code != 404:
             raise
