@@ -3,7 +3,7 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
 import { capital, metric, statusWord } from "../data/format";
-import { isLive, primary, type Model, type Trial } from "../data/model";
+import { hasResult, isLive, primary, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
 import { axis, dots, isCrowd, Legend, Plot, rings, stairs } from "./plot";
 
@@ -109,7 +109,7 @@ function columns(
     const value = trial?.finalValue ?? trial?.lastValue;
     if (value === undefined || (isLogarithmic && value <= 0)) continue;
     const isFinal = trial.finalValue !== undefined;
-    if (isFinal && trial.status === "SUCCEEDED" && (soFar === null || (maximize ? value > soFar : value < soFar))) soFar = value;
+    if (hasResult(trial) && (soFar === null || (maximize ? value > soFar : value < soFar))) soFar = value;
     places.push(trial);
     x.push(trial.sequenceId);
     final.push(isFinal ? value : null);

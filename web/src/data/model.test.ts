@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { apply, begin, parametersOf, ranked, type Change, type Head, type Model, type Row, type Setting, type Status, type Summary } from "./model";
+import { apply, begin, hasResult, parametersOf, ranked, type Change, type Head, type Model, type Row, type Setting, type Status, type Summary } from "./model";
 import { concerns, failures, progress, usage } from "./progress";
 import { trialsOf, type Columns } from "./snapshot";
 
@@ -197,5 +197,22 @@ describe("progress", () => {
   it("goes by the manager's clock, and stands when it is over", () => {
     expect(progress(modelOf([], { now: 5000 }), 1000).elapsed).toBe(6000);
     expect(progress(modelOf([], {}, { endTime: 2000, status: "DONE" }), 60_000)).toMatchObject({ elapsed: 2000, left: null });
+  });
+});
+
+describe("a trial that was promoted", () => {
+  const hyperParameters = [1, 3].map((budget) => JSON.stringify({ parameters: { x: 0.5, budget } }));
+  const model = modelOf([
+    row(0, "RUNNING", { hyperParameters, attempt: 2, finalValue: 0.9 }),
+    row(1, "RUNNING", { finalValue: 0.8 }),
+    row(2, "FAILED", { attempt: 2, finalValue: 0.7 }),
+    row(3, "SUCCEEDED", { finalValue: 0.6 }),
+    row(4, "WAITING", { attempt: 2 }),
+  ]);
+  it("shows what it tries now", () => {
+    expect(model.trials[0]?.parameters).toEqual({ x: 0.5, budget: 3 });
+  });
+  it("keeps its result while it goes on", () => {
+    expect(model.trials.map(hasResult)).toEqual([true, false, false, true, false]);
   });
 });

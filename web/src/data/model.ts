@@ -316,9 +316,9 @@ export function startOf(start: number | undefined, submitted: number): number | 
   return start === undefined ? undefined : Math.max(start, submitted);
 }
 
-/** The parameters of a row, with all their digits; none when they cannot be read. */
+/** The parameters of a row's current attempt, with all their digits; none when they cannot be read. */
 export function parametersOf(row: Pick<Row, "hyperParameters">): Parameters {
-  const named = parse(row.hyperParameters[0] ?? "");
+  const named = parse(row.hyperParameters.at(-1) ?? "");
   const parameters = (named as { parameters?: unknown } | null)?.parameters;
   return typeof parameters === "object" && parameters !== null ? (parameters as Parameters) : {};
 }
@@ -336,6 +336,11 @@ export function primary({ experiment }: Model): string {
 
 export function isLive(trial: Trial): boolean {
   return trial.status === "WAITING" || trial.status === "RUNNING";
+}
+
+/** Whether a trial's final metric counts: it ended well, or goes on from having ended well. */
+export function hasResult(trial: Trial): boolean {
+  return trial.finalValue !== undefined && (trial.status === "SUCCEEDED" || (trial.attempt > 1 && isLive(trial)));
 }
 
 /** How long it ran, in milliseconds; to `now` on the manager's clock while it runs. */

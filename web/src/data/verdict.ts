@@ -2,7 +2,7 @@
 
 import { waitsSince } from "./attempts";
 import { ago, duration, metric, plural } from "./format";
-import { took, type Model, type Trial } from "./model";
+import { hasResult, took, type Model, type Trial } from "./model";
 
 export function verdict(trial: Trial, model: Model, now: number): string {
   const time = took(trial, now);
@@ -41,7 +41,7 @@ function succeeded(trial: Trial, model: Model, ran: string): string {
   let rank = 1;
   let of = 0;
   for (const other of model.trials) {
-    if (other.finalValue === undefined || other.status !== "SUCCEEDED") continue;
+    if (other.finalValue === undefined || !hasResult(other)) continue;
     of += 1;
     if (maximize ? other.finalValue > value : other.finalValue < value) rank += 1;
   }
