@@ -75,6 +75,8 @@ class Stat:
     size: int
     """Bytes; 0 for a directory."""
     modified_at: float
+    is_special: bool = False
+    """Whether it is a link, a pipe or the like: it is listed, and never read or followed."""
 
 
 class Volume(Protocol):

@@ -24,7 +24,7 @@ from nni.core.state import State
 from nni.manager import doctor, ground, ids, importance, leftovers, loop, machine, performer, recall, secrets, vitals
 from nni.manager.files import Files
 from nni.records import registry, sqlite
-from nni.server import auth, events, health, intake, listen, portal, rest, views
+from nni.server import auth, events, health, intake, listen, portal, rest, shelf, views
 from nni.server import exchange as exchanges
 from nni.storage import mounted
 from nni.tuners import process
@@ -85,6 +85,7 @@ class _Parts:
     running: loop.Loop
     heard: vitals.Heard
     job: Callable[[str], Awaitable[Mapping[str, Any] | None]]
+    growth: shelf.Growth | None
 
 
 async def run(
@@ -193,6 +194,7 @@ async def _join(
         running=running,
         heard=heard,
         job=stand.job,
+        growth=stand.growth,
     )
     await stack.enter_async_context(
         listen.serve(_intake(parts, stand.exchange(request.experiment_id, files)), intake_socket)
@@ -264,6 +266,7 @@ def _portal(parts: _Parts) -> web.Application:
             clock=parts.clock,
             vitals=parts.heard.vitals,
             volume=parts.heard.volume,
+            growth=parts.growth,
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             experiments=machine.experiments,

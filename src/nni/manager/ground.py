@@ -20,7 +20,7 @@ from nni.manager.files import Files
 from nni.platforms import local
 from nni.platforms.kubeflow import api, client, kinds, platform, preflight
 from nni.runtime import archive
-from nni.server import exchange
+from nni.server import exchange, shelf
 from nni.storage import bundle, mounted
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,11 @@ class Ground(Protocol):
     @property
     def intake_url(self) -> str | None:
         """Where trials report to, when that is not the intake's own address."""
+        ...
+
+    @property
+    def growth(self) -> shelf.Growth | None:
+        """What tells when trials' files grow; None where nobody knows."""
         ...
 
     async def examine(self) -> Sequence[preflight.Finding]:
@@ -141,6 +146,7 @@ class _Local:
     intake_host: str = LOOPBACK
     intake_address: str = LOOPBACK
     intake_url: str | None = None
+    growth: shelf.Growth | None = None
 
     async def examine(self) -> Sequence[preflight.Finding]:
         return [preflight.ok("platform", "Trials run as processes of this machine.")]
@@ -256,6 +262,11 @@ class KubeflowGround:
     def intake_url(self) -> str | None:
         """See the protocol."""
         return self.spec.manager_url
+
+    @property
+    def growth(self) -> shelf.Growth | None:
+        """See the protocol."""
+        return self.backing.store
 
     async def examine(self) -> Sequence[preflight.Finding]:
         """See the protocol."""

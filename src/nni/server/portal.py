@@ -31,13 +31,15 @@ def make_app(
     """
     root = f"/{about.url_prefix}" if about.url_prefix else ""
     api = rest.Rest(sources, about)
-    stored = files.Files(sources.state, sources.volume, sources.logs)
+    stored = files.Files(
+        sources.state, sources.revisions, volume=sources.volume, growth=sources.growth, logs=sources.logs
+    )
     shown = pages.Pages(root, static, guard)
     app = web.Application(middlewares=[_door(guard, hosts, f"{root}/api/")])
     app.on_response_prepare.append(_secure)
     app.on_shutdown.extend([api.end_streams, stored.end_streams])
     app.router.add_routes([*api.routes(f"{root}/api/v1/nni"), *stored.routes(f"{root}/api/v1/nni")])
-    app.router.add_route("*", f"{root}/api/{{path:.*}}", _unknown)
+    app.router.add_route("*", f"{root}/api/{{path:(?s:.*)}}", _unknown)
     app.router.add_routes(shown.routes())
     return app
 

@@ -16,7 +16,7 @@ from nni import errors
 from nni.core import event, model, ports
 from nni.core import state as states
 from nni.core import trial as trials
-from nni.server import answers, events, health, limits, table, views
+from nni.server import answers, events, health, limits, shelf, table, views
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
@@ -56,6 +56,8 @@ class Sources:
     vitals: health.Vitals
     volume: ports.Volume
     """Where trials leave their files."""
+    growth: shelf.Growth | None
+    """Tells when these grow; None where nobody knows."""
     logs: ports.Volume
     """The directory of the manager's own logs."""
     new_trial_id: Callable[[], model.TrialId]

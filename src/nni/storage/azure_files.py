@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 PIECE = 4 << 20
 """Bytes of one request. One answer is never mixed from two versions of a file that grows."""
 TEST_BYTES = 1024
-_ILLEGAL = re.compile(r'["\\:|<>*?\x00-\x1f\x7f]|[. ]\Z')
+_ILLEGAL = re.compile(r'["\\:|<>*?\x00-\x1f\x7f\ud800-\udfff]|[. ]\Z')
 _GONE = ("ResourceNotFound", "ParentNotFound")
 _EXISTS = ("ResourceAlreadyExists",)
 

@@ -139,9 +139,13 @@ class MountedVolume:
             if error.errno in _MISSING:
                 return None
             raise
-        is_directory = stat.S_ISDIR(found.st_mode)
-        size = 0 if is_directory else found.st_size
-        return ports.Stat(is_directory=is_directory, size=size, modified_at=found.st_mtime)
+        is_directory, is_file = stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode)
+        return ports.Stat(
+            is_directory=is_directory,
+            size=0 if is_directory else found.st_size,
+            modified_at=found.st_mtime,
+            is_special=not is_directory and not is_file,
+        )
 
     def _rename(self, source: str, target: str) -> None:
         with self._parent(source) as (from_folder, from_name), self._parent(target, make=True) as (to_folder, to_name):

@@ -235,9 +235,13 @@ def _stat(nfs: libnfs.Context, names: Sequence[str]) -> ports.Stat | None:
         raise
     if found is None:
         return None
-    is_directory = stat.S_ISDIR(found.mode)
-    size = 0 if is_directory else found.size
-    return ports.Stat(is_directory=is_directory, size=size, modified_at=found.modified_at)
+    is_directory, is_file = stat.S_ISDIR(found.mode), stat.S_ISREG(found.mode)
+    return ports.Stat(
+        is_directory=is_directory,
+        size=0 if is_directory else found.size,
+        modified_at=found.modified_at,
+        is_special=not is_directory and not is_file,
+    )
 
 
 def _rename(nfs: libnfs.Context, source: Sequence[str], target: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from nni import _version, errors
 from nni.core import event, fold, model, ports, spec
 from nni.core import state as states
-from nni.server import auth, events, health, listen, portal, rest, views
+from nni.server import auth, events, health, listen, portal, rest, shelf, views
 from nni.testing import volume
 from nni.wire import layout
 
@@ -36,7 +36,8 @@ class Story:
         self.token = secrets.token_urlsafe(16)
         self.commands: list[rest.Command] = []
         self.vitals = health.Vitals(self.revisions.nudge)
-        self.volume = volume.MemoryVolume()
+        self.volume: ports.Volume = volume.MemoryVolume()
+        self.growth: shelf.Growth | None = None
         self.logs = volume.MemoryVolume()
         self.experiments: list[views.Json] = []
         self.results: dict[str, list[float]] = {}
@@ -201,6 +202,7 @@ class Story:
                 clock=self,
                 vitals=self.vitals,
                 volume=self.volume,
+                growth=self.growth,
                 logs=self.logs,
                 new_trial_id=self._new_trial_id,
                 experiments=self._known,
