@@ -436,7 +436,7 @@ async def test_links_are_neither_followed_nor_do_they_spoil_the_rest(
 
 
 async def _look_for(what: bytes, content: aiohttp.StreamReader, found: list[bool]) -> None:
-    async for part in content.iter_any():
+    while part := await content.readany():
         found.append(what in part)
 
 
