@@ -25,7 +25,7 @@ from nni.core import event, model, ports, spec
 from nni.manager import volumes
 from nni.platforms.kubeflow import client
 from nni.server import shelf
-from nni.storage import azure_access, kept
+from nni.storage import azure_access, kept, mounted
 from nni.testing import azure, nfs, story
 from nni.wire import layout
 
@@ -435,6 +435,23 @@ async def test_links_are_neither_followed_nor_do_they_spoil_the_rest(
     assert not names & {f"aaaaa/{OUTPUT}/{name}" for name in (*links, "pipe")}
 
 
+async def _swap(place: Place, path: str, target: Path) -> None:
+    """Put a link in the place of a file or a directory, at once where that can be."""
+    link, mine, moved = place.of(f"{OUTPUT}/link"), place.of(path), place.of(f"{OUTPUT}/moved")
+    top = layout.trial(EXPERIMENT, "aaaaa")
+    way = os.path.relpath(target, mine.parent)
+    if mine.is_file():
+        # Not behind an NFS server's back: it remembers what there was.
+        link.symlink_to(way)
+        await place.volume.rename(f"{top}/{OUTPUT}/link", f"{top}/{path}")
+    elif isinstance(place.volume, mounted.MountedVolume):
+        mine.rename(moved)
+        mine.symlink_to(way)
+    else:
+        await place.volume.rename(f"{top}/{path}", f"{top}/{OUTPUT}/moved")
+        mine.symlink_to(way)
+
+
 async def _look_for(what: bytes, content: aiohttp.StreamReader, found: list[bool]) -> None:
     while part := await content.readany():
         found.append(what in part)
@@ -450,18 +467,15 @@ async def test_a_link_that_is_swapped_in_during_a_read_breaks_the_answer_off(
         how = how.replace("deep/", "")
     mine = f"{OUTPUT}/{'large' if swapped == 'large' else 'deep/large'}"
     await place.sparse(mine, 64 * MIB, b"the end")
-    outside = place.root.parent / "outside"
-    outside.mkdir(exist_ok=True)
-    with (outside / "large").open("wb") as file:
+    # On the same volume, as that is all that a pod can have a link lead to.
+    other = place.of("1/master-0", "bbbbb")
+    with (other / "large").open("wb") as file:
         file.write(b"S" * 64 * MIB)
-    target = outside if swapped == "deep" else outside / "large"
-    top = f"{layout.trial(EXPERIMENT, 'aaaaa')}/{OUTPUT}"
+    target = other if swapped == "deep" else other / "large"
     async with asyncio.timeout(60), portal.http.get(portal.at(how)) as answer:
         assert answer.status == 200
         await answer.content.readexactly(MIB)
-        # Not behind an NFS server's back: it remembers what there was.
-        await place.volume.rename(f"{top}/{swapped}", f"{top}/moved")
-        place.of(f"{OUTPUT}/{swapped}").symlink_to(target)
+        await _swap(place, f"{OUTPUT}/{swapped}", target)
         parts: list[bool] = []
         with pytest.raises(aiohttp.ClientPayloadError):
             await _look_for(b"S" * 100, answer.content, parts)
