@@ -479,7 +479,6 @@ async def test_a_link_that_is_swapped_in_during_a_read_breaks_the_answer_off(
         parts: list[bool] = []
         with pytest.raises(aiohttp.ClientPayloadError):
             await _look_for(b"S" * 100, answer.content, parts)
-        assert parts
         assert not any(parts)
 
 
