@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -45,6 +46,8 @@ def start(cluster: Sandbox, tmp_path: Path, free_port: int) -> Iterator[Start]:
         "trainingService": {
             "platform": "kubeflow",
             "operator": "pytorch-operator",
+            # As on a cluster elsewhere: a manager that is started again has to be known by the same certificate.
+            "intakeTls": True,
             "storage": {"storageType": "nfs", "server": "10.20.30.40", "path": "/mnt/nfs/nni"},
             "master": {"replicas": 1, "command": "python3 trial.py", "codeDirectory": ".", "dockerImage": "x"},
         },
@@ -80,6 +83,7 @@ def test_trials_go_on_when_their_manager_ends(
     experiment = Experiment.connect(free_port)
     experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
     before = jobs(cluster)
+    shown = ssl.get_server_certificate(("127.0.0.1", free_port + 1))
 
     first.send_signal(number)
     first.wait(timeout=30)
@@ -88,6 +92,7 @@ def test_trials_go_on_when_their_manager_ends(
 
     second = start()
     experiment = Experiment.connect(free_port)
+    assert ssl.get_server_certificate(("127.0.0.1", free_port + 1)) == shown
     (cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / "go").touch()
     experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
 

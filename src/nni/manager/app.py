@@ -21,7 +21,21 @@ from nni.config import experiment as configs
 from nni.core import event, fold, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
-from nni.manager import doctor, ground, ids, importance, leftovers, loop, machine, performer, recall, secrets, vitals
+from nni.manager import (
+    doctor,
+    doors,
+    ground,
+    ids,
+    importance,
+    leftovers,
+    logs,
+    loop,
+    machine,
+    performer,
+    recall,
+    secrets,
+    vitals,
+)
 from nni.manager.files import Files
 from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, shelf, views
@@ -107,7 +121,7 @@ async def run(
         NniError: The experiment cannot be started; the message says why.
     """
     spec = check.checked(configs.ExperimentConfig.from_dict(request.config))
-    with _logging_to(request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised):
+    with logs.to(request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised):
         try:
             async with contextlib.AsyncExitStack() as stack:
                 parts = await _join(request, spec, environment, stack, say)
@@ -149,8 +163,8 @@ async def _join(
     tokens = secrets.trial_tokens(request.directory)
     say("Packing code")
     files = await stand.files(request.experiment_id, request.url)
-    intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
-    platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=CLOCK)
+    door = await asyncio.to_thread(doors.of, stand, request.directory, request.port + 1)
+    platform = stand.platform(request.experiment_id, door=door, tokens=tokens.of, clock=CLOCK)
     tuner, assessor = _algorithms(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
     signs = health.Vitals(revisions.nudge)
@@ -197,7 +211,7 @@ async def _join(
         growth=stand.growth,
     )
     await stack.enter_async_context(
-        listen.serve(_intake(parts, stand.exchange(request.experiment_id, files)), intake_socket)
+        listen.serve(_intake(parts, stand.exchange(request.experiment_id, files)), intake_socket, door.tls)
     )
     await stack.enter_async_context(listen.serve(_portal(parts), portal_socket))
     return parts
@@ -380,26 +394,6 @@ def _stopping(experiment: loop.Loop, request: Request) -> Iterator[None]:
         running.remove_reader(source)
         for number in (signal.SIGTERM, signal.SIGINT):
             running.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path, level: str, *, to_stderr: bool) -> Iterator[None]:
-    """Write what this process logs to a file, and where a supervisor looks for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handlers: list[logging.Handler] = [logging.FileHandler(path)]
-    if to_stderr:
-        handlers.append(logging.StreamHandler())
-    logger = logging.getLogger("nni")
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logger.addHandler(handler)
-    logger.setLevel({"fatal": "CRITICAL", "trace": "DEBUG"}.get(level, level.upper()))
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
 
 
 def _first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
-from nni.manager import volumes
+from nni.manager import doors, volumes
 from nni.manager.files import Files
 from nni.platforms import local
 from nni.platforms.kubeflow import api, client, kinds, platform, preflight
@@ -31,22 +31,12 @@ SERVICE_VARIABLE = "NNI_MANAGER_SERVICE"
 ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 pods come from anywhere; each needs its token
 
 
-class Ground(Protocol):
+class Ground(doors.Place, Protocol):
     """A platform and its volume, before an experiment stands on them."""
 
     @property
     def intake_host(self) -> str:
         """The address that the intake listens on."""
-        ...
-
-    @property
-    def intake_address(self) -> str:
-        """The address under which trials reach it."""
-        ...
-
-    @property
-    def intake_url(self) -> str | None:
-        """Where trials report to, when that is not the intake's own address."""
         ...
 
     @property
@@ -75,7 +65,7 @@ class Ground(Protocol):
         self,
         experiment_id: model.ExperimentId,
         *,
-        intake_url: str,
+        door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
@@ -146,6 +136,7 @@ class _Local:
     intake_host: str = LOOPBACK
     intake_address: str = LOOPBACK
     intake_url: str | None = None
+    is_encrypted: bool = False
     growth: shelf.Growth | None = None
 
     async def examine(self) -> Sequence[preflight.Finding]:
@@ -163,7 +154,7 @@ class _Local:
         self,
         experiment_id: model.ExperimentId,
         *,
-        intake_url: str,
+        door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
@@ -171,7 +162,7 @@ class _Local:
             experiment_id=experiment_id,
             spec=self.spec,
             volume=self.root,
-            intake_url=intake_url,
+            intake_url=door.url,
             tokens=tokens,
             environment=self.environment,
             clock=clock,
@@ -234,6 +225,7 @@ async def _kubeflow(
         version=version,
         intake_host=LOOPBACK if is_near else ALL_ADDRESSES,
         intake_address=address,
+        is_encrypted=_is_encrypted(spec, is_near=is_near),
     )
 
 
@@ -257,6 +249,7 @@ class KubeflowGround:
     version: str
     intake_host: str
     intake_address: str
+    is_encrypted: bool
 
     @property
     def intake_url(self) -> str | None:
@@ -270,7 +263,7 @@ class KubeflowGround:
 
     async def examine(self) -> Sequence[preflight.Finding]:
         """See the protocol."""
-        job = platform.example(self.kind, self.version, self.spec, self.backing.pod, self.intake_url or "")
+        job = platform.example(self.kind, self.version, self.spec, self.backing.pod, intake_url=self.intake_url or "")
         return await preflight.examine(self.connection, self.kind, self.version, self.spec, job)
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
@@ -293,7 +286,7 @@ class KubeflowGround:
         self,
         experiment_id: model.ExperimentId,
         *,
-        intake_url: str,
+        door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
@@ -305,7 +298,8 @@ class KubeflowGround:
             experiment_id=experiment_id,
             spec=self.spec,
             volume=self.backing.pod,
-            intake_url=intake_url,
+            intake_url=door.url,
+            intake_fingerprint=door.fingerprint,
             token=tokens,
             clock=clock,
         )
@@ -319,6 +313,13 @@ class KubeflowGround:
             if refusal.code == 404:
                 return None
             raise errors.PlatformError(f"The job {name} cannot be read: {refusal.message}") from refusal
+
+
+def _is_encrypted(spec: specs.KubeflowSpec, *, is_near: bool) -> bool:
+    """Return whether trials speak TLS to the intake: not on this machine alone, and not to a proxy before it."""
+    if spec.intake_tls is not None:
+        return spec.intake_tls
+    return not is_near and spec.manager_url is None
 
 
 def _is_loopback(host: str) -> bool:
