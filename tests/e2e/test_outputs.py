@@ -452,6 +452,21 @@ async def _swap(place: Place, path: str, target: Path) -> None:
         mine.symlink_to(way)
 
 
+@pytest.mark.requires("nfs")
+@pytest.mark.parametrize("place", ["libnfs"], indirect=True)
+async def test_what_the_manager_has_no_right_to_read_is_left_out_of_an_archive(place: Place, portal: Caller) -> None:
+    await place.write(f"{OUTPUT}/kept", b"kept")
+    closed = place.of(f"{OUTPUT}/closed")
+    closed.write_bytes(b"root's own, who is nobody to the server")
+    closed.chmod(0o600)
+    archive = await portal.get("trial-archive/aaaaa")
+    with tarfile.open(fileobj=io.BytesIO(archive.content)) as opened:
+        note = opened.extractfile(f"aaaaa/{shelf.LEFT_OUT}")
+        assert note is not None
+        assert note.read() == f"{OUTPUT}/closed: this machine has no right to read it\n".encode()
+        assert f"aaaaa/{OUTPUT}/kept" in opened.getnames()
+
+
 async def _look_for(what: bytes, content: aiohttp.StreamReader, found: list[bool]) -> None:
     while part := await content.readany():
         found.append(what in part)
@@ -490,6 +505,18 @@ async def test_a_download_of_a_file_that_becomes_shorter_breaks_off(place: Place
         await place.write(f"{OUTPUT}/large", b"short")
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.content.read()
+
+
+async def test_a_download_is_never_half_of_one_file_and_half_of_another(place: Place, portal: Caller) -> None:
+    old, new = b"o" * 24 * MIB, b"n" * 32 * MIB
+    await place.write(f"{OUTPUT}/last.pt", old)
+    async with asyncio.timeout(60), portal.http.get(portal.at(f"trial-file/aaaaa/{OUTPUT}/last.pt")) as answer:
+        await answer.content.readexactly(MIB)
+        await place.write(f"{OUTPUT}/last.pt", new)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.content.read()
+    again = await portal.get(f"trial-file/aaaaa/{OUTPUT}/last.pt")
+    assert again.content == new
 
 
 @pytest.mark.parametrize("how", ["trial-archive/aaaaa", f"trial-file/aaaaa/{OUTPUT}/large"])

@@ -77,6 +77,8 @@ class Stat:
     modified_at: float
     is_special: bool = False
     """Whether it is a link, a pipe or the like: it is listed, and never read or followed."""
+    identity: str = ""
+    """Differs from that of every other file that is or was under this name; empty where nobody knows."""
 
 
 class Volume(Protocol):

@@ -143,7 +143,8 @@ class Files:
     ) -> web.StreamResponse:
         """Answer with a part of a file; ``X-Offset`` says where it begins, ``X-Size`` how long the file is."""
         wish = _wish(request)
-        size = await _size(place, path, may_come=wish.follow)
+        known = await _known(place, path, may_come=wish.follow)
+        size = known.size
         span = _span(wish, size)
         response = _response(request, path)
         response.headers.update({"X-Offset": str(span.offset), "X-Size": str(size)})
@@ -157,7 +158,7 @@ class Files:
         if span.is_range:
             response.set_status(206)
             response.headers["Content-Range"] = f"bytes {span.offset}-{span.offset + length - 1}/{size}"
-        return await self._stream(request, response, place.content(path, span.offset, length))
+        return await self._stream(request, response, place.content(path, known, span.offset, length))
 
     async def _stream(
         self, request: web.Request, response: web.StreamResponse, parts: AsyncGenerator[bytes], *, at_once: bool = False
@@ -226,6 +227,8 @@ def _refusing() -> Iterator[None]:
     """Turn what a volume refuses into an answer."""
     try:
         yield
+    except shelf.ChangedError as error:
+        raise answers.refuse(web.HTTPConflict, f"{shelf.shown(str(error))} Ask again.") from error
     except errors.VolumeError as error:
         raise answers.refuse(web.HTTPBadRequest, shelf.shown(str(error))) from error
 
@@ -253,8 +256,8 @@ def _wish(request: web.Request) -> spans.Wish:
         raise answers.refuse(web.HTTPBadRequest, shelf.shown(str(error))) from None
 
 
-async def _size(place: shelf.Shelf, path: str, *, may_come: bool) -> int:
-    """Return how long a file is now; 0 for one that may still come."""
+async def _known(place: shelf.Shelf, path: str, *, may_come: bool) -> ports.Stat:
+    """Return what is known of a file; an empty one for one that may still come."""
     with _refusing():
         known = await place.stat(path)
     if known is None and not may_come:
@@ -263,7 +266,7 @@ async def _size(place: shelf.Shelf, path: str, *, may_come: bool) -> int:
         raise answers.refuse(web.HTTPBadRequest, f"{shelf.shown(path)} is a directory.")
     if known is not None and known.is_special:
         raise answers.refuse(web.HTTPBadRequest, f"{shelf.shown(path)} is a symbolic link or no file; it is not read.")
-    return known.size if known else 0
+    return known or ports.Stat(is_directory=False, size=0, modified_at=0.0)
 
 
 def _span(wish: spans.Wish, size: int) -> spans.Span:

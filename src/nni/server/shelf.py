@@ -37,7 +37,7 @@ class Growth(Protocol):
         ...
 
 
-class ShrunkError(errors.VolumeError):
+class ChangedError(errors.VolumeError):
     """A file has become shorter, or another one, while it was read."""
 
 
@@ -82,18 +82,22 @@ class Shelf:
         """Return what is known of a path."""
         return await self.volume.stat(self.below(path))
 
-    async def content(self, path: str, offset: int, length: int) -> AsyncGenerator[bytes]:
-        """Yield a part of a file.
+    async def content(self, path: str, its: ports.Stat, offset: int, length: int) -> AsyncGenerator[bytes]:
+        """Yield a part of a file as it is known.
 
         Raises:
-            ShrunkError: There is less than was to be expected, after all.
+            ChangedError: It is another file by now, or shorter: what was read may be half of each.
         """
         while length > 0:
             part = await self.volume.read(self.below(path), offset, min(CHUNK, length))
-            if not part:
-                raise ShrunkError(f"{path} became shorter while it was read.")
-            yield part
             offset, length = offset + len(part), length - len(part)
+            if not part or (length == 0 and not await self._is_still(path, its)):
+                raise ChangedError(f"{path} became another file, or shorter, while it was read.")
+            yield part
+
+    async def _is_still(self, path: str, its: ports.Stat) -> bool:
+        known = await self.stat(path)
+        return known is not None and known.identity == its.identity
 
     async def followed(self, path: str, offset: int, limit: int | None, follower: Follower) -> AsyncGenerator[bytes]:
         """Yield a file from an offset on, and what is added to it, until the follower says that this was all."""
@@ -135,21 +139,22 @@ class Shelf:
 
     async def _member(self, path: str, its: ports.Stat, name: str, left_out: "_LeftOut") -> AsyncGenerator[bytes]:
         """Yield a file's part of an archive; nothing when it has gone, or may not be read."""
+        parts = self.content(path, its, 0, its.size)
         try:
-            first = await self.volume.read(self.below(path), 0, min(CHUNK, its.size)) if its.size else b""
+            first = await anext(parts, b"")
+        except ChangedError:
+            left_out.add(path, "it was changed while it was read")
+            return
         except errors.VolumeError as error:
             if not isinstance(error.__cause__, PermissionError):
                 raise
             left_out.add(path, "this machine has no right to read it")
             return
-        if its.size and not first:
-            return
-        size = its.size if len(first) == CHUNK else len(first)
-        yield _header(name, size, its.modified_at, tarfile.REGTYPE)
+        yield _header(name, its.size, its.modified_at, tarfile.REGTYPE)
         yield first
-        async for part in self.content(path, len(first), size - len(first)):
+        async for part in parts:
             yield part
-        yield bytes(-size % tarfile.BLOCKSIZE)
+        yield bytes(-its.size % tarfile.BLOCKSIZE)
 
     async def _walk(self) -> AsyncIterator[tuple[str, ports.Stat]]:
         """Yield every path with what is known of it, a directory before what is in it. A tree of any depth will do."""

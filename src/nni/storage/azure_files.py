@@ -161,7 +161,12 @@ class AzureVolume:
         if names:
             with azure_errors.Passing(*_GONE, "ResourceTypeMismatch"):
                 found = await self._file(names).get_file_properties()
-                return ports.Stat(is_directory=False, size=found.size, modified_at=_seconds(found.last_modified))
+                return ports.Stat(
+                    is_directory=False,
+                    size=found.size,
+                    modified_at=_seconds(found.last_modified),
+                    identity=found.file_id or "",
+                )
         if await self._is_directory(names):
             return ports.Stat(is_directory=True, size=0, modified_at=0.0)
         return None

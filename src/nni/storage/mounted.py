@@ -145,6 +145,7 @@ class MountedVolume:
             size=0 if is_directory else found.st_size,
             modified_at=found.st_mtime,
             is_special=not is_directory and not is_file,
+            identity=f"{found.st_dev}:{found.st_ino}",
         )
 
     def _rename(self, source: str, target: str) -> None:
