@@ -25,7 +25,8 @@ from nni.core import event, model, ports, spec
 from nni.manager import volumes
 from nni.platforms.kubeflow import client
 from nni.server import shelf
-from nni.storage import azure_access, kept, mounted
+from nni.storage import azure_access, kept, mounted, nfs_direct
+from nni.storage import nfs as addresses
 from nni.testing import azure, nfs, story
 from nni.wire import layout
 
@@ -76,8 +77,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that a real NFS server exports as /outputs."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """A directory that a real NFS server exports as /outputs, and the server's ports."""
     made = tmp_path_factory.mktemp("exported") / "outputs"
     made.mkdir()
     made.chmod(0o777)
@@ -85,8 +86,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         # The server works as nobody, who has to get there.
         if folder.is_relative_to("/tmp/"):
             folder.chmod(folder.stat().st_mode | 0o011)
-    with nfs.NfsServer({"/outputs": nfs.Export(made)}):
-        yield made
+    with nfs.NfsServer({"/outputs": nfs.Export(made)}) as running:
+        yield made, running.ports
 
 
 @pytest_asyncio.fixture(params=ALL)
@@ -108,15 +109,15 @@ async def _opened(
     root = directory / "storage"
     if kind == "azure":
         return await _share(directory / "shares", stack)
+    if kind == "libnfs":
+        exported, numbers = request.getfixturevalue("server")
+        return await _export(exported, numbers, stack)
     storage: spec.StorageSpec
     match kind:
         case "kept":
             storage, root = spec.ManagerSpec(), directory / "volume"
         case "mounted":
             storage = spec.NfsSpec(server="10.20.30.40", path="/mnt/nfs/nni", mount_path=str(root))
-        case "libnfs":
-            root = request.getfixturevalue("server")
-            storage = spec.NfsSpec(server=nfs.HOST, path="/outputs")
         case _:
             storage = spec.PvcSpec(claim_name="data", mount_path=str(root), sub_path="my/part")
     root.mkdir(exist_ok=True)
@@ -127,12 +128,19 @@ async def _opened(
     asked = volumes.Asked(environment={}, directory=directory, experiment_id=EXPERIMENT, connect=no_cluster)
     backing = await volumes.back(storage, asked)
     stack.push_async_callback(backing.close)
-    if kind == "libnfs":
-        assert "without a mount: NFSv3 through libnfs" in backing.said
-        for name in await backing.volume.list(""):
-            await backing.volume.delete(name)
     root = root / "my" / "part" if kind == "claim" else root
     return Place(backing.volume, backing.store, root, backing.url)
+
+
+async def _export(root: Path, numbers: tuple[int, int], stack: contextlib.AsyncExitStack) -> Place:
+    storage = spec.NfsSpec(server=nfs.HOST, path="/outputs")
+    # By its ports: the portmapper is the whole machine's, and other tests have servers, too.
+    volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs.HOST, storage.path, numbers), "the export")
+    stack.push_async_callback(volume.close)
+    for name in await volume.list(""):
+        # Not behind the server's back: it remembers what there was.
+        await volume.delete(name)
+    return Place(volume, None, root, lambda path: addresses.url(storage, path))
 
 
 async def _share(root: Path, stack: contextlib.AsyncExitStack) -> Place:
