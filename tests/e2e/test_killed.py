@@ -49,7 +49,7 @@ def test_a_killed_container_has_left_all_but_its_last_moment(
     own = {} if storage == "nfs" else {"storage": None}
     experiment = make(TALKS, max_trial_number=1, trial_concurrency=1, service=own)
     experiment.start(free_port)
-    experiments.until(experiment, lambda change: any(its["intermediateCount"] > 50 for its in change["trials"]))
+    experiments.until(experiment, lambda change: any(its["intermediateCount"] > 300 for its in change["trials"]))
     killed_at = time.time()
     with cluster.faults(faults.OutOfMemory(count=1)):
         experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
