@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import stat
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from nni.core import event, model, spec
 from nni.experiment import Experiment
 from nni.manager import certificate, doors, ground
 from nni.platforms.kubeflow import probe
-from nni.runtime import archive
+from nni.runtime import archive, post
 from nni.server import intake, listen
 from nni.testing import experiments, pods
 from nni.testing.sandbox import Connection, Sandbox
@@ -246,6 +247,22 @@ async def test_a_pod_that_finds_another_certificate_ends_at_once_and_says_why(wh
     assert said.startswith(f"nni: this trial cannot start: the manager at https://127.0.0.1:{port} {OTHER}"), said
     assert said.count("\n") == 1
     assert (imposter.shakes, imposter.received) == (1, b"")
+
+
+def test_an_image_whose_python_has_no_ssl_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    *_, program, path, digest = bootstrap.command(layout.runtime("exp1", "0" * 64), "0" * 64)
+    script = f"import sys; sys.modules['ssl'] = None; sys.argv = ['-c', {path!r}, {digest!r}]; exec({program!r})"
+    names = ("NNI_EXP_ID", "NNI_TRIAL_JOB_ID", "NNI_TRIAL_ATTEMPT", "NNI_ROLE", "NNI_VOLUME")
+    given = {**dict.fromkeys(names, "1"), "NNI_INTAKE_URL": "https://10.0.0.5:8081", "NNI_INTAKE_CERT_SHA256": "0" * 64}
+    ended = subprocess.run([sys.executable, "-c", script], env=given, capture_output=True, text=True, check=False)
+    lacks = "is to be reached by TLS, for which this image's Python has no module ssl"
+    assert ended.returncode == 126
+    assert ended.stderr.startswith(f"nni: this trial cannot start: the manager at https://10.0.0.5:8081 {lacks}")
+    assert ended.stderr.count("\n") == 1
+
+    monkeypatch.setitem(sys.modules, "ssl", None)
+    with pytest.raises(post.TlsError, match=lacks):
+        post.Post("https://10.0.0.5:8081", "/", "a-token", "0" * 64).send(b"", 1.0)
 
 
 async def test_doctors_pod_tells_what_stands_in_between(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from nni import errors
-from nni.runtime import bundle, files, flush, sweep
+from nni.runtime import bundle, files, flush, outlet, settings, sweep
 from nni.testing import pods
 
 PYTHON = os.path.realpath(sys.executable)
@@ -124,6 +124,27 @@ def test_what_is_said_goes_to_the_disk_soon_and_in_one_go(tmp_path: Path, monkey
     flushing.join(10)
     assert not flushing.is_alive()
     writing.close()
+
+
+@pytest.mark.parametrize(
+    ("platform", "storage", "names"),
+    [
+        ("kubeflow", "", ["nni-sweep", "nni-flush"]),
+        ("kubeflow", "claim", ["nni-relay", "nni-sweep", "nni-flush"]),
+        ("kubeflow", "manager", ["nni-relay", "nni-sweep", "nni-output", "nni-checkpoint"]),
+        ("local", "", ["nni-sweep"]),
+    ],
+)
+def test_what_takes_files_out_of_a_pod(tmp_path: Path, platform: str, storage: str, names: list[str]) -> None:
+    told = settings.Settings(
+        experiment="exp1", trial="k2f9z", attempt=1, role="master", replica=0, sequence=0, bundle="b0", command="true",
+        platform=platform, volume=str(tmp_path), pod="", intake="http://127.0.0.1:1", token="t", fingerprint="",
+        grace=30.0, storage=storage,
+    )  # fmt: skip
+    made = outlet.make(told, str(tmp_path), tell=pytest.fail, ended=lambda name: lambda: None)
+    assert [one.name for one in made] == names
+    told_of_growth = {"nni-relay", "nni-flush"} & set(names)
+    assert len(outlet.stirs(made)) == len(told_of_growth)
 
 
 class Sweeping:

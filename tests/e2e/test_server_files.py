@@ -132,6 +132,11 @@ async def test_a_browser_runs_nothing_that_a_trial_wrote(
         ("trial-file/aaaaa/1/master-0", 400, "1/master-0 is a directory."),
         ("trial-file/zzzzz/stdout", 404, "Experiment story123 has no trial zzzzz."),
         ("trial-file/aaaaa/stdout?offset=x", 400, "offset=x is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?offset=1_0", 400, "offset=1_0 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?offset=99999999999999999999", 400, "99999999999999999999 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?offset=9999999999999999999", 400, "9999999999999999999 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?limit=-5", 400, "limit=-5 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?limit=%D9%A3", 400, "is not a number of bytes."),
     ],
 )
 async def test_what_is_refused(tale: story.Story, path: str, status: int, words: str) -> None:

@@ -12,14 +12,17 @@ from typing import Any, Mapping, NamedTuple, Optional, Tuple
 _ANSWER_BYTES = 65536
 
 
-class CertificateError(ConnectionError):
-    """Whoever answers is not the intake: nothing was sent to it."""
+_OTHER_CERTIFICATE = (
+    "shows a certificate that is not the one this trial was told to trust, so nothing is sent there: something else "
+    "answers at that address, or the manager has lost its own"
+)
+_NO_SSL = (
+    "is to be reached by TLS, for which this image's Python has no module ssl: use another, or set intake_tls: false"
+)
 
-    def __init__(self) -> None:
-        super().__init__(
-            "shows a certificate that is not the one this trial was told to trust, so nothing is sent there: something "
-            "else answers at that address, or the manager has lost its own"
-        )
+
+class TlsError(ConnectionError):
+    """There is no TLS with the intake to be had, so nothing was sent; trying again soon is of no use."""
 
 
 class Request(NamedTuple):
@@ -107,7 +110,10 @@ class Post:
         if self._scheme != "https":
             return http.client.HTTPConnection(self._host, self._port, timeout=seconds)
         # Loaded for HTTPS alone: a Python without it can still use HTTP.
-        ssl: Any = importlib.import_module("ssl")
+        try:
+            ssl: Any = importlib.import_module("ssl")
+        except ImportError as error:
+            raise TlsError(_NO_SSL) from error
         context = _pinning(ssl) if self._fingerprint else ssl.create_default_context()
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=context)
         connection.connect()
@@ -120,7 +126,7 @@ class Post:
         certificate = connection.sock.getpeercert(binary_form=True) or b""
         if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), self._fingerprint):
             connection.close()
-            raise CertificateError
+            raise TlsError(_OTHER_CERTIFICATE)
 
 
 def _pinning(ssl: Any) -> Any:

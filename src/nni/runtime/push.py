@@ -119,7 +119,7 @@ class Push(threading.Thread):
                 self._accept(batch, intake.decode_answer(body))
             else:
                 self._refuse(batch, status, body)
-        except post.CertificateError as error:
+        except post.TlsError as error:
             self._fail(str(error), _REFUSED_DELAY)
         except (OSError, errors.WireError) as error:
             self._fail("does not answer (%s)" % (str(error) or type(error).__name__), _LONGEST_DELAY)
