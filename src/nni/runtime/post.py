@@ -17,7 +17,7 @@ _OTHER_CERTIFICATE = (
     "answers at that address, or the manager has lost its own"
 )
 _NO_SSL = (
-    "is to be reached by TLS, for which this image's Python has no module ssl: use another, or set intake_tls: false"
+    "is to be reached by TLS, for which this image's Python has no module ssl: use another, or set intake_tls to false"
 )
 
 

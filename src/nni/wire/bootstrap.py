@@ -21,8 +21,8 @@ while True:
     if url.scheme=="https":
       try:import ssl
       except ImportError:
-        sys.stderr.write("nni: this trial cannot start: the manager at %s is to be reached by TLS, for which this image's "
-          "Python has no module ssl: use another, or set intake_tls: false\\n"%e["NNI_INTAKE_URL"])
+        sys.stderr.write("nni: this trial cannot start: the manager at %s is to be reached by TLS, for which this "
+          "image's Python has no module ssl: use another, or set intake_tls to false\\n"%e["NNI_INTAKE_URL"])
         sys.exit(126)
       s=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if pin else ssl.create_default_context()
       if pin:s.check_hostname=False;s.verify_mode=ssl.CERT_NONE
