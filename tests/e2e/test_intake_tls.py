@@ -130,8 +130,9 @@ def test_a_whole_experiment_by_tls(
 class Imposter:
     """Stands at the intake's address with a certificate of its own, and keeps what it is sent."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
         directory.mkdir()
+        self._host = host
         self._tls = certificate.kept(directory).context()
         self.shakes = 0
         """How often somebody came as far as to see the certificate."""
@@ -139,7 +140,7 @@ class Imposter:
 
     @contextlib.asynccontextmanager
     async def standing(self, port: int) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._take, "127.0.0.1", port, ssl=self._tls)
+        server = await asyncio.start_server(self._take, self._host, port, ssl=self._tls)
         async with server:
             yield
 
@@ -247,6 +248,24 @@ async def test_a_pod_that_finds_another_certificate_ends_at_once_and_says_why(wh
     assert said.startswith(f"nni: this trial cannot start: the manager at https://127.0.0.1:{port} {OTHER}"), said
     assert said.count("\n") == 1
     assert (imposter.shakes, imposter.received) == (1, b"")
+
+
+async def test_a_trial_that_met_somebody_else_has_that_as_its_reason(
+    make: Callable[..., Experiment], cluster: Sandbox, free_port: int, tmp_path: Path
+) -> None:
+    imposter = Imposter(tmp_path / "imposter", "127.0.0.2")
+    experiment = make(
+        TRAIN, max_trial_number=1, nni_manager_ip="127.0.0.2", service={"intake_tls": True, "storage": None}
+    )
+    async with imposter.standing(free_port + 1):
+        await asyncio.to_thread(experiment.run, free_port)
+        shown = await asyncio.to_thread(experiment._connected.get, "trial-jobs")
+        await asyncio.to_thread(experiment.stop)
+    (trial,) = shown
+    assert trial["status"] == "FAILED"
+    assert f"the manager at https://127.0.0.2:{free_port + 1} {OTHER}" in trial["reason"]["sentence"]
+    assert imposter.shakes > 0
+    assert imposter.received == b""
 
 
 def test_an_image_whose_python_has_no_ssl_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
