@@ -240,6 +240,11 @@ async def test_a_range(portal: Caller, asked: str, status: int, content: str | N
         assert answer.headers["Accept-Ranges"] == "bytes"
 
 
+async def test_a_range_of_what_may_have_changed_is_the_whole(portal: Caller) -> None:
+    answer = await portal.get("trial-file/aaaaa/stdout", **{"Range": "bytes=4-", "If-Range": '"an-etag"'})
+    assert (answer.status, answer.content) == (200, b"0123456789\n")
+
+
 async def test_the_head_alone(portal: Caller) -> None:
     async with portal.http.head(portal.at("trial-file/aaaaa/stdout")) as answer:
         assert (answer.status, answer.headers["Content-Length"], await answer.read()) == (200, "11", b"")
@@ -263,6 +268,8 @@ async def test_a_growing_file_is_followed_until_its_trial_ends(
         await place.grow("1/master-0/stdout", b"the last")
         tale.ends("aaaaa")
         assert await answer.content.read() == b"the last"
+    if isinstance(place.volume, kept.KeptVolume):
+        assert not place.volume._listeners
 
 
 async def test_a_file_is_followed_from_before_it_is_there(

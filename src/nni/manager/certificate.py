@@ -67,7 +67,7 @@ def kept(directory: Path) -> Certificate:
 def _damaged(path: Path) -> errors.ManagerError:
     return errors.ManagerError(
         f"{path} does not hold the intake's certificate and its key: delete it, and a new one is made; trials that "
-        "run know the old one, and their metrics then come by the storage alone."
+        "run know the old one, and report no more: their metrics are read from the storage where that is shared."
     )
 
 
