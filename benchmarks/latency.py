@@ -6,7 +6,8 @@
   server sees it, and, with trials as processes of this machine, to the signal in the trial;
 - the manager's CPU time for each trial.
 
-Runs in a sandbox: ``nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- python -m benchmarks.latency``.
+Runs in a sandbox: ``nnictl sandbox --nfs 10.20.30.40:/mnt/nfs/nni -- python -m benchmarks.latency``. With ``TLS=1``
+trials report by TLS, as they do to a cluster that is not on this machine.
 """
 
 import contextlib
@@ -203,6 +204,7 @@ def _experiment(directory: str, platform: str = "kubeflow") -> Experiment:
     service = experiment.config.training_service
     service.operator = "pytorch-operator"
     service.api_version = "v1"
+    service.intake_tls = os.environ.get("TLS") == "1"
     service.storage = K8sNfsConfig(server="10.20.30.40", path="/mnt/nfs/nni")
     service.master = KubeflowRoleConfig(
         replicas=1, command="python3 trial.py", code_directory=directory, cpu_number=1, memory_size="1Gi"

@@ -20,10 +20,10 @@ from kubernetes import client as official
 from kubernetes import config
 
 from nni.core import model, ports, spec
-from nni.manager import porter, volumes
+from nni.manager import doors, porter, volumes
 from nni.platforms.kubeflow import client
 from nni.platforms.kubeflow import porter as platform_porter
-from nni.server import files, listen
+from nni.server import listen, shelf
 from nni.server import porter as server_porter
 from nni.testing.sandbox import Sandbox
 
@@ -54,7 +54,7 @@ async def carried(sandbox: Sandbox) -> AsyncIterator[ports.Volume]:
             role=platform_porter.role(role),
             claim=CLAIM,
             side=volumes.pod_side(CLAIM, EXPERIMENT, {}),
-            intake_url=f"http://127.0.0.1:{socket.getsockname()[1]}",
+            door=doors.Door(f"http://127.0.0.1:{socket.getsockname()[1]}"),
         )
         async with listen.serve(server_porter.make_app(its.door), socket), its.on_call():
             yield its.volume
@@ -62,19 +62,21 @@ async def carried(sandbox: Sandbox) -> AsyncIterator[ports.Volume]:
 
 async def measure(volume: ports.Volume) -> None:
     """Print what each look takes."""
-    shelf = files.Shelf(volume, f"nni/{EXPERIMENT}")
+    place = shelf.Shelf(volume, f"nni/{EXPERIMENT}")
     start = time.perf_counter()
-    await shelf.stat("")
+    await place.stat("")
     print(f"first answer          {time.perf_counter() - start:8.2f} s")
     start = time.perf_counter()
-    listed = await shelf.entries("many")
+    listed, _ = await place.entries("many")
     print(f"{len(listed):,} names           {time.perf_counter() - start:8.2f} s")
+    known = await place.stat("large")
+    assert known is not None
     start, size = time.perf_counter(), 0
-    async for part in shelf.content("large", files.Span(), lambda: False):
+    async for part in place.content("large", known, 0, known.size):
         size += len(part)
     print(f"{size >> 20} MiB               {size / 1e6 / (time.perf_counter() - start):8.0f} MB/s")
     start, size = time.perf_counter(), 0
-    async for part in shelf.tar("bench"):
+    async for part in place.tar("bench"):
         size += len(part)
     print(f"archive of {size >> 20} MiB    {time.perf_counter() - start:8.2f} s")
 

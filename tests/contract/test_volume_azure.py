@@ -63,7 +63,7 @@ class TestAzureVolume(contract.VolumeContract):
         await super().test_odd_names(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", ['"quoted"', "a\nb", "what?", "a:b", "a*", "dot.", "pipe|"])
+@pytest.mark.parametrize("name", ['"quoted"', "a\nb", "what?", "a:b", "a*", "dot.", "pipe|", "..\\up", "latin-\udce9"])
 async def test_names_that_azure_does_not_know_are_refused(name: str, volume: azure_files.AzureVolume) -> None:
     with pytest.raises(errors.VolumeError, match="has a character that names there may not have"):
         await volume.put(name, b"x")

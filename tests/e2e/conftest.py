@@ -69,7 +69,9 @@ def supervise(
     """Return what says how to start a manager on the cluster, once more each time; it has ended after the test."""
     with contextlib.ExitStack() as stack:
 
-        def describe(code: str, **changes: Any) -> Callable[[], "subprocess.Popen[bytes]"]:
+        def describe(
+            code: str, service: Mapping[str, Any] = MappingProxyType({}), **changes: Any
+        ) -> Callable[[], "subprocess.Popen[bytes]"]:
             (tmp_path / "trial.py").write_text(code)
             described = {
                 "experimentName": f"kept-{free_port}",
@@ -80,6 +82,7 @@ def supervise(
                     "operator": "pytorch-operator",
                     "storage": {"storageType": "nfs", "server": "10.20.30.40", "path": "/mnt/nfs/nni"},
                     "master": {"replicas": 1, "command": "python3 trial.py", "codeDirectory": ".", "dockerImage": "x"},
+                    **service,
                 },
                 **changes,
             }

@@ -64,6 +64,13 @@ def test_all_is_well(cluster: Sandbox, write: Write, free_port: int) -> None:
     assert "probe" not in left
 
 
+def test_a_pod_reaches_the_intake_by_tls(cluster: Sandbox, write: Write, free_port: int) -> None:
+    ended = nnictl("doctor", "--config", str(write(intakeTls=True)), "--port", str(free_port), "--json")
+
+    expected = ("ok", f"A pod reaches 127.0.0.1 port {free_port + 1} by TLS.")
+    assert verdicts(ended)["intake from a pod"] == expected, ended.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "what", "verdict", "says"),
     [
@@ -181,6 +188,8 @@ def test_render_prints_what_a_trial_creates_and_needs_no_cluster(
 
     assert ended.returncode == 0, ended.stderr
     assert [one["kind"] for one in yaml.safe_load_all(ended.stdout)] == kinds
+    assert "https://MANAGER:8081" in ended.stdout
+    assert "NNI_INTAKE_CERT_SHA256" in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from nni import errors
-from nni.runtime import bundle, sweep
+from nni.runtime import bundle, files, flush, outlet, settings, sweep
 from nni.testing import pods
 
 PYTHON = os.path.realpath(sys.executable)
@@ -102,6 +102,51 @@ def work(tmp_path: Path) -> Path:
     return work
 
 
+def test_what_is_said_goes_to_the_disk_soon_and_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        real(file)
+        synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    stdout, absent = tmp_path / "stdout", tmp_path / "absent"
+    flushing = flush.Flush([str(stdout), str(absent)], ended=lambda: None, seconds=0.2)
+    flushing.start()
+    writing = files.Appending(str(stdout), pytest.fail, flushing.stir)
+    for _ in range(100):
+        writing.write(b"a line\n")
+    pods.wait_until(lambda: synced == ["stdout"])
+    writing.write(b"another\n")
+    pods.wait_until(lambda: synced == ["stdout"] * 2)
+    flushing.finish(0)
+    flushing.join(10)
+    assert not flushing.is_alive()
+    writing.close()
+
+
+@pytest.mark.parametrize(
+    ("platform", "storage", "names"),
+    [
+        ("kubeflow", "", ["nni-sweep", "nni-flush"]),
+        ("kubeflow", "claim", ["nni-relay", "nni-sweep", "nni-flush"]),
+        ("kubeflow", "manager", ["nni-relay", "nni-sweep", "nni-output", "nni-checkpoint"]),
+        ("local", "", ["nni-sweep"]),
+    ],
+)
+def test_what_takes_files_out_of_a_pod(tmp_path: Path, platform: str, storage: str, names: list[str]) -> None:
+    told = settings.Settings(
+        experiment="exp1", trial="k2f9z", attempt=1, role="master", replica=0, sequence=0, bundle="b0", command="true",
+        platform=platform, volume=str(tmp_path), pod="", intake="http://127.0.0.1:1", token="t", fingerprint="",
+        grace=30.0, storage=storage,
+    )  # fmt: skip
+    made = outlet.make(told, str(tmp_path), tell=pytest.fail, ended=lambda name: lambda: None)
+    assert [one.name for one in made] == names
+    told_of_growth = {"nni-relay", "nni-flush"} & set(names)
+    assert len(outlet.stirs(made)) == len(told_of_growth)
+
+
 class Sweeping:
     """A sweep of every few milliseconds, and what it said."""
 
@@ -116,6 +161,7 @@ class Sweeping:
             ended=lambda: None,
             limit=limit,
             seconds=0.01,
+            beside=str(target),
         )
 
     def __enter__(self) -> Self:
@@ -146,6 +192,26 @@ def test_new_and_changed_files_are_swept_while_it_runs(work: Path, tmp_path: Pat
 
     assert sweeping.files() == {"out/model.bin": b"second", "data/labels.txt": b"changed", "last": b"at the end"}
     assert sweeping.said == []
+
+
+def test_what_the_command_puts_into_its_output_directory_is_its_own(work: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / "left").write_bytes(b"by a container that was started again")
+    with Sweeping(work, output) as sweeping:
+        (output / "model.bin").write_bytes(b"the command's own")
+        (work / "model.bin").write_bytes(b"another, of the same name")
+        (work / "left").write_bytes(b"newer")
+        (work / "swept").write_bytes(b"first")
+        sweeping.wait_for(lambda files: files.get("swept") == b"first")
+        (work / "swept").write_bytes(b"second")
+
+    own = {"model.bin": b"the command's own", "left": b"newer", "swept": b"second"}
+    assert sweeping.files() == own
+    assert sweeping.said == [
+        "model.bin, and perhaps others, stay in the pod: the command has written another file of that name to "
+        "NNI_OUTPUT_DIR"
+    ]
 
 
 def test_links_caches_and_what_came_with_the_bundle_stay(work: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from nni.core import event, model
-from nni.server import files
+from nni.server import shelf
 from nni.testing import story
 
 API = "/api/v1/nni"
@@ -105,7 +105,11 @@ async def test_parts_of_files(tale: story.Story, path: str, content: str, offset
     [
         ("output/page.html", "text/plain; charset=utf-8", None),
         ("output/model.png", "image/png", None),
-        ("output/page.html?download", "application/octet-stream", "attachment; filename*=UTF-8''page.html"),
+        (
+            "output/page.html?download",
+            "application/octet-stream",
+            "attachment; filename=\"page.html\"; filename*=UTF-8''page.html",
+        ),
     ],
 )
 async def test_a_browser_runs_nothing_that_a_trial_wrote(
@@ -128,6 +132,11 @@ async def test_a_browser_runs_nothing_that_a_trial_wrote(
         ("trial-file/aaaaa/1/master-0", 400, "1/master-0 is a directory."),
         ("trial-file/zzzzz/stdout", 404, "Experiment story123 has no trial zzzzz."),
         ("trial-file/aaaaa/stdout?offset=x", 400, "offset=x is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?offset=1_0", 400, "offset=1_0 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?offset=99999999999999999999", 400, "99999999999999999999 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?offset=9999999999999999999", 400, "9999999999999999999 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?limit=-5", 400, "limit=-5 is not a number of bytes."),
+        ("trial-file/aaaaa/stdout?limit=%D9%A3", 400, "is not a number of bytes."),
     ],
 )
 async def test_what_is_refused(tale: story.Story, path: str, status: int, words: str) -> None:
@@ -140,7 +149,7 @@ async def test_what_is_refused(tale: story.Story, path: str, status: int, words:
 async def test_a_file_is_followed_from_before_it_is_there_until_its_trial_ends(
     tale: story.Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "FOLLOW_SECONDS", 0.01)
+    monkeypatch.setattr(shelf, "FOLLOW_SECONDS", 0.01)
     path = f"{API}/trial-file/bbbbb/1/master-0/stderr?follow"
     async with asyncio.timeout(10), calling(tale) as portal, portal.http.get(portal.url + path) as answer:
         await tale.writes("bbbbb", "stderr", "first\n")
@@ -170,9 +179,10 @@ async def test_all_files_of_a_trial_in_an_archive(tale: story.Story) -> None:
         assert stdout is not None
         assert stdout.read() == b"0123456789\n"
     assert found == {
+        **dict.fromkeys(["aaaaa/1", "aaaaa/1/master-0", "aaaaa/1/master-0/output", "aaaaa/1/worker-0"], 0),
         "aaaaa/1/master-0/output/model.png": 4,
         "aaaaa/1/master-0/output/page.html": 25,
         "aaaaa/1/master-0/stdout": 11,
         "aaaaa/1/worker-0/stderr": 14,
     }
-    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''aaaaa.tar"
+    assert answer.headers["Content-Disposition"] == "attachment; filename=\"aaaaa.tar\"; filename*=UTF-8''aaaaa.tar"

@@ -129,7 +129,7 @@ def job(side: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
         operator="pytorch-operator", api_version="v1", namespace="default", roles=(role,), storage=CLAIM
     )
     volume = pods.Volume(volume=side[0], mount=side[1])
-    return platform.example(kinds.KINDS["pytorch-operator"], "v1", described, volume, "http://10.0.0.5:8081")
+    return platform.example(kinds.KINDS["pytorch-operator"], "v1", described, volume, intake_url="http://10.0.0.5:8081")
 
 
 @pytest.mark.parametrize(

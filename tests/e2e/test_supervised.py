@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,7 +36,8 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 @pytest.fixture
 def start(supervise: Callable[..., Start]) -> Start:
     """Return what starts the manager, once more each time; it has ended at the end of the test."""
-    return supervise(GATED, tuner={"name": "TPE"}, maxTrialNumber=4)
+    # As on a cluster elsewhere: a manager that is started again has to be known by the same certificate.
+    return supervise(GATED, tuner={"name": "TPE"}, maxTrialNumber=4, service={"intakeTls": True})
 
 
 def jobs(cluster: Sandbox) -> dict[str, str]:
@@ -52,6 +54,7 @@ def test_trials_go_on_when_their_manager_ends(
     experiment = Experiment.connect(free_port)
     experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
     before = jobs(cluster)
+    shown = ssl.get_server_certificate(("127.0.0.1", free_port + 1))
 
     first.send_signal(number)
     first.wait(timeout=30)
@@ -60,6 +63,7 @@ def test_trials_go_on_when_their_manager_ends(
 
     second = start()
     experiment = Experiment.connect(free_port)
+    assert ssl.get_server_certificate(("127.0.0.1", free_port + 1)) == shown
     (cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / "go").touch()
     experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
 

@@ -113,6 +113,10 @@ SERVICE: list[tuple[dict[str, Any], str]] = [
     ({"queue_name": "Team A"}, "training_service.queue_name: 'Team A' is not the name of a Kubernetes object"),
     ({"gpu_resource": "a b"}, "training_service.gpu_resource: 'a b' is not the name of a resource"),
     ({"nni_manager_url": "example.org"}, "training_service.nni_manager_url: 'example.org' is not a URL"),
+    (
+        {"nni_manager_url": "https://example.org", "intake_tls": True},
+        "training_service.intake_tls: has no meaning beside nni_manager_url",
+    ),
     ({"start_grace": "soon"}, "training_service.start_grace: 'soon' is not a duration"),
     ({"infrastructure_retries": -1}, "training_service.infrastructure_retries: -1 is below 0"),
     ({"keep_finished_jobs": "0s"}, "training_service.keep_finished_jobs: '0s' is not a duration above zero"),

@@ -356,7 +356,8 @@ def wanted(role: spec.RoleSpec) -> platform_porter.Wanted:
         role=platform_porter.role(role),
         volume=pods.Volume(volume=volume, mount=mount, runs_restricted=True),
         runtime="abc",
-        intake_url="http://10.0.0.5:8081",
+        intake_url="https://10.0.0.5:8081",
+        intake_fingerprint="ab12",
         scope="nni/k3x9ab12",
     )
 
@@ -382,6 +383,7 @@ def test_a_porters_pod_keeps_to_the_restricted_standard_and_is_found_by_its_labe
     built = platform_porter.manifest("the-name", wanted(plain))
 
     assert {**built["spec"], **pods.RESTRICTED_POD} == built["spec"]
+    assert {"name": "NNI_INTAKE_CERT_SHA256", "value": "ab12"} in built["spec"]["containers"][0]["env"]
     assert built["spec"]["automountServiceAccountToken"] is False
     (container,) = built["spec"]["containers"]
     assert {**container, **pods.RESTRICTED_CONTAINER} == container

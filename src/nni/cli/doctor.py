@@ -86,12 +86,15 @@ def render(arguments: argparse.Namespace) -> int:
     if not isinstance(platform_spec, specs.KubeflowSpec):
         raise errors.PlatformError("The local platform creates nothing on a cluster; render is for 'kubeflow'.")
     kind = kinds.KINDS[platform_spec.operator]
+    # As on a cluster that is not on this machine.
+    is_plain = platform_spec.manager_url is not None or platform_spec.intake_tls is False
     job = platform.example(
         kind,
         platform_spec.api_version or kind.version,
         platform_spec,
         volumes.pod_side(platform_spec.storage, platform.EXAMPLE, os.environ),
-        platform_spec.manager_url or "http://MANAGER:8081",
+        intake_url=platform_spec.manager_url or f"{'http' if is_plain else 'https'}://MANAGER:8081",
+        intake_fingerprint=None if is_plain else "SHA256-OF-THE-CERTIFICATE",
     )
     objects = [job] if kind.stands_on is None else [kind.stands_on(), job]
     yaml.safe_dump_all(objects, sys.stdout, sort_keys=False)

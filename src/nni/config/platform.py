@@ -89,10 +89,20 @@ def _kubeflow(top: View, view: View) -> spec.KubeflowSpec:
         manager_url=view.checked(
             "nni_manager_url", _is_url, "is not a URL; write for example 'https://nni.example.org'"
         ),
+        intake_tls=_intake_tls(view),
         queue=view.checked("queue_name", pods.is_name, pods.NO_NAME),
         queue_priority=view.checked("queue_priority_class", pods.is_name, pods.NO_NAME),
         start_grace_seconds=view.parsed("start_grace", units.parse_duration),
     )
+
+
+def _intake_tls(view: View) -> bool | None:
+    wanted: bool | None = view.get("intake_tls")
+    if wanted and view.get("nni_manager_url") is not None:
+        view.wrong(
+            "intake_tls", "has no meaning beside nni_manager_url, whose proxy speaks TLS for the manager; remove it"
+        )
+    return wanted
 
 
 def _code_limit(view: View) -> int:

@@ -120,6 +120,9 @@ class KubeflowConfig(TrainingServiceConfig):
     """A WorkloadPriorityClass of Kueue."""
     nni_manager_url: str | None = None
     """Where pods reach the intake, such as ``https://nni.example.org``, when a proxy or an ingress is in between."""
+    intake_tls: bool | None = None
+    """Whether trials report by TLS, to a certificate that they are told beforehand. When unset, they do unless the
+    cluster is on this machine or ``nni_manager_url`` names a proxy, which has a certificate of its own."""
     start_grace: str | int | None = None
     """How long a missing image, secret or volume may keep a trial from starting; 5 minutes (15 for volumes) when
     unset."""

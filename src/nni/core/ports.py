@@ -4,6 +4,7 @@ Every call may be repeated: the same call twice has the effect of one. Each port
 ``nni.testing`` that runs over its fake and over the real thing.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -76,7 +77,9 @@ class Stat:
     """Bytes; 0 for a directory."""
     modified_at: float
     is_special: bool = False
-    """Whether it is neither a file nor a directory, but a link or a pipe: these are not followed, and not read."""
+    """Whether it is a link, a pipe or the like: it is listed, and never read or followed."""
+    identity: str = ""
+    """Differs from that of every other file that is or was under this name; empty where nobody knows."""
 
 
 class Readable(Protocol):
@@ -92,6 +95,17 @@ class Readable(Protocol):
 
     async def stat(self, path: str) -> Stat | None:
         """Return what is known of a path, None when it does not exist."""
+        ...
+
+
+class Growth(Protocol):
+    """A volume that knows when its files grow, because they are written through it."""
+
+    def listening(self, path: str, wake: Callable[[], None]) -> contextlib.AbstractContextManager[bool]:
+        """Call ``wake`` on the loop's thread after each change of a file, while the context is open.
+
+        The context is whether changes of this file are known at all.
+        """
         ...
 
 

@@ -125,6 +125,8 @@ class KubeflowSpec:
     """Of the kubeconfig; None for the current one."""
     manager_url: str | None = None
     """Where trials report to, when something stands in between; None to go by address and port."""
+    intake_tls: bool | None = None
+    """Whether trials report by TLS; None to have it wherever they do not report on this machine alone."""
     queue: str | None = None
     """A LocalQueue of Kueue."""
     queue_priority: str | None = None

@@ -22,6 +22,7 @@ from nni.core import spec as specs
 from nni.core.state import State
 from nni.manager import (
     doctor,
+    doors,
     ground,
     ids,
     importance,
@@ -172,8 +173,8 @@ async def _join(
     tokens = secrets.trial_tokens(request.directory)
     say("Packing code")
     files = await stand.files(request.experiment_id, request.url)
-    intake_url = stand.intake_url or f"http://{stand.intake_address}:{request.port + 1}"
-    platform = stand.platform(request.experiment_id, intake_url=intake_url, tokens=tokens.of, clock=CLOCK)
+    door = await asyncio.to_thread(doors.of, stand, request.directory, request.port + 1)
+    platform = stand.platform(request.experiment_id, door=door, tokens=tokens.of, clock=CLOCK)
     tuner, assessor = renewal.of(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
     signs = health.Vitals(revisions.nudge)
@@ -217,23 +218,25 @@ async def _join(
         running=running,
         heard=heard,
         assessor=assessor,
-        porter=stand.porter(request.experiment_id, intake_url),
+        porter=stand.porter(request.experiment_id, door),
         stand=stand,
         doctor=practice,
     )
-    await _serve(parts, stand.exchange(request.experiment_id, files), (intake_socket, portal_socket), stack)
+    files_for_pods = stand.exchange(request.experiment_id, files)
+    await _serve(parts, files_for_pods, door, (intake_socket, portal_socket), stack)
     return parts
 
 
 async def _serve(
     parts: _Parts,
     files: exchanges.Exchange | None,
+    door: doors.Door,
     sockets: tuple[socket.socket, socket.socket],
     stack: contextlib.AsyncExitStack,
 ) -> None:
     """Open the ports for trials and for people."""
     for_trials, for_people = sockets
-    await stack.enter_async_context(listen.serve(_intake(parts, files), for_trials))
+    await stack.enter_async_context(listen.serve(_intake(parts, files), for_trials, door.tls))
     if parts.porter is not None:
         await stack.enter_async_context(parts.porter.on_call())
     await stack.enter_async_context(listen.serve(_portal(parts), for_people))
@@ -307,6 +310,7 @@ def _portal(parts: _Parts) -> web.Application:
             clock=parts.clock,
             vitals=parts.heard.vitals,
             volume=_shown(parts),
+            growth=_growth(parts),
             logs=mounted.MountedVolume(request.directory / "log"),
             new_trial_id=lambda: ids.new_trial_id(parts.state.trials, random.SystemRandom()),
             space_problems=lambda value: check.space_problems(
@@ -337,6 +341,12 @@ def _shown(parts: _Parts) -> ports.Readable:
     """Return the trials' files as people see them."""
     here = parts.heard.volume
     return here if parts.porter is None else joined.JoinedVolume(here, parts.porter.volume)
+
+
+def _growth(parts: _Parts) -> ports.Growth | None:
+    """Return what tells when these files grow."""
+    known = parts.stand.growth
+    return known if known is None or parts.porter is None else joined.JoinedGrowth(known)
 
 
 def _intake(parts: _Parts, files: exchanges.Exchange | None) -> web.Application:

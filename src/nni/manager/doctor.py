@@ -1,6 +1,7 @@
 """Looks at everything that an experiment needs: for ``nnictl doctor``, at every start, and from then on when asked."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
-from nni.manager import ground
+from nni.manager import doors, ground
 from nni.platforms.kubeflow import api, names, preflight, probe, secrets
 from nni.server import views
 
@@ -90,20 +91,29 @@ async def examine(
         finding = ground.found(spec, experiment_id, environment=environment, directory=directory, say=notices.append)
         async with finding as stand:
             findings = [preflight.warning("api_version", notice) for notice in notices]
-            return findings + await _examined(stand, experiment_id, port, with_probe=with_probe)
+            probing = _Probing(experiment_id, directory, port) if with_probe else None
+            return findings + await _examined(stand, probing)
     except errors.NniError as error:
         return [preflight.failed("platform", str(error))]
 
 
-async def _examined(
-    stand: ground.Ground, experiment_id: model.ExperimentId, port: int, *, with_probe: bool
-) -> list[preflight.Finding]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Probing:
+    """What a probe needs beside the ground."""
+
+    experiment_id: model.ExperimentId
+    directory: Path
+    port: int
+    """The portal's."""
+
+
+async def _examined(stand: ground.Ground, probing: _Probing | None) -> list[preflight.Finding]:
     if not isinstance(stand, ground.KubeflowGround):
         return await look(stand)
     try:
         findings = await look(stand)
-        if with_probe and all(one.verdict is not preflight.Verdict.FAILED for one in findings):
-            findings += await _probe(stand, experiment_id, port)
+        if probing is not None and all(one.verdict is not preflight.Verdict.FAILED for one in findings):
+            findings += await _probe(stand, probing)
     finally:
         stand.connection.close()
     return findings
@@ -133,29 +143,32 @@ async def _storage(stand: ground.KubeflowGround) -> preflight.Finding:
     return preflight.ok("storage", said)
 
 
-async def _probe(
-    stand: ground.KubeflowGround, experiment_id: model.ExperimentId, port: int
-) -> Sequence[preflight.Finding]:
+async def _probe(stand: ground.KubeflowGround, probing: _Probing) -> Sequence[preflight.Finding]:
     """Run a pod that looks back."""
     if stand.intake_url is not None:
         return [preflight.warning("intake from a pod", "It is behind nni_manager_url, which only an experiment opens.")]
 
+    port = probing.port + 1
+    door = await asyncio.to_thread(doors.of, stand, probing.directory, port)
+
     async def listen(listener: probe.Listener) -> asyncio.Server:
         try:
-            return await asyncio.start_server(listener.answer, stand.intake_host, port + 1)
+            return await asyncio.start_server(listener.answer, stand.intake_host, port, ssl=door.tls)
         except OSError as error:
             raise errors.PlatformUnavailableError(
-                f"Port {port + 1} cannot be listened on here ({error.strerror}); choose another with --port."
+                f"Port {port} cannot be listened on here ({error.strerror}); choose another with --port."
             ) from error
 
     try:
-        async with secrets.lent(stand.connection, experiment_id, names.secret(experiment_id), stand.backing.pod.secret):
+        its = probing.experiment_id
+        async with secrets.lent(stand.connection, its, names.secret(its), stand.backing.pod.secret):
             return await probe.probe(
                 stand.connection,
                 role=stand.spec.roles[0],
                 volume=stand.backing.pod,
                 manager_side=stand.backing.volume if stand.backing.store is None else None,
-                address=(stand.intake_address, port + 1),
+                address=(stand.intake_address, port),
+                fingerprint=door.fingerprint,
                 listen=listen,
             )
     except api.Refusal as refusal:

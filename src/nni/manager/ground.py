@@ -3,11 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-import ipaddress
 import logging
-import os
-import socket
-import urllib.parse
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +12,7 @@ from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
 from nni.core import surroundings as around
-from nni.manager import porter, volumes
+from nni.manager import doors, porter, volumes
 from nni.manager.files import Files
 from nni.platforms import local
 from nni.platforms.kubeflow import api, client, kinds, platform, preflight, surroundings
@@ -27,13 +23,11 @@ from nni.storage import bundle, mounted
 
 _log = logging.getLogger(__name__)
 
-LOOPBACK = "127.0.0.1"
 SERVICE_VARIABLE = "NNI_MANAGER_SERVICE"
 """Names the Service in front of a manager that runs in the cluster: its pod's address does not last."""
-ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 pods come from anywhere; each needs its token
 
 
-class Ground(Protocol):
+class Ground(doors.Place, Protocol):
     """A platform and its volume, before an experiment stands on them."""
 
     @property
@@ -42,13 +36,8 @@ class Ground(Protocol):
         ...
 
     @property
-    def intake_address(self) -> str:
-        """The address under which trials reach it."""
-        ...
-
-    @property
-    def intake_url(self) -> str | None:
-        """Where trials report to, when that is not the intake's own address."""
+    def growth(self) -> ports.Growth | None:
+        """What tells when trials' files grow; None where nobody knows."""
         ...
 
     async def examine(self) -> Sequence[preflight.Finding]:
@@ -68,7 +57,7 @@ class Ground(Protocol):
         """Return what gives files to pods and takes theirs, where pods share no volume with the manager."""
         ...
 
-    def porter(self, experiment_id: model.ExperimentId, intake_url: str) -> porter.Porter | None:
+    def porter(self, experiment_id: model.ExperimentId, door: doors.Door) -> porter.Porter | None:
         """Return what brings what pods leave on a volume that the manager does not have; None where it has all."""
         ...
 
@@ -76,7 +65,7 @@ class Ground(Protocol):
         self,
         experiment_id: model.ExperimentId,
         *,
-        intake_url: str,
+        door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
@@ -152,9 +141,11 @@ class _Local:
     environment: Mapping[str, str]
     root: Path
     say: Callable[[str], None]
-    intake_host: str = LOOPBACK
-    intake_address: str = LOOPBACK
+    intake_host: str = doors.LOOPBACK
+    intake_address: str = doors.LOOPBACK
     intake_url: str | None = None
+    is_encrypted: bool = False
+    growth: ports.Growth | None = None
 
     async def examine(self) -> Sequence[preflight.Finding]:
         return [preflight.ok("platform", "Trials run as processes of this machine.")]
@@ -167,14 +158,14 @@ class _Local:
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         return None
 
-    def porter(self, experiment_id: model.ExperimentId, intake_url: str) -> porter.Porter | None:
+    def porter(self, experiment_id: model.ExperimentId, door: doors.Door) -> porter.Porter | None:
         return None
 
     def platform(
         self,
         experiment_id: model.ExperimentId,
         *,
-        intake_url: str,
+        door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
@@ -182,7 +173,7 @@ class _Local:
             experiment_id=experiment_id,
             spec=self.spec,
             volume=self.root,
-            intake_url=intake_url,
+            intake_url=door.url,
             tokens=tokens,
             environment=self.environment,
             clock=clock,
@@ -235,7 +226,7 @@ async def _kubeflow(
         notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{version} is used"
         _log.warning("%s", notice)
         say(notice)
-    intake_host, intake_address = await reach(connection, address)
+    intake_host, intake_address = await doors.reach(connection, address)
     return KubeflowGround(
         spec=spec,
         backing=backing,
@@ -245,24 +236,8 @@ async def _kubeflow(
         version=version,
         intake_host=intake_host,
         intake_address=intake_address,
+        is_encrypted=doors.is_encrypted(intake_host, tls=spec.intake_tls, url=spec.manager_url),
     )
-
-
-async def reach(connection: client.Client, address: str | None) -> tuple[str, str]:
-    """Return the address that an intake listens on, and the one under which pods reach it.
-
-    Args:
-        connection: The cluster.
-        address: Where pods reach this machine; None to find it out.
-
-    Raises:
-        PlatformError: It cannot be found out.
-    """
-    host = urllib.parse.urlsplit(connection.server).hostname or ""
-    is_near = _is_loopback(host)
-    if address is None:
-        address = LOOPBACK if is_near else await asyncio.to_thread(_address_towards, host)
-    return LOOPBACK if is_near else ALL_ADDRESSES, address
 
 
 def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str:
@@ -285,15 +260,21 @@ class KubeflowGround:
     version: str
     intake_host: str
     intake_address: str
+    is_encrypted: bool
 
     @property
     def intake_url(self) -> str | None:
         """See the protocol."""
         return self.spec.manager_url
 
+    @property
+    def growth(self) -> ports.Growth | None:
+        """See the protocol."""
+        return self.backing.store
+
     async def examine(self) -> Sequence[preflight.Finding]:
         """See the protocol."""
-        job = platform.example(self.kind, self.version, self.spec, self.backing.pod, self.intake_url or "")
+        job = platform.example(self.kind, self.version, self.spec, self.backing.pod, intake_url=self.intake_url or "")
         return await preflight.examine(
             self.connection, self.kind, self.version, self.spec, job, has_porter=self.has_porter
         )
@@ -314,7 +295,7 @@ class KubeflowGround:
             limit=self.backing.limit,
         )
 
-    def porter(self, experiment_id: model.ExperimentId, intake_url: str) -> porter.Porter | None:
+    def porter(self, experiment_id: model.ExperimentId, door: doors.Door) -> porter.Porter | None:
         """See the protocol."""
         claim = self.spec.storage
         if not isinstance(claim, specs.PvcSpec) or not self.has_porter:
@@ -325,7 +306,7 @@ class KubeflowGround:
             role=platform_porter.role(self.spec.roles[0]),
             claim=claim,
             side=self.backing.pod,
-            intake_url=intake_url,
+            door=door,
         )
 
     @property
@@ -337,7 +318,7 @@ class KubeflowGround:
         self,
         experiment_id: model.ExperimentId,
         *,
-        intake_url: str,
+        door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
     ) -> ports.Platform:
@@ -349,7 +330,8 @@ class KubeflowGround:
             experiment_id=experiment_id,
             spec=self.spec,
             volume=self.backing.pod,
-            intake_url=intake_url,
+            intake_url=door.url,
+            intake_fingerprint=door.fingerprint,
             token=tokens,
             clock=clock,
         )
@@ -367,25 +349,3 @@ class KubeflowGround:
             if refusal.code == 404:
                 return None
             raise errors.PlatformError(f"The job {name} cannot be read: {refusal.message}") from refusal
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _address_towards(host: str) -> str:
-    """Return this machine's address on the way to a host: where pods are likely to reach it."""
-    try:
-        ((family, _, _, _, target), *_) = socket.getaddrinfo(host, 443, type=socket.SOCK_DGRAM)
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(target)
-            own: str = probe.getsockname()[0]
-    except OSError as error:
-        raise errors.PlatformError(
-            f"No way to the API server's host {host} is known ({os.strerror(error.errno or 0)}), so it is not known "
-            "under which address pods reach this machine; set nni_manager_ip."
-        ) from error
-    return f"[{own}]" if ":" in own else own

@@ -13,7 +13,7 @@ from typing import Any
 from nni import errors
 from nni.core import model, ports
 from nni.core import spec as specs
-from nni.manager import ground, porter, volumes
+from nni.manager import doors, ground, porter, volumes
 from nni.platforms.kubeflow import client, pods
 from nni.platforms.kubeflow import porter as platform_porter
 from nni.server import listen
@@ -39,6 +39,7 @@ class Place:
     """What a porter has of a trial's pods."""
     manager_address: str | None
     manager_url: str | None
+    intake_tls: bool | None
 
 
 def remember(directory: Path, spec: specs.ExperimentSpec) -> None:
@@ -57,6 +58,7 @@ def remember(directory: Path, spec: specs.ExperimentSpec) -> None:
             role=platform_porter.role(platform.roles[0]),
             manager_address=spec.manager_address,
             manager_url=platform.manager_url,
+            intake_tls=platform.intake_tls,
         )
         text = {"kind": type(place.storage).__name__, **dataclasses.asdict(place)}
         (directory / FILE).write_text(json.dumps(text, indent=2), encoding="utf-8")
@@ -118,7 +120,7 @@ async def found(
         yield None
     elif isinstance(place.storage, specs.PvcSpec) and volumes.claim_here(place.storage, environment) is None:
         say(f"A pod looks for what is on claim {place.storage.claim_name}, which is not mounted here.")
-        async with _carried(place, place.storage, experiment_id, environment, port) as left:
+        async with _carried(place, place.storage, experiment_id, environment, (directory, port)) as left:
             yield left
     else:
         asked = volumes.Asked(
@@ -142,27 +144,39 @@ async def _carried(
     claim: specs.PvcSpec,
     experiment_id: model.ExperimentId,
     environment: Mapping[str, str],
-    port: int,
+    here: tuple[Path, int],
 ) -> AsyncIterator[Leftovers]:
-    """Hold what is on a claim that is not mounted here, by a porter that comes to this process."""
+    """Hold what is on a claim that is not mounted here, by a porter that comes to this process.
+
+    Args:
+        place: Where the files are.
+        claim: The claim.
+        experiment_id: Whose files they are.
+        environment: Of this process.
+        here: The experiment's own directory, and the port that pods can reach.
+    """
+    directory, port = here
     connection = await asyncio.to_thread(client.connect, environment, place.namespace, place.context)
     try:
         service = environment.get(ground.SERVICE_VARIABLE)
-        host, address = await ground.reach(connection, place.manager_address or service)
+        host, address = await doors.reach(connection, place.manager_address or service)
         is_fixed = bool(place.manager_url or service)
         with contextlib.closing(_bound(host, port, is_fixed=is_fixed)) as listener:
+            is_encrypted = doors.is_encrypted(host, tls=place.intake_tls, url=place.manager_url)
+            way = doors.Way(address, place.manager_url, is_encrypted)
+            door = await asyncio.to_thread(doors.of, way, directory, listener.getsockname()[1])
             its = porter.make(
                 connection,
                 experiment_id=experiment_id,
                 role=place.role,
                 claim=claim,
                 side=volumes.pod_side(claim, experiment_id, environment),
-                intake_url=place.manager_url or f"http://{address}:{listener.getsockname()[1]}",
+                door=door,
             )
             path = layout.experiment(experiment_id)
             below = f"{claim.sub_path}/{path}".lstrip("/")
             where = f"{below} on claim {claim.claim_name} in namespace {place.namespace} of {connection.server}"
-            async with listen.serve(server_porter.make_app(its.door), listener), its.on_call():
+            async with listen.serve(server_porter.make_app(its.door), listener, door.tls), its.on_call():
                 yield Leftovers(its.volume, path, where, _by_hand(place, claim, below))
     finally:
         connection.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from nni import errors
 from nni.core import model, spec
+from nni.manager import doors
 from nni.platforms.kubeflow import api, client, pods
 from nni.platforms.kubeflow import porter as platform_porter
 from nni.runtime import archive
@@ -138,7 +139,7 @@ def make(
     role: spec.RoleSpec,
     claim: spec.PvcSpec,
     side: pods.Volume,
-    intake_url: str,
+    door: doors.Door,
 ) -> Porter:
     """Return a porter of an experiment, not yet on call.
 
@@ -148,7 +149,7 @@ def make(
         role: What the pod takes over from the trials' (``nni.platforms.kubeflow.porter.role``).
         claim: What it goes to.
         side: The pods' side of the claim.
-        intake_url: Where it reports.
+        door: Where it reports.
     """
     runtime = archive.build()
     wanted = platform_porter.Wanted(
@@ -156,7 +157,8 @@ def make(
         role=role,
         volume=side,
         runtime=runtime.digest,
-        intake_url=intake_url,
+        intake_url=door.url,
+        intake_fingerprint=door.fingerprint,
         scope=layout.experiment(experiment_id),
     )
     return Porter(

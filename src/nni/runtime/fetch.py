@@ -80,6 +80,8 @@ def _insist(call: Callable[[], _T], url: str, until: float) -> _T:
             return call()
         except remote.RefusedError as error:
             raise errors.TrialError(f"the manager at {url} {error.strerror}") from error
+        except post.TlsError as error:
+            raise errors.TrialError(f"the manager at {url} {error}") from error
         except OSError as error:
             if time.monotonic() >= until:
                 raise errors.TrialError(

@@ -9,11 +9,17 @@ class Appending:
     """A file that is appended to. What cannot be written is counted, and the file says so where it is missing.
 
     One thread at a time may write.
+
+    Args:
+        path: Of the file.
+        tell: Is given a sentence when the volume refuses.
+        grew: Called after each write that was taken.
     """
 
-    def __init__(self, path: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, path: str, tell: Callable[[str], None], grew: Callable[[], None]) -> None:
         self._path = path
         self._tell = tell
+        self._grew = grew
         self._file = -1
         self._lost = 0
 
@@ -32,6 +38,8 @@ class Appending:
             self._lost += len(content)
             # A handle of a remote file system may have gone stale for good.
             self.close()
+        else:
+            self._grew()
 
     def close(self) -> None:
         """Let go of the file; another write opens it again."""

@@ -19,6 +19,7 @@ class Journal:
         parameter_id: Of the trial's parameters.
         offer: Is given each number and line, in order; called under the lock, so it must not wait.
         tell: Is given a sentence when the volume refuses a line.
+        grew: Called after lines were written.
     """
 
     def __init__(
@@ -29,12 +30,14 @@ class Journal:
         parameter_id: report.ParameterId,
         offer: Callable[[int, bytes], None],
         tell: Callable[[str], None],
+        grew: Callable[[], None],
     ) -> None:
         self._path = path
         self._trial = trial
         self._parameter_id = parameter_id
         self._offer = offer
         self._tell = tell
+        self._grew = grew
         self._lock = threading.Lock()
         self._file = -1
         self._is_refusing = False
@@ -50,6 +53,7 @@ class Journal:
             lines = [self._line(message) for message in reports]
             self._unwritten += lines
             self._write()
+            self._grew()
             for number, line in lines:
                 self._offer(number, line)
             return [number for number, _ in lines]

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 from nni.runtime import files
 
@@ -21,10 +21,10 @@ class Log:
         self._early: List[bytes] = []
         self._lock = threading.RLock()
 
-    def open(self, path: str) -> None:
-        """Write to a file from now on, and what was said before."""
+    def open(self, path: str, grew: Callable[[], None]) -> None:
+        """Write to a file from now on, and what was said before; ``grew`` is called after each write."""
         with self._lock:
-            self._file = files.Appending(path, self._say)
+            self._file = files.Appending(path, self._say, grew)
             early, self._early = self._early, []
             for line in early:
                 self._file.write(line)

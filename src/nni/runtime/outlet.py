@@ -4,10 +4,10 @@ import os
 import sys
 from typing import Callable, List, Sequence, Union
 
-from nni.runtime import post, relay, remote, settings, sweep
+from nni.runtime import flush, post, relay, remote, settings, sweep
 from nni.wire import intake, layout
 
-Outlet = Union[sweep.Sweep, relay.Relay]
+Outlet = Union[sweep.Sweep, relay.Relay, flush.Flush]
 Tell = Callable[[str], None]
 Ended = Callable[[str], Callable[[], None]]
 """Gives what a thread of this name calls at its end."""
@@ -28,7 +28,8 @@ def make(told: settings.Settings, work: str, *, tell: Tell, ended: Ended) -> Seq
     relays = make_relay(told, tell=tell, ended=ended)
     if told.storage != settings.MANAGER:
         folder = sweep.Folder(output)
-        return [*relays, sweep.Sweep("nni-sweep", work, folder, tell=tell, ended=ended("nni-sweep"))]
+        copying = sweep.Sweep("nni-sweep", work, folder, tell=tell, ended=ended("nni-sweep"), beside=output)
+        return [*relays, copying, *_make_flush(told, ended)]
     sweeps = [
         sweep.Sweep(
             name,
@@ -39,6 +40,7 @@ def make(told: settings.Settings, work: str, *, tell: Tell, ended: Ended) -> Seq
             # How much the manager takes is its own to say.
             limit=sys.maxsize,
             follows_deletions=target == told.checkpoint,
+            beside=output if source == work else "",
         )
         for name, source, target in (
             ("nni-sweep", work, output),
@@ -64,6 +66,19 @@ def make_relay(told: settings.Settings, *, tell: Tell, ended: Ended) -> List[Out
             ended=ended("nni-relay"),
         )
     ]
+
+
+def stirs(outlets: Sequence[Outlet]) -> List[Callable[[], None]]:
+    """Return what is to be called when something that the replica says was written."""
+    return [one.stir for one in outlets if not isinstance(one, sweep.Sweep)]
+
+
+def _make_flush(told: settings.Settings, ended: Ended) -> List[Outlet]:
+    if told.platform == "local":
+        # The manager is on the same machine, and sees what is in its memory.
+        return []
+    paths = [os.path.join(told.directory, name) for name in (layout.STDOUT, layout.STDERR, layout.LOG)]
+    return [flush.Flush(paths, ended=ended("nni-flush"))]
 
 
 def _remote(told: settings.Settings) -> remote.Remote:

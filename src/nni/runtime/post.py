@@ -12,6 +12,19 @@ from typing import Any, Mapping, NamedTuple, Optional, Tuple
 _ANSWER_BYTES = 65536
 
 
+_OTHER_CERTIFICATE = (
+    "shows a certificate that is not the one this trial was told to trust, so nothing is sent there: something else "
+    "answers at that address, or the manager has lost its own"
+)
+_NO_SSL = (
+    "is to be reached by TLS, for which this image's Python has no module ssl: use another, or set intake_tls to false"
+)
+
+
+class TlsError(ConnectionError):
+    """There is no TLS with the intake to be had, so nothing was sent; trying again soon is of no use."""
+
+
 class Request(NamedTuple):
     """One request."""
 
@@ -97,11 +110,11 @@ class Post:
         if self._scheme != "https":
             return http.client.HTTPConnection(self._host, self._port, timeout=seconds)
         # Loaded for HTTPS alone: a Python without it can still use HTTP.
-        ssl: Any = importlib.import_module("ssl")
-        context = ssl.create_default_context()
-        if self._fingerprint:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        try:
+            ssl: Any = importlib.import_module("ssl")
+        except ImportError as error:
+            raise TlsError(_NO_SSL) from error
+        context = _pinning(ssl) if self._fingerprint else ssl.create_default_context()
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=seconds, context=context)
         connection.connect()
         if self._fingerprint:
@@ -110,10 +123,19 @@ class Post:
 
     def _check(self, connection: Any) -> None:
         """Compare the certificate before the token is sent."""
-        certificate = connection.sock.getpeercert(binary_form=True)
+        certificate = connection.sock.getpeercert(binary_form=True) or b""
         if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), self._fingerprint):
             connection.close()
-            raise ConnectionError("its certificate is not the one that this trial was told to trust")
+            raise TlsError(_OTHER_CERTIFICATE)
+
+
+def _pinning(ssl: Any) -> Any:
+    """Return a context that lets any certificate pass, for one that is compared as soon as it is there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _as_os_error(error: Exception) -> OSError:

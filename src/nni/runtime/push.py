@@ -119,6 +119,8 @@ class Push(threading.Thread):
                 self._accept(batch, intake.decode_answer(body))
             else:
                 self._refuse(batch, status, body)
+        except post.TlsError as error:
+            self._fail(str(error), _REFUSED_DELAY)
         except (OSError, errors.WireError) as error:
             self._fail("does not answer (%s)" % (str(error) or type(error).__name__), _LONGEST_DELAY)
 

@@ -9,7 +9,9 @@ from nni.runtime import remote
 from nni.wire import files as wire
 
 _SECONDS = 1.0
-"""Between looks: a pod that is killed has left all but its last second."""
+"""Between two times of sending, at most: a pod that is killed has left all but its last second."""
+_SHORTEST_PAUSE = 0.1
+"""After a time of silence: what a trial says first, or last, is not held up by the pace of those that never stop."""
 _LONGEST_PAUSE = 15.0
 _CLOSING_PAUSE = 0.5
 
@@ -25,7 +27,7 @@ class Relay(threading.Thread):
         last: The name of the file that is sent when all else is.
         tell: Is given a sentence when something is not taken.
         ended: Called when everything is sent or given up.
-        seconds: Between looks at the files.
+        seconds: Between two times of sending; what comes after a silence is sent at once.
     """
 
     def __init__(
@@ -51,12 +53,21 @@ class Relay(threading.Thread):
         self._seconds = seconds
         self._changed = threading.Condition()
         self._end_at: Optional[float] = None
+        # What was said before this was made is to be sent, too.
+        self._is_stirred = True
         self._sent: Dict[str, int] = dict.fromkeys(growing, 0)
         self._given_up: Set[str] = set()
-        self._pause = seconds
+        self._pause = _SHORTEST_PAUSE
         self._is_failing = False
         self.is_complete = False
         """Whether all that there was is sent."""
+
+    def stir(self) -> None:
+        """Take note that one of the files has grown; from any thread."""
+        with self._changed:
+            if not self._is_stirred:
+                self._is_stirred = True
+                self._changed.notify_all()
 
     def finish(self, seconds: float) -> None:
         """Send what is left and the last file, within some seconds, then end."""
@@ -68,17 +79,32 @@ class Relay(threading.Thread):
         """Send until finished."""
         try:
             while not self.is_complete and not self._is_late():
-                with self._changed:
-                    if self._end_at is None:
-                        self._changed.wait_for(lambda: self._end_at is not None, self._pause)
-                    is_last = self._end_at is not None
+                is_last = self._wait()
                 is_all = self._send_all()
                 self.is_complete = is_last and is_all
-                if is_last and not is_all:
-                    time.sleep(_CLOSING_PAUSE)
+                self._rest(is_last=is_last, is_all=is_all)
         finally:
             self._files.close()
             self._ended()
+
+    def _wait(self) -> bool:
+        """Wait for something to send; return whether it is the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_stirred or self._end_at is not None)
+            self._is_stirred = False
+            return self._end_at is not None
+
+    def _rest(self, *, is_last: bool, is_all: bool) -> None:
+        """Leave the manager some time; the end alone cuts it short."""
+        if is_last:
+            if not is_all:
+                time.sleep(_CLOSING_PAUSE)
+            return
+        with self._changed:
+            self._is_stirred |= not is_all
+            self._changed.wait_for(lambda: self._end_at is not None, self._pause)
+            if is_all:
+                self._pause = min(2 * self._pause, self._seconds) if self._is_stirred else _SHORTEST_PAUSE
 
     def _send_all(self) -> bool:
         """Send what is new; return whether that was all, and the last file, if it is time for that, is sent too."""
@@ -94,7 +120,7 @@ class Relay(threading.Thread):
                 self._tell(f"the manager {error.strerror or error}: its copy of the output waits")
             self._is_failing = True
             return False
-        self._pause = self._seconds
+        self._pause = min(self._pause, self._seconds)
         self._is_failing = False
         return True
 

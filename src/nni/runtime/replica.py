@@ -57,6 +57,7 @@ class Replica:
         self._log = own_log
         self._journal: Optional[journal.Journal] = None
         self._outlets: Sequence[outlet.Outlet] = ()
+        self._stirs: Sequence[Callable[[], None]] = ()
         self._push = self._make_push()
         self._over: Set[str] = set()
         self._last_lines: Tuple[str, ...] = ()
@@ -91,7 +92,7 @@ class Replica:
                 os.makedirs(path, exist_ok=True)
             except OSError as error:  # noqa: PERF203 - one may work where another does not
                 self._log.warning(f"{path} cannot be made ({error.strerror}): the training goes on")
-        self._log.open(os.path.join(directory, layout.LOG))
+        self._log.open(os.path.join(directory, layout.LOG), self._grew)
 
     def _make_push(self) -> Optional[push.Push]:
         told = self._told
@@ -136,6 +137,7 @@ class Replica:
         environment = place.environment(self._environ, here, self._told, metric_socket)
         # Made before the command changes anything; started when it runs.
         outlets = outlet.make(self._told, here.work, tell=self._log.warning, ended=self._ended)
+        self._stirs = outlet.stirs(outlets)
         (stdout, stdout_end), (stderr, stderr_end) = os.pipe(), os.pipe()
         try:
             self._care.start(self._told.command, here.work, environment, stdout_end, stderr_end)
@@ -161,7 +163,7 @@ class Replica:
             name,
             source=source,
             console=console,
-            file=files.Appending(path, self._log.warning),
+            file=files.Appending(path, self._log.warning, self._grew),
             lines=lines,
             ended=self._ended(name),
         )
@@ -177,6 +179,7 @@ class Replica:
             parameter_id=parameter_id,
             offer=self._push.offer if self._push is not None else _ignore,
             tell=self._log.warning,
+            grew=self._grew,
         )
 
     def _make_listener(self, here: place.Place, taking: journal.Journal) -> Optional[listener.Listener]:
@@ -233,9 +236,14 @@ class Replica:
     def _late_outlets(self) -> Sequence[outlet.Outlet]:
         """Start what says how it ended, for a replica that never came to its command."""
         self._outlets = outlet.make_relay(self._told, tell=self._log.warning, ended=self._ended)
+        self._stirs = outlet.stirs(self._outlets)
         for one in self._outlets:
             one.start()
         return self._outlets
+
+    def _grew(self) -> None:
+        for stir in self._stirs:
+            stir()
 
     def _ended(self, name: str) -> Callable[[], None]:
         def end() -> None:

@@ -72,6 +72,8 @@ class Sweep(threading.Thread):
         limit: Bytes in total.
         seconds: Between sweeps.
         follows_deletions: Whether what is gone from the directory has to go from there, too.
+        beside: A directory whose files get there without this sweep: what the command puts into it under some name is
+            not written over by what it has under the same name in the source. Empty for none.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Sweep(threading.Thread):
         limit: int = LIMIT,
         seconds: float = _SECONDS,
         follows_deletions: bool = False,
+        beside: str = "",
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._follows_deletions = follows_deletions
@@ -99,7 +102,10 @@ class Sweep(threading.Thread):
         self._sizes: Dict[str, int] = {}
         self._total = 0
         self._told = False
-        self._versions: Dict[str, Version] = dict(self._look())
+        self._versions: Dict[str, Version] = dict(_look(source))
+        self._beside = beside
+        # What stands there before the command runs was left by this sweep, of a container that was started again.
+        self._ours: Set[str] = {name for name, _ in _look(beside)} if beside else set()
 
     def finish(self, seconds: float) -> None:
         """Sweep once more, for some seconds at most, then end. May be called again with less time."""
@@ -123,7 +129,7 @@ class Sweep(threading.Thread):
         """Copy what is new; return whether nothing has to be tried again."""
         is_whole = True
         seen = set()
-        for name, version in self._look():
+        for name, version in _look(self._source):
             seen.add(name)
             if self._is_late():
                 self._tell("the time was too short to copy all files to the volume")
@@ -144,41 +150,51 @@ class Sweep(threading.Thread):
                 is_whole = False
         return is_whole
 
-    def _look(self) -> Iterator[Tuple[str, Version]]:
-        """Yield the names of regular files, relative to the work directory, with their versions."""
-        for directory, names, files in os.walk(self._source):
-            names[:] = sorted(name for name in names if name not in _SKIPPED)
-            for file in sorted(files):
-                path = os.path.join(directory, file)
-                with contextlib.suppress(OSError):
-                    found = os.lstat(path)
-                    if stat.S_ISREG(found.st_mode):
-                        yield os.path.relpath(path, self._source), (found.st_size, found.st_mtime_ns)
-
     def _copy(self, name: str, version: Version) -> bool:
         """Copy a file; return whether it need not be tried again."""
+        if self._is_taken(name):
+            self._leave_out(name, "the command has written another file of that name to NNI_OUTPUT_DIR", advice="")
+            return True
         total = self._total - self._sizes.get(name, 0) + version[0]
         if total > self._limit:
-            self._leave_out(name, "more than %d MiB in total are not copied" % (self._limit >> 20))
+            self._leave_out(name, "more than %d MiB in total are not copied" % (self._limit >> 20), self._target.advice)
             return True
         try:
             is_whole = self._target.put(os.path.join(self._source, name), name, version[0], self._is_late)
         except OSError as error:
-            self._leave_out(name, str(error.strerror))
+            self._leave_out(name, str(error.strerror), self._target.advice)
             return True
         if is_whole:
             self._versions[name] = version
             self._sizes[name] = version[0]
             self._total = total
+            self._ours.add(name)
         return is_whole
+
+    def _is_taken(self, name: str) -> bool:
+        if not self._beside or name in self._ours:
+            return False
+        return os.path.lexists(os.path.join(self._beside, name))
 
     def _is_late(self) -> bool:
         return self._end_at is not None and time.monotonic() >= self._end_at
 
-    def _leave_out(self, name: str, why: str) -> None:
+    def _leave_out(self, name: str, why: str, advice: str) -> None:
         if not self._told:
             self._told = True
-            self._tell(f"{name}, and perhaps others, stay in the pod: {why}{self._target.advice}")
+            self._tell(f"{name}, and perhaps others, stay in the pod: {why}{advice}")
+
+
+def _look(top: str) -> Iterator[Tuple[str, Version]]:
+    """Yield the names of regular files, relative to a directory, with their versions."""
+    for directory, names, files in os.walk(top):
+        names[:] = sorted(name for name in names if name not in _SKIPPED)
+        for file in sorted(files):
+            path = os.path.join(directory, file)
+            with contextlib.suppress(OSError):
+                found = os.lstat(path)
+                if stat.S_ISREG(found.st_mode):
+                    yield os.path.relpath(path, top), (found.st_size, found.st_mtime_ns)
 
 
 def _transfer(source: str, target: str, size: int, is_late: Callable[[], bool]) -> bool:

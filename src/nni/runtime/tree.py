@@ -31,6 +31,8 @@ class Found(NamedTuple):
     modified_at: float
     is_special: bool
     """Whether it is neither a file nor a directory, but a link, a pipe or the like."""
+    identity: str = ""
+    """Differs from that of every other file that is or was under this name."""
 
 
 class Tree:

@@ -52,7 +52,7 @@ def make_app(
         _add_files(app.router, replica, intake, files)
     if door is not None:
         app.router.add_routes(door.routes())
-    app.router.add_route("*", "/{path:.*}", _unknown)
+    app.router.add_route("*", "/{path:(?s:.*)}", _unknown)
     return app
 
 
@@ -69,7 +69,7 @@ def _add_files(router: web.UrlDispatcher, replica: str, intake: "Intake", files:
     before = (replica + file_wire.ROOM + "/").count("/")
     router.add_get(replica + file_wire.ROOM, list_files)
     for method in ("GET", "PATCH", "PUT", "DELETE"):
-        router.add_route(method, replica + file_wire.ROOM + "/{path:.+}", handle)
+        router.add_route(method, replica + file_wire.ROOM + "/{path:(?s:.+)}", handle)
 
 
 class Intake:

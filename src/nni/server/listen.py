@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -33,15 +34,15 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, listener: socket.socket) -> AsyncIterator[int]:
-    """Serve an application on a bound socket while the context is open, and yield the port.
+async def serve(app: web.Application, listener: socket.socket, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve an application on a bound socket while the context is open, by TLS or plainly, and yield the port.
 
     Leaving ends open streams at once, gives other requests a second, and closes the socket.
     """
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, listener, ssl_context=tls).start()
         yield int(listener.getsockname()[1])
     finally:
         await runner.cleanup()

@@ -31,7 +31,9 @@ def make_app(
     """
     root = f"/{about.url_prefix}" if about.url_prefix else ""
     api = rest.Rest(sources, about)
-    stored = files.Files(sources.state, sources.volume, sources.logs)
+    stored = files.Files(
+        sources.state, sources.revisions, volume=sources.volume, growth=sources.growth, logs=sources.logs
+    )
     shown = pages.Pages(root, static, guard)
     app = web.Application(middlewares=[_door(guard, hosts, f"{root}/api/")])
     app.on_response_prepare.append(_secure)
@@ -39,7 +41,7 @@ def make_app(
     around = cluster.Cluster(sources.state, sources.surroundings, sources.doctor)
     for part in (api, stored, around):
         app.router.add_routes(part.routes(f"{root}/api/v1/nni"))
-    app.router.add_route("*", f"{root}/api/{{path:.*}}", _unknown)
+    app.router.add_route("*", f"{root}/api/{{path:(?s:.*)}}", _unknown)
     app.router.add_routes(shown.routes())
     return app
 

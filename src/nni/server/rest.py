@@ -61,6 +61,8 @@ class Sources:
     vitals: health.Vitals
     volume: ports.Readable
     """Where trials leave their files."""
+    growth: ports.Growth | None
+    """Tells when these grow; None where nobody knows."""
     logs: ports.Readable
     """The directory of the manager's own logs."""
     new_trial_id: Callable[[], model.TrialId]

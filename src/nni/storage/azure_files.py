@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 PIECE = 4 << 20
 """Bytes of one request. One answer is never mixed from two versions of a file that grows."""
 TEST_BYTES = 1024
-_ILLEGAL = re.compile(r'["\\:|<>*?\x00-\x1f\x7f]|[. ]\Z')
+_ILLEGAL = re.compile(r'["\\:|<>*?\x00-\x1f\x7f\ud800-\udfff]|[. ]\Z')
 _GONE = ("ResourceNotFound", "ParentNotFound")
 _EXISTS = ("ResourceAlreadyExists",)
 
@@ -162,7 +162,12 @@ class AzureVolume:
         if names:
             with azure_errors.Passing(*_GONE, "ResourceTypeMismatch"):
                 found = await self._file(names).get_file_properties()
-                return ports.Stat(is_directory=False, size=found.size, modified_at=_seconds(found.last_modified))
+                return ports.Stat(
+                    is_directory=False,
+                    size=found.size,
+                    modified_at=_seconds(found.last_modified),
+                    identity=found.file_id or "",
+                )
         if await self._is_directory(names):
             return ports.Stat(is_directory=True, size=0, modified_at=0.0)
         return None

@@ -4,7 +4,8 @@ Trials send what they say, so only what they write themselves is fetched from th
 Nobody has to wait for a porter who does not look into these.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 from nni.core import ports
 from nni.runtime import paths
@@ -46,6 +47,23 @@ class JoinedVolume:
             return await self._there.stat(path)
         # The directory itself is there as soon as the one that it is in.
         return await self._here.stat("/".join(names[:-1]))
+
+
+class JoinedGrowth:
+    """Implements ``Growth``: of what came to the manager it knows, of what stayed on the claim it does not."""
+
+    def __init__(self, here: ports.Growth) -> None:
+        """Take who tells of what the manager has."""
+        self._here = here
+
+    @contextlib.contextmanager
+    def listening(self, path: str, wake: Callable[[], None]) -> Iterator[bool]:
+        """See the port."""
+        if _stays(paths.names(path)):
+            yield False
+        else:
+            with self._here.listening(path, wake) as is_told:
+                yield is_told
 
 
 def _stays(names: Sequence[str]) -> bool:

@@ -1,14 +1,17 @@
 """The volume of an experiment without shared storage: a directory of the manager's, filled by what pods send."""
 
 import asyncio
+import collections
 import contextlib
 import functools
 import hashlib
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nni import errors
+from nni.runtime import paths
 from nni.storage import mounted
 
 _KNOWN_DIGESTS = 1024
@@ -23,6 +26,24 @@ class KeptVolume(mounted.MountedVolume):
         """Take the directory that is the volume's root."""
         super().__init__(root)
         self._digests: dict[str, tuple[_Version, bytes]] = {}
+        self._listeners: collections.defaultdict[str, list[Callable[[], None]]] = collections.defaultdict(list)
+
+    @contextlib.contextmanager
+    def listening(self, path: str, wake: Callable[[], None]) -> Iterator[bool]:
+        """Call ``wake`` after each change of a file through this object, while the context is open."""
+        name = _normal(path)
+        self._listeners[name].append(wake)
+        try:
+            yield True
+        finally:
+            self._listeners[name].remove(wake)
+            if not self._listeners[name]:
+                del self._listeners[name]
+
+    async def rename(self, source: str, target: str) -> None:
+        """See the port."""
+        await super().rename(source, target)
+        self._tell(target)
 
     async def append(self, path: str, offset: int, content: bytes) -> int:
         """Write what a file does not have yet of a piece, making missing parents, and return the file's size.
@@ -31,11 +52,17 @@ class KeptVolume(mounted.MountedVolume):
         time too.
         """
         work = functools.partial(self._append, path, offset, content)
-        return await asyncio.to_thread(self._tree.guarded, "written", path, work)
+        size = await asyncio.to_thread(self._tree.guarded, "written", path, work)
+        self._tell(path)
+        return size
 
     async def digest(self, path: str) -> bytes | None:
         """Return the sha256 of a file, None when it does not exist. A file that has not changed is read once."""
         return await asyncio.to_thread(self._tree.guarded, "read", path, functools.partial(self._digest, path))
+
+    def _tell(self, path: str) -> None:
+        for wake in self._listeners.get(_normal(path), ()):
+            wake()
 
     def _append(self, path: str, offset: int, content: bytes) -> int:
         with self._tree.parent(path, make=True) as (folder, name):
@@ -71,6 +98,10 @@ class KeptVolume(mounted.MountedVolume):
             self._digests[path] = (version, digest)
             return digest
         return None
+
+
+def _normal(path: str) -> str:
+    return "/".join(paths.names(path))
 
 
 def _sha256(descriptor: int) -> bytes:

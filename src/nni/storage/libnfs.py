@@ -31,6 +31,7 @@ class Stat(NamedTuple):
     mode: int
     size: int
     modified_at: float
+    inode: int
 
 
 class Entry(NamedTuple):
@@ -156,7 +157,7 @@ class Context:
         """Return what is known of a path, of a link itself."""
         found = _StatStructure()
         self._check(self._library.nfs_lstat64(self._context, os.fsencode(path), ctypes.byref(found)), path)
-        return Stat(found.mode, found.size, found.mtime + found.mtime_nsec / 1e9)
+        return Stat(found.mode, found.size, found.mtime + found.mtime_nsec / 1e9, found.ino)
 
     def list(self, path: str) -> Iterator[Entry]:
         """Yield the names in a directory."""

@@ -1,7 +1,8 @@
 """An NFS export that this process speaks to itself, without a mount: needs no root, and no client on this machine.
 
 Paths are looked at name by name from the root and no symbolic link is followed; libnfs itself refuses links that lead
-out of the export.
+out of the export. It opens by path alone: a directory that becomes a link between the look and the opening is followed,
+to another place of the export.
 """
 
 import asyncio
@@ -236,10 +237,14 @@ def _stat(nfs: libnfs.Context, names: Sequence[str]) -> ports.Stat | None:
         raise
     if found is None:
         return None
-    is_directory = stat.S_ISDIR(found.mode)
-    size = 0 if is_directory else found.size
-    is_special = not is_directory and not stat.S_ISREG(found.mode)
-    return ports.Stat(is_directory=is_directory, size=size, modified_at=found.modified_at, is_special=is_special)
+    is_directory, is_file = stat.S_ISDIR(found.mode), stat.S_ISREG(found.mode)
+    return ports.Stat(
+        is_directory=is_directory,
+        size=0 if is_directory else found.size,
+        modified_at=found.modified_at,
+        is_special=not is_directory and not is_file,
+        identity=str(found.inode),
+    )
 
 
 def _rename(nfs: libnfs.Context, source: Sequence[str], target: Sequence[str]) -> None:

@@ -255,7 +255,15 @@ def _read(path: Path, request: web.Request) -> web.Response:
 def _file_properties(path: Path) -> web.Response:
     _check_file(path)
     size = str(path.stat().st_size)
-    return _done(200, ETag=_etag(path), Last_Modified=_http_date(path), Content_Length=size, x_ms_type="File")
+    identity = str(path.stat().st_ino)
+    return _done(
+        200,
+        ETag=_etag(path),
+        Last_Modified=_http_date(path),
+        Content_Length=size,
+        x_ms_type="File",
+        x_ms_file_id=identity,
+    )
 
 
 def _http_date(path: Path) -> str:

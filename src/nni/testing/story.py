@@ -36,7 +36,8 @@ class Story:
         self.token = secrets.token_urlsafe(16)
         self.commands: list[rest.Command] = []
         self.vitals = health.Vitals(self.revisions.nudge)
-        self.volume = volume.MemoryVolume()
+        self.volume: ports.Volume = volume.MemoryVolume()
+        self.growth: ports.Growth | None = None
         self.logs = volume.MemoryVolume()
         self.experiments: list[views.Json] = []
         self.results: dict[str, list[float]] = {}
@@ -236,6 +237,7 @@ class Story:
                 clock=self,
                 vitals=self.vitals,
                 volume=self.volume,
+                growth=self.growth,
                 logs=self.logs,
                 new_trial_id=self._new_trial_id,
                 space_problems=self._space_problems,

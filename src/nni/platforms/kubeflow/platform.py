@@ -30,6 +30,7 @@ class KubeflowPlatform:
         spec: spec.KubeflowSpec,
         volume: pods.Volume,
         intake_url: str,
+        intake_fingerprint: str | None = None,
         token: Callable[[int], str],
         clock: ports.Clock,
     ) -> None:
@@ -43,6 +44,7 @@ class KubeflowPlatform:
             spec: What the user asks for.
             volume: The pods' side of the storage volume.
             intake_url: Where trials report to.
+            intake_fingerprint: sha256 of the certificate that they find there; None for whatever their image trusts.
             token: Gives the token of a slot.
             clock: Stamps what the cluster does not.
         """
@@ -53,6 +55,7 @@ class KubeflowPlatform:
         self._spec = spec
         self._volume = volume
         self._intake_url = intake_url
+        self._intake_fingerprint = intake_fingerprint
         self._tokens = secrets.TokenSecret(connection, experiment_id, token, volume.secret)
         self._registries = secrets.RegistrySecrets(connection, experiment_id, spec.roles)
         self._observer = observer.Observer(
@@ -130,6 +133,7 @@ class KubeflowPlatform:
                 order=order,
                 volume=self._volume,
                 intake_url=self._intake_url,
+                intake_fingerprint=self._intake_fingerprint,
                 container=self._kind.container,
                 index_field=self._kind.index_field,
                 token_key=secrets.key(order.slot),
@@ -237,7 +241,13 @@ EXAMPLE = model.ExperimentId("example")
 
 
 def example(
-    kind: kinds.JobKind, version: str, spec: spec.KubeflowSpec, volume: pods.Volume, intake_url: str
+    kind: kinds.JobKind,
+    version: str,
+    spec: spec.KubeflowSpec,
+    volume: pods.Volume,
+    *,
+    intake_url: str,
+    intake_fingerprint: str | None = None,
 ) -> api.Object:
     """Return the job that a trial would have, for somebody to look at."""
     attempt = model.AttemptKey(model.TrialId("trial"), 1)
@@ -246,6 +256,7 @@ def example(
         order=model.JobOrder(attempt=attempt, sequence=0, slot=0),
         volume=volume,
         intake_url=intake_url,
+        intake_fingerprint=intake_fingerprint,
         container=kind.container,
         index_field=kind.index_field,
         token_key=secrets.key(0),

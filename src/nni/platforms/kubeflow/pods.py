@@ -45,6 +45,8 @@ class Pods:
     order: model.JobOrder
     volume: Volume
     intake_url: str
+    intake_fingerprint: str | None = None
+    """sha256 of the one certificate that the intake has; None where there is none to be told."""
     container: str
     """The name of the container that runs the command."""
     index_field: str
@@ -182,6 +184,8 @@ def _environment(pods: Pods, role: spec.RoleSpec) -> list[Object]:
     }
     if pods.volume.storage is not None:
         given["NNI_STORAGE"] = pods.volume.storage
+    if pods.intake_fingerprint is not None:
+        given["NNI_INTAKE_CERT_SHA256"] = pods.intake_fingerprint
     if role.gpus == 0:
         # On a node with GPUs a container that asks for none may see them all.
         given["NVIDIA_VISIBLE_DEVICES"] = "void"

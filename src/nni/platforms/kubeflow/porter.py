@@ -60,6 +60,8 @@ class Wanted:
     runtime: str
     """sha256 of the runtime, which it fetches from the intake."""
     intake_url: str
+    intake_fingerprint: str | None = None
+    """sha256 of the certificate that it finds there; None for whatever its image trusts."""
     scope: str
     """The directory of the claim that it stays in; empty for all of it."""
 
@@ -212,6 +214,7 @@ def _container(wanted: Wanted) -> api.Object:
         "NNI_VOLUME": wanted.volume.mount["mountPath"],
         "NNI_POD_DIR": pods.POD_DIRECTORY,
         "NNI_INTAKE_URL": wanted.intake_url,
+        **({} if wanted.intake_fingerprint is None else {_FINGERPRINT: wanted.intake_fingerprint}),
         "NNI_EXP_ID": wanted.experiment,
         "NNI_PORTER_SCOPE": wanted.scope,
         # On a node with GPUs a container that asks for none may see them all.

@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.5
 ROOT = "nni"
 
 _SCRIPT = """
-import os, socket, sys
+import hashlib, os, socket, sys
 host, port, path, text = (os.environ["PROBE_" + name] for name in ("HOST", "PORT", "FILE", "TEXT"))
 try:
     with open(path, "w") as file:
@@ -26,6 +26,16 @@ except OSError as error:
     sys.exit("volume: user %d cannot write %s: %s" % (os.getuid(), path, error))
 try:
     with socket.create_connection((host, int(port)), 10) as there:
+        if os.environ["PROBE_PIN"]:
+            try:
+                import ssl
+            except ImportError:
+                sys.exit("intake: it is to be reached by TLS, for which this image's Python has no module ssl")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            there = context.wrap_socket(there)
+            if hashlib.sha256(there.getpeercert(True) or b"").hexdigest() != os.environ["PROBE_PIN"]:
+                sys.exit("intake: something between here and %s port %s shows a certificate of its own" % (host, port))
         there.sendall(text.encode())
         if there.recv(100) != text.encode()[::-1]:
             sys.exit("intake: something else answers at %s port %s" % (host, port))
@@ -68,6 +78,7 @@ async def probe(
     volume: pods.Volume,
     manager_side: ports.Volume | None,
     address: tuple[str, int],
+    fingerprint: str | None,
     listen: Callable[[Listener], Awaitable[asyncio.Server]],
 ) -> list[preflight.Finding]:
     """Run a pod of a role's image that reaches back, and say what came of it.
@@ -78,6 +89,7 @@ async def probe(
         volume: The pods' side of the storage volume.
         manager_side: The manager's; None where pods share none with it.
         address: Where pods reach the intake.
+        fingerprint: sha256 of the certificate that it has; None where it speaks no TLS.
         listen: Opens the intake's port.
     """
     text = secrets.token_hex(16)
@@ -91,6 +103,7 @@ async def probe(
             host, port = address
             given = {"HOST": host, "PORT": str(port), "FILE": f"{volume.mount['mountPath']}/{file}", "TEXT": text}
             given["KEPT"] = "" if manager_side is None else "1"
+            given["PIN"] = fingerprint or ""
             await connection.run(functools.partial(connection.create_pod, _pod(name, role, volume, given)))
             ended = await _ended(connection, name)
         found = _read(ended)
@@ -107,7 +120,9 @@ async def probe(
     wrote = "its volume" if manager_side is None else "the volume what the manager reads"
     return found or [
         preflight.ok("storage from a pod", f"A pod writes on {wrote}."),
-        preflight.ok("intake from a pod", f"A pod reaches {address[0]} port {address[1]}."),
+        preflight.ok(
+            "intake from a pod", f"A pod reaches {address[0]} port {address[1]}{' by TLS' if fingerprint else ''}."
+        ),
     ]
 
 
