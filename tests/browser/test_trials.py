@@ -222,6 +222,7 @@ async def test_each_attempt_has_a_bar_of_its_own_that_says_why(browser: playwrig
         tale.observes("eeeee", model.JobPhase.RUNNING)
         await line.locator(".ran.RUNNING").wait_for()
         await visit.page.reload()
+        await line.locator(".ran.RUNNING").wait_for()
         assert await line.locator(".ran").count() == 2
         await visit.goes("trial/eeeee")
         await visit.shows("Attempt 2, after a failure of the cluster")
@@ -260,6 +261,7 @@ async def test_trials_are_copied_as_json_and_as_a_command(browser: playwright.Br
             "parameters": {"x": 1, "lr": 0.9 / 3},
             "metric": 0.9,
         }
+        await visit.page.get_by_role("button", name="Copy JSON").wait_for()
         await visit.presses("Copy command")
         await visit.page.get_by_role("button", name="Copied").wait_for()
         command = await visit.page.evaluate("navigator.clipboard.readText()")
