@@ -28,7 +28,8 @@ async def listed(first: registry.Known, state: states.State, revisions: events.R
     known = registry.Registry(registry.default_directory())
 
     def now() -> registry.Known:
-        best = state.trials[state.best].final_value if state.best is not None else None
+        result = state.trials[state.best].result if state.best is not None else None
+        best = None if result is None else result.value
         return dataclasses.replace(first, status=state.status.value, end_time=state.ended_at, best=best)
 
     async def write(its: registry.Known) -> None:

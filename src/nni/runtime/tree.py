@@ -31,7 +31,7 @@ class Found(NamedTuple):
     modified_at: float
     is_special: bool
     """Whether it is neither a file nor a directory, but a link, a pipe or the like."""
-    identity: str = ""
+    identity: str
     """Differs from that of every other file that is or was under this name."""
 
 
@@ -158,7 +158,8 @@ class Tree:
             raise
         is_directory = stat.S_ISDIR(found.st_mode)
         is_special = not is_directory and not stat.S_ISREG(found.st_mode)
-        return Found(is_directory, 0 if is_directory else found.st_size, found.st_mtime, is_special)
+        size = 0 if is_directory else found.st_size
+        return Found(is_directory, size, found.st_mtime, is_special, f"{found.st_dev}:{found.st_ino}")
 
     def _rename(self, source: str, target: str) -> None:
         with self.parent(source) as (from_folder, from_name), self.parent(target, make=True) as (to_folder, to_name):

@@ -174,8 +174,14 @@ class PorterVolume:
         match (await self._desk.perform("stat", path)).result:
             case None:
                 return None
-            case [bool(is_directory), int(size), float(modified_at), bool(is_special)]:
-                return ports.Stat(is_directory=is_directory, size=size, modified_at=modified_at, is_special=is_special)
+            case [bool(is_directory), int(size), float(modified_at), bool(is_special), str(identity)]:
+                return ports.Stat(
+                    is_directory=is_directory,
+                    size=size,
+                    modified_at=modified_at,
+                    is_special=is_special,
+                    identity=identity,
+                )
             case other:
                 raise _not_understood(other)
 
