@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := .stamp
+# One more than there are processors: many tests wait for a process or a page.
+WORKERS = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Pods of the sandbox are processes here: one thread each keeps two cores fair.
 export OMP_NUM_THREADS ?= 1
 
@@ -47,10 +49,10 @@ check: $(STAMP)/install
 	$(BIN)/vermin --quiet --no-tips --violations --eval-annotations --target=3.8- src/nni/__init__.py src/nni/_version.py src/nni/errors.py src/nni/trial.py src/nni/utils.py src/nni/wire src/nni/runtime
 
 test: install check
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 test-slow: install
-	$(BIN)/pytest -n auto --dist loadfile --slow
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --slow
 
 # The user of KUBECONFIG must be an administrator; everything happens in a namespace of its own.
 test-cluster: $(STAMP)/install
