@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 
-from nni.core import attempts, due, event, model
+from nni.core import due, event, model, proposals
 from nni.core import trial as trials
 from nni.core.state import State
 from nni.core.trial import Step, Trial
@@ -42,7 +42,7 @@ def _started(happened: event.Started, state: State, at: float) -> None:
         state.started_at = at
     state.cleaning = state.cleaned_up = state.stop_requested = False
     state.promotes = happened.promotes
-    _with_new_tuner(state)
+    proposals.begin_anew(state)
     for trial_id in state.live:
         state.todo[trial_id] = None
         if state.trials[trial_id].step is Step.LIVE:
@@ -55,35 +55,14 @@ def _started(happened: event.Started, state: State, at: float) -> None:
         state.set_timer(state.started_at + state.limits.max_experiment_seconds, "experiment")
 
 
-def _with_new_tuner(state: State) -> None:
-    """Go on with a tuner that is another process now, which knows nothing."""
-    state.asked = state.telling = 0
-    state.broken = state.waits_for_ends = state.asks_again = False
-    state.is_tuner_new = True
-    state.errors.clear()
-    ended = (key for key, trial in state.trials.items() if trial.is_over or any(past.result for past in trial.past))
-    state.untold = dict.fromkeys((*state.imported, *ended))
-
-
 @_fold.register
 def _tuner_reopened(happened: event.TunerReopened, state: State, at: float) -> None:
-    _with_new_tuner(state)
+    proposals.begin_anew(state)
 
 
 @_fold.register
 def _proposed(happened: event.Proposed, state: State, at: float) -> None:
-    # A question that the tuner failed at was counted off then.
-    state.asked = max(state.asked - happened.asked, 0)
-    if len(happened.proposals) < happened.asked and not state.asks_again:
-        # A tuner that promotes has more to suggest when more trials have ended.
-        state.exhausted, state.waits_for_ends = state.exhausted or not state.promotes, state.promotes
-    state.asks_again = state.asks_again and state.asked > 0
-    for proposal in happened.proposals:
-        before = None if proposal.promotes is None else state.trials.get(proposal.promotes)
-        if before is not None and attempts.may_be_promoted(before):
-            _promote(state, before, proposal)
-        elif proposal.promotes is None or not state.is_full:
-            _add(state, proposal, at)
+    proposals.take(state, happened, at)
 
 
 @_fold.register
@@ -91,28 +70,7 @@ def _trial_requested(happened: event.TrialRequested, state: State, at: float) ->
     number = state.next_parameter_id
     state.next_parameter_id += 1
     proposal = event.Proposal(trial=happened.trial, parameter_id=number, parameters=happened.parameters)
-    _add(state, proposal, at)
-
-
-def _promote(state: State, trial: Trial, proposal: event.Proposal) -> None:
-    # One that has ended well stays so when nothing more is to begin.
-    if not (state.stop_requested or state.time_is_up):
-        state.put(attempts.promoted(trial, proposal.parameter_id, proposal.parameters))
-        state.todo[trial.id] = None
-
-
-def _add(state: State, proposal: event.Proposal, at: float) -> None:
-    trial = Trial(
-        id=proposal.trial,
-        sequence=len(state.trials),
-        parameter_id=proposal.parameter_id,
-        parameters=proposal.parameters,
-        created_at=at,
-    )
-    state.put(trial)
-    state.todo[trial.id] = None
-    if state.stop_requested:
-        state.stop(trial, model.TrialStatus.SYS_CANCELED, _stopped_by("the experiment's stop", at), at)
+    proposals.add(state, proposal, at)
 
 
 @_fold.register
@@ -359,18 +317,14 @@ def _stop_requested(happened: event.StopRequested, state: State, at: float) -> N
     state.stop_requested = True
     for trial_id in list(state.live):
         trial = state.trials[trial_id]
-        state.stop(trial, model.TrialStatus.SYS_CANCELED, _stopped_by(happened.by, at), at)
+        state.stop(trial, model.TrialStatus.SYS_CANCELED, trials.stopped_by(happened.by, at), at)
 
 
 @_fold.register
 def _kill_requested(happened: event.KillRequested, state: State, at: float) -> None:
     trial = state.trials.get(happened.trial)
     if trial is not None:
-        state.stop(trial, model.TrialStatus.USER_CANCELED, _stopped_by("the user", at), at)
-
-
-def _stopped_by(who: str, at: float) -> model.Reason:
-    return model.Reason(kind=model.ReasonClass.USER, sentence=f"It was stopped by {who}.", since=at)
+        state.stop(trial, model.TrialStatus.USER_CANCELED, trials.stopped_by("the user", at), at)
 
 
 @_fold.register

@@ -248,3 +248,8 @@ def explain(trial: Trial, at: float) -> model.Reason | None:
         evidence=seen.evidence if seen else "",
         since=at,
     )
+
+
+def stopped_by(who: str, at: float) -> model.Reason:
+    """Return why a trial ends that somebody stopped."""
+    return model.Reason(kind=model.ReasonClass.USER, sentence=f"It was stopped by {who}.", since=at)
