@@ -11,7 +11,7 @@ from nni.tuners.gaussian_process import Posterior
 from nni.tuners.history import History
 from nni.tuners.kernel import Kernel, Settings
 
-_MOST, _LEAST = 180, 60
+_MOST, _LEAST = 150, 60
 """How many trials it sees at most: half of them the best, a quarter the latest; fewer in more than 15 dimensions."""
 _MOST_NUMBERS = 15 * _MOST**2
 _REFIT_SLOWER = 45
