@@ -37,7 +37,7 @@ async def test_an_experiment_from_its_first_minute_to_its_end(browser: playwrigh
         tale.observes("ccccc", model.JobPhase.PENDING, full)
         await visit.shows("No node has 1 nvidia.com/gpu free.")
 
-        tale.happens(event.StopRequested(by="the portal"), event.CleanedUp())
+        tale.happens(event.StopRequested(by="the user"), event.CleanedUp())
         await visit.shows("Stopped")
         assert visit.faults == []
 
@@ -71,7 +71,7 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         changed,
         event.LimitsChanged(trial_concurrency=0, max_trial_number=None, max_experiment_seconds=7200),
         changed,
-        event.StopRequested(by="the portal"),
+        event.StopRequested(by="the user"),
     ]
 
 

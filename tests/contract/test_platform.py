@@ -84,6 +84,19 @@ class TestLocalPlatform(contract.PlatformContract):
         await made.close()
 
 
+async def test_what_ran_under_a_manager_that_is_gone_is_not_begun_again_under_the_same_attempt(tmp_path: Path) -> None:
+    """Else it would report all that it had reported before a second time."""
+    ordered = contract.order("again", 0)
+    async with TestLocalPlatform().place(tmp_path) as place:
+        replica = tmp_path / layout.attempt(EXPERIMENT, ordered.attempt.trial, 1) / "worker-0"
+        replica.mkdir(parents=True)
+        await place.platform.create(ordered)
+        seen = await place.observed.until(ordered.attempt, lambda one: one.phase.is_final)
+        assert (seen.phase, await place.count()) == (model.JobPhase.GONE, 0)
+        assert seen.reason is not None
+        assert seen.reason.kind is model.ReasonClass.INFRASTRUCTURE
+
+
 def kubeflow_spec(role: spec.RoleSpec, server: str, path: str) -> spec.KubeflowSpec:
     return spec.KubeflowSpec(
         operator="pytorch-operator",

@@ -371,9 +371,15 @@ def test_ids_by_their_beginning(busy: Run, prefix: str, code: int, says: str) ->
     [
         ("stop", "error: Several experiments run on this machine; say which: twin-a, twin-b.\n"),
         ("webui url", "error: Several experiments run on this machine; say which: twin-a, twin-b.\n"),
-        ("stop gone", "error: Experiment gone does not run any more (STOPPED).\n"),
-        ("trial ls gone", "error: Experiment gone does not run any more (STOPPED).\n"),
-        ("webui url twin-done", "error: Experiment twin-done does not run any more (STOPPED).\n"),
+        ("stop gone", "error: Experiment gone does not run any more (STOPPED); nnictl resume gone opens it again.\n"),
+        (
+            "trial ls gone",
+            "error: Experiment gone does not run any more (STOPPED); nnictl resume gone opens it again.\n",
+        ),
+        (
+            "webui url twin-done",
+            "error: Experiment twin-done does not run any more (STOPPED); nnictl resume twin-done opens it again.\n",
+        ),
     ],
 )
 def test_what_needs_one_that_runs_says_so(busy: Run, words: str, says: str) -> None:

@@ -151,7 +151,7 @@ async def test_commands(tale: story.Story, static: pathlib.Path) -> None:
     assert tale.commands == [
         event.LimitsChanged(trial_concurrency=7, max_trial_number=6, max_experiment_seconds=None),
         event.KillRequested(trial=model.TrialId("ccccc")),
-        event.StopRequested(by="the portal"),
+        event.StopRequested(by="the user"),
     ]
 
 

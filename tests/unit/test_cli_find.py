@@ -69,8 +69,8 @@ def test_the_one_that_is_meant(home: Path, alive: list[str], ended: list[str], g
         (["abc", "abd"], [], "ab", "'ab' could be any of abc, abd: write more of the id."),
         ([], ["abc", "abd"], "ab", "'ab' could be any of abc, abd: write more of the id."),
         # One that has ended is not silently taken for another that runs.
-        (["abc"], ["ab"], "ab", "Experiment ab does not run any more (STOPPED)."),
-        ([], ["abc"], "a", "Experiment abc does not run any more (STOPPED)."),
+        (["abc"], ["ab"], "ab", "Experiment ab does not run any more (STOPPED); nnictl resume ab opens it again."),
+        ([], ["abc"], "a", "Experiment abc does not run any more (STOPPED); nnictl resume abc opens it again."),
     ],
 )
 def test_none_or_more_than_one(home: Path, alive: list[str], ended: list[str], given: str | None, says: str) -> None:

@@ -148,6 +148,16 @@ def test_budgets_that_shrink_and_an_assessor_beside_promotions_are_refused(tmp_p
     assert says(config) == []
 
 
+@pytest.mark.parametrize("name", ["ASHA", "Hyperband"])
+def test_a_parameter_that_is_called_as_the_budget_is_refused(tmp_path: Path, name: str) -> None:
+    config = configured(tmp_path)
+    config.search_space = {"TRIAL_BUDGET": {"_type": "choice", "_value": [1, 2]}}
+    config.tuner.name = name
+    assert says(config) == [
+        "search_space: has the parameter 'TRIAL_BUDGET', which this tuner sets itself; give yours another name"
+    ]
+
+
 def test_initial_parameters_are_not_for_tuners_with_budgets(tmp_path: Path) -> None:
     config = configured(tmp_path, initial_parameters=[{"x": 0.5, "act": "relu"}])
     config.tuner.name = "ASHA"

@@ -39,6 +39,8 @@ def create(arguments: argparse.Namespace) -> int:
     if arguments.foreground:
         done = created.run(arguments.port, debug=arguments.debug)
         created.stop()
+        if not done:
+            print(f"Go on with it:  nnictl resume {created.id}")
         return 0 if done else 1
     created.start(arguments.port, debug=arguments.debug, run_mode=experiment.RunMode.Detach)
     print(f"Follow it with: nnictl trial ls {created.id}")

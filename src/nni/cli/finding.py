@@ -32,7 +32,9 @@ def find(prefix: str | None, *, or_ended: bool = False) -> "registry.Known":
         known = _by_prefix(prefix, alive)
         if known.is_alive or or_ended:
             return known
-        raise errors.ExperimentNotFoundError(f"Experiment {known.id} does not run any more ({known.status}).")
+        raise errors.ExperimentNotFoundError(
+            f"Experiment {known.id} does not run any more ({known.status}); nnictl resume {known.id} opens it again."
+        )
     if len(alive) == 1:
         return alive[0]
     if not alive:

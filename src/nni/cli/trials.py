@@ -84,6 +84,8 @@ def _description(trial: Mapping[str, Any]) -> Iterator[str]:
 
 def _attempt_line(attempt: Mapping[str, Any]) -> str:
     why = (attempt.get("reason") or {}).get("sentence", "")
+    if attempt.get("finalValue") is not None:
+        why = f"gave {attempt['finalValue']:.6g} with {_named(attempt['parameters'])} {why}"
     return f"attempt {attempt['attempt']} ({attempt['cause']}): {attempt['job'] or 'no job yet'} {why}".rstrip()
 
 

@@ -188,4 +188,5 @@ class Performer:
                         await asyncio.sleep(wait)
                         wait = min(wait * 2, 10.0)
         except (TimeoutError, errors.PlatformError) as error:
-            _log.error("gave up %s (%s); objects labelled for this experiment may be left", what, error)
+            why = str(error) or f"no answer for {INSIST_SECONDS:.0f} s"
+            _log.error("gave up %s (%s); objects labelled for this experiment may be left", what, why)

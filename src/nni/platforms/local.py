@@ -70,6 +70,16 @@ class LocalPlatform:
             return str(running.pid)
         attempt = order.attempt
         directory = self._volume / layout.attempt(self._experiment_id, attempt.trial, attempt.number)
+        if await asyncio.to_thread((directory / f"{self._role.name}-0").exists):
+            # It ran under a manager that is gone, and went with it: what it said then is not said again.
+            lost = model.Reason(
+                kind=model.ReasonClass.INFRASTRUCTURE,
+                sentence="Its manager ended while it ran.",
+                since=self._clock.now(),
+            )
+            gone = model.Observation(phase=model.JobPhase.GONE, reason=lost)
+            self._emit(event.JobObserved(attempt=attempt, observation=gone))
+            return "gone"
         try:
             process = await asyncio.create_subprocess_exec(
                 "/bin/sh",

@@ -277,7 +277,7 @@ class Rest:
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        await self._command(event.StopRequested(by="the portal"))
+        await self._command(event.StopRequested(by="the user"))
         return web.Response()
 
     async def _add_trial(self, request: web.Request) -> web.StreamResponse:

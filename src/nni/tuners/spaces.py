@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from nni.core import dimension, space
 from nni.core.dimension import Space
+from nni.tuners import budgets
 
 
 def numbers_alone(what: Space) -> str | None:
@@ -11,6 +12,13 @@ def numbers_alone(what: Space) -> str | None:
     for one in space.walk(what):
         if isinstance(one, dimension.Choice | dimension.NestedChoice):
             return f"has the choice {one.key!r}, and CMA-ES takes numbers alone; use 'Auto', or take the choice out"
+    return None
+
+
+def without_budget(what: Space) -> str | None:
+    """Refuse a parameter that is called as the budget is."""
+    if any(one.key == budgets.BUDGET for one in what):
+        return f"has the parameter {budgets.BUDGET!r}, which this tuner sets itself; give yours another name"
     return None
 
 
