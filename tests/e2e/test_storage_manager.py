@@ -457,13 +457,15 @@ async def test_a_full_disk_of_the_managers_is_told_as_such(tmp_path: Path, monke
 
 
 TOGETHER = """
-# As in distributed training, nobody leaves before everybody has come this far.
-import socket
+# As in distributed training, nobody leaves before everybody has come this far; then the master goes first, and the
+# worker is told to by the operator.
+import signal, socket
 place = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
 if os.environ["RANK"] == "0":
     with socket.create_server(place) as server:
         server.accept()[0].recv(1)
 else:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     connection = None
     while connection is None:
         try:
@@ -471,6 +473,8 @@ else:
         except ConnectionRefusedError:
             pass
     connection.close()
+    signal.sigwait({signal.SIGTERM})
+    pathlib.Path("last.bin").write_bytes(b"l" * 3_000_000)
 """
 
 
@@ -501,9 +505,12 @@ def test_an_experiment_without_storage_runs_and_leaves_its_files_here(experiment
     assert [trial.status for trial in trials] == ["SUCCEEDED", "SUCCEEDED"]
     links = [f"http://127.0.0.1:{free_port}/trial/{trial.trialJobId}" for trial in trials]
     assert [trial.logPath for trial in trials] == links
+    # A trial has succeeded when its master has; its workers send what they have left until their pods have gone.
+    experiment.stop()
     top = Path.home() / "nni-experiments" / experiment.id / "volume" / "nni" / experiment.id
     for trial in trials:
         place = top / trial.trialJobId
         assert "checkpoints []" in (place / "1/master-0/stdout").read_text()
         assert (place / "1/worker-0/output/model.bin").stat().st_size == 1000
+        assert (place / "1/worker-0/output/last.bin").stat().st_size == 3_000_000
         assert [path.name for path in (place / "checkpoint").rglob("*.bin")] == ["epoch-0.bin"]
