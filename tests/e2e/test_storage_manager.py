@@ -514,3 +514,19 @@ def test_an_experiment_without_storage_runs_and_leaves_its_files_here(experiment
         assert (place / "1/worker-0/output/model.bin").stat().st_size == 1000
         assert (place / "1/worker-0/output/last.bin").stat().st_size == 3_000_000
         assert [path.name for path in (place / "checkpoint").rglob("*.bin")] == ["epoch-0.bin"]
+
+
+def test_the_workers_of_a_failed_trial_send_what_they_have_though_its_job_is_kept(experiment: Experiment) -> None:
+    experiment.config.max_trial_number = 1
+    service = experiment.config.training_service
+    service.keep_failed_jobs = True
+    service.master.command = "python3 train.py; exit 3"
+    # The sweep comes by every ten seconds: this is said at the very end.
+    service.worker.command = "python3 train.py; sleep 0.5"
+    experiment.run()
+
+    (trial,) = experiment.list_trial_jobs()
+    experiment.stop()
+    place = Path.home() / "nni-experiments" / experiment.id / "volume/nni" / experiment.id / trial.trialJobId / "1"
+    assert (place / "worker-0/output/last.bin").stat().st_size == 3_000_000
+    assert (place / "worker-0/exit.json").exists()

@@ -42,6 +42,11 @@ class _Seen:
         return self.job is not None or bool(self.pods)
 
     @property
+    def is_running(self) -> bool:
+        """Whether one of its pods runs."""
+        return any((pod.get("status") or {}).get("phase") == "Running" for pod in self.pods.values())
+
+    @property
     def all_pods(self) -> list[api.Object]:
         """The pods, those that have gone too."""
         return [*self.pods.values(), *self.lost_pods.values()]
@@ -153,19 +158,27 @@ class Observer:
         Raises:
             PlatformUnavailableError: Something is still there after so many seconds.
         """
-        left = set(attempts)
-        try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    left = {one for one in left if one in self._seen and self._seen[one].is_there}
-                    if not left:
-                        return
-                    await self._news.wait()
-        except TimeoutError as error:
+        left = await self._until_none(attempts, lambda seen: seen.is_there, seconds)
+        if left:
             trials = ", ".join(sorted(one.trial for one in left))
             raise errors.PlatformUnavailableError(
                 f"The pods of {trials} are still there after {seconds:g} s; see `kubectl get pods -l {self._selector}`."
-            ) from error
+            )
+
+    async def until_still(self, attempts: Iterable[model.AttemptKey], seconds: float) -> None:
+        """Wait until no pod of some attempts runs any more, for so many seconds at most."""
+        await self._until_none(attempts, lambda seen: seen.is_running, seconds)
+
+    async def _until_none(
+        self, attempts: Iterable[model.AttemptKey], holds: Callable[[_Seen], bool], seconds: float
+    ) -> set[model.AttemptKey]:
+        """Wait until something holds of none of some attempts; return those of which it still does after the time."""
+        left = set(attempts)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while left := {one for one in left if one in self._seen and holds(self._seen[one])}:
+                    await self._news.wait()
+        return left
 
     def _take_jobs(self, changes: Sequence[watch.Change]) -> None:
         touched: dict[model.AttemptKey, None] = {}

@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 GONE_SECONDS = 90.0
 """How long a deleted job is waited for: its pods have 30 s to end, and nodes may be slow."""
+STILL_SECONDS = 35.0
+"""How long the pods of an ended job that is kept are waited for: the grace period, and some."""
 
 
 class KubeflowPlatform:
@@ -194,6 +196,8 @@ class KubeflowPlatform:
                     tasks.create_task(self._delete(metadata["name"], metadata["uid"]))
         leaving = [attempt for attempt in self._observer.attempts() if attempt not in keep]
         await self._observer.until_gone(leaving, GONE_SECONDS)
+        # The replica that failed ended its trial; the others have their grace period to send what they have.
+        await self._observer.until_still(keep, STILL_SECONDS)
         await self._tokens.delete()
         await self._registries.delete()
         if self._volume.storage == settings.CLAIM:
