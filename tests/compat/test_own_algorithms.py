@@ -240,3 +240,15 @@ async def test_a_crash_names_the_line_of_the_users_code_and_its_traceback_is_in_
         await broken.ask([0])
     await broken.close()
     assert "return 1 / 0" in (code / "log").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
+async def test_a_class_of_the_users_takes_as_many_threads_as_it_likes(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    counting = tuner(code, "counting.CountingTuner", most=2)
+    await counting.open()
+    known = Path(f"/proc/{counting.pid}/environ").read_bytes()
+    await counting.close()
+    assert b"OMP_NUM_THREADS" not in known

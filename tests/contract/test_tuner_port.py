@@ -294,3 +294,15 @@ async def test_trials_that_run_when_the_search_space_changes_are_not_proposed_ag
         await tuner.update({"x": {"_type": "choice", "_value": [1, 2, 3]}})
         assert await contract.drawn(tuner, [2, 3]) == [{"x": 3}]
         await tuner.tell([contract.outcome(1, second, 0.5)])
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
+async def test_linear_algebra_takes_one_thread_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    async with opened(tuner_process(tmp_path, "Random", seed=1)) as tuner:
+        known = Path(f"/proc/{tuner.pid}/environ").read_bytes().split(b"\0")
+    assert b"OMP_NUM_THREADS=1" in known
+    assert b"OPENBLAS_NUM_THREADS=3" in known

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from nni.core import state as states
 from nni.server import views
+from nni.tuners import process
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Importance:
 async def _compute(asked: views.Json) -> Mapping[str, float]:
     """Return what the process answers, nothing when it fails; the log says why."""
     # -P: the current directory is the user's, whose files are not to be taken for modules.
-    process = await asyncio.create_subprocess_exec(
+    computing = await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",
         "-m",
@@ -55,19 +56,20 @@ async def _compute(asked: views.Json) -> Mapping[str, float]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=process.environment(),
     )
     text = await asyncio.to_thread(json.dumps, asked)
     try:
         async with asyncio.timeout(SECONDS):
-            answer, said = await process.communicate(text.encode())
+            answer, said = await computing.communicate(text.encode())
     except TimeoutError:
         _log.warning("the importance of parameters was given up after %d s", SECONDS)
         return {}
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
+        if computing.returncode is None:
+            computing.kill()
+            await computing.wait()
+    if computing.returncode:
         _log.warning("the importance of parameters could not be computed: %s", said.decode(errors="replace")[-2000:])
         return {}
     found: Mapping[str, float] = json.loads(answer)

@@ -17,13 +17,22 @@ CLOSE_SECONDS = 5.0
 """How long the process may take to end by itself."""
 _LINE_LIMIT = 1 << 28
 _TAIL_BYTES = 8192
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""How many threads linear algebra takes. One is the fastest for matrices as small as a tuner's, many wait for each
+other on a busy machine, and suggestions of the same seed would depend on the number of processors."""
+
+
+def environment() -> Mapping[str, str]:
+    """Return what our own algorithms run in: this process's environment, with the user's word on threads first."""
+    return {**dict.fromkeys(_THREADS, "1"), **os.environ}  # noqa: TID251 what a process that is started gets anyway
 
 
 class _Process:
     """Starts ``python -m nni.tuners`` and speaks with it, one call at a time."""
 
-    def __init__(self, what: str, name: str, first_call: Mapping[str, Any], log: Path) -> None:
-        self._what, self._name = what, name
+    def __init__(self, what: str, chosen: spec.AlgorithmSpec, first_call: Mapping[str, Any], log: Path) -> None:
+        self._what, self._name = what, chosen.name or chosen.class_name or ""
+        self._is_ours = chosen.class_name is None
         self._first_call = first_call
         self._log = log
         self._log_start = 0
@@ -53,6 +62,7 @@ class _Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
+                env=environment() if self._is_ours else None,
                 start_new_session=True,
                 limit=_LINE_LIMIT,
             )
@@ -160,7 +170,7 @@ class TunerProcess(_Process):
             first: Parameters to try before the tuner is asked.
             running: The trials that run from before a restart, by parameter id.
         """
-        super().__init__("tuner", _name(tuner), messages.open_call(tuner, search_space, first, running), log)
+        super().__init__("tuner", tuner, messages.open_call(tuner, search_space, first, running), log)
 
     async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         """See the port."""
@@ -188,7 +198,7 @@ class AssessorProcess(_Process):
             objective: What trials are compared by, where their metric is a dictionary.
         """
         first_call = messages.open_assessor_call(assessor, maximize=maximize, objective=objective)
-        super().__init__("assessor", _name(assessor), first_call, log)
+        super().__init__("assessor", assessor, first_call, log)
 
     async def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
         """See the port."""
@@ -198,7 +208,3 @@ class AssessorProcess(_Process):
     async def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
         """See the port."""
         await self._call(messages.end_call(trial, succeeded=succeeded))
-
-
-def _name(chosen: spec.AlgorithmSpec) -> str:
-    return chosen.name or chosen.class_name or ""
