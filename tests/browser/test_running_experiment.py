@@ -138,3 +138,8 @@ def test_a_tuner_that_dies_is_red_while_the_trials_go_on(page: playwright.Page, 
     page.locator(".light.failed", has_text="Tuner").wait_for(timeout=5000)
     page.locator(".notice", has_text="The tuner Random ended by itself (signal SIGKILL)").wait_for()
     page.locator("header", has_text="Finishing").wait_for()
+
+    (tmp_path / "seen").touch()
+    page.get_by_role("button", name="Start the tuner again").click()
+    page.locator(".light.ok", has_text="Tuner").wait_for()
+    page.locator("header", has_text="Done").wait_for()

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { duration, written } from "../data/format";
 import type { Model } from "../data/model";
 import { isPaused } from "../data/progress";
-import { change, stop, type Limit } from "../data/rest";
+import { change, reopen, stop, type Limit } from "../data/rest";
 import { Confirm, useCommand } from "./small";
 
 interface FieldProps {
@@ -134,6 +134,17 @@ export function Controls({ model }: { model: Model }) {
     change("TRIAL_CONCURRENCY", Math.max(1, Number(localStorage.getItem(KEPT + experiment.id) ?? 1)));
   return (
     <p class="actions">
+      {experiment.status === "ERROR" && (
+        <button
+          type="button"
+          class="strong"
+          disabled={isBusy}
+          title="Begins the tuner anew with all results, once what made it fail is mended"
+          onClick={() => run(reopen)}
+        >
+          Start the tuner again
+        </button>
+      )}
       {isPaused(model) ? (
         <button type="button" class="strong" disabled={isBusy} onClick={() => run(resume)}>
           Resume
