@@ -114,6 +114,25 @@ async def test_every_page_fits_and_is_accessible(
         assert visit.faults == []
 
 
+async def test_an_open_page_asks_for_nothing_while_nothing_happens(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    asked: list[str] = []
+    async with visiting(browser, tale) as visit:
+        await visit.page.clock.install()
+        for path, text in PAGES.items():
+            await visit.goes(path)
+            await visit.shows(text)
+            await visit.page.wait_for_load_state("load")
+            await visit.page.wait_for_timeout(300)
+            visit.page.on("request", note := lambda request: asked.append(f"{path}: {request.url}"))  # noqa: B023
+            # Half a minute on the page's own clock: less than a manager may be silent.
+            await visit.page.clock.run_for(30_000)
+            await visit.page.wait_for_timeout(100)
+            visit.page.remove_listener("request", note)
+    assert asked == []
+
+
 async def test_the_theme_is_chosen_and_kept(browser: playwright.Browser, tale: story.Story) -> None:
     async with visiting(browser, tale, theme="dark") as visit:
         back = "getComputedStyle(document.body).backgroundColor"
