@@ -217,3 +217,15 @@ def test_render_knows_every_storage_and_touches_none(
     assert kind in pod["volumes"][0]
     assert (pod["containers"][0]["command"][0] == "python3") is fetches
     assert ("securityContext" in pod) is (kind != "nfs")
+
+
+def test_a_claim_that_is_not_there_is_told_of_before_a_pull_would_have_had_its_time(
+    cluster: Sandbox, write: Write, free_port: int
+) -> None:
+    described = str(write(storage={"storageType": "pvc", "claimName": "nowhere"}))
+    # Nothing that depends on the machine: nnictl() gives up before a probe would that waits to its end.
+    ended = nnictl("doctor", "--config", described, "--port", str(free_port), "--json")
+
+    verdict, sentence = verdicts(ended)["probe"]
+    assert verdict == "warning"
+    assert 'persistentvolumeclaim "nowhere" not found' in sentence

@@ -28,7 +28,7 @@ from nni.manager.files import Files
 from nni.runtime import archive
 from nni.server import exchange, intake, listen
 from nni.storage import bundle, kept
-from nni.testing.sandbox import Sandbox
+from nni.testing.sandbox import Connection, Sandbox
 from nni.wire import bootstrap, layout
 from nni.wire import files as wire
 
@@ -516,7 +516,9 @@ def test_an_experiment_without_storage_runs_and_leaves_its_files_here(experiment
         assert [path.name for path in (place / "checkpoint").rglob("*.bin")] == ["epoch-0.bin"]
 
 
-def test_the_workers_of_a_failed_trial_send_what_they_have_though_its_job_is_kept(experiment: Experiment) -> None:
+def test_the_workers_of_a_failed_trial_send_what_they_have_though_its_job_is_kept(
+    experiment: Experiment, cluster: Sandbox
+) -> None:
     experiment.config.max_trial_number = 1
     service = experiment.config.training_service
     service.keep_failed_jobs = True
@@ -530,3 +532,7 @@ def test_the_workers_of_a_failed_trial_send_what_they_have_though_its_job_is_kep
     place = Path.home() / "nni-experiments" / experiment.id / "volume/nni" / experiment.id / trial.trialJobId / "1"
     assert (place / "worker-0/output/last.bin").stat().st_size == 3_000_000
     assert (place / "worker-0/exit.json").exists()
+
+    job = f"/apis/kubeflow.org/v1/namespaces/default/pytorchjobs/{trial.job}"
+    Connection(cluster).call("DELETE", job, {"propagationPolicy": "Foreground"})
+    Connection(cluster).until_gone(job)

@@ -11,6 +11,8 @@ from nni.platforms.kubeflow import api, client, names, pods, preflight, reasons
 
 SECONDS = 120.0
 """How long the pod may take, the pull of its image included."""
+STUCK_SECONDS = 15.0
+"""How long something may keep the pod from starting: a kubelet tries an image again, a scheduler a claim."""
 PAUSE_SECONDS = 0.5
 ROOT = "nni"
 
@@ -154,10 +156,13 @@ def _pod(name: str, role: spec.RoleSpec, volume: pods.Volume, given: Mapping[str
 async def _ended(connection: client.Client, name: str) -> api.Object:
     """Return the pod once it has ended, or as it is when its time is up."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + SECONDS
+    end, stuck_at = loop.time() + SECONDS, None
     while True:
         pod = await connection.run(functools.partial(connection.get_pod, name))
-        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or loop.time() > end:
+        now = loop.time()
+        stuck_at = (stuck_at or now) if reasons.of_pod(pod) else None
+        is_stuck = stuck_at is not None and now > stuck_at + STUCK_SECONDS
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or is_stuck or now > end:
             return pod
         # One pod, once: a watch would be more to open than this is to ask.
         await asyncio.sleep(PAUSE_SECONDS)
