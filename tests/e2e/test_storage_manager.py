@@ -517,15 +517,13 @@ def test_an_experiment_without_storage_runs_and_leaves_its_files_here(experiment
 
 
 def test_the_workers_of_a_failed_trial_send_what_they_have_though_its_job_is_kept(
-    experiment: Experiment, cluster: Sandbox
+    experiment: Experiment, cluster: Sandbox, free_port: int
 ) -> None:
     experiment.config.max_trial_number = 1
     service = experiment.config.training_service
     service.keep_failed_jobs = True
     service.master.command = "python3 train.py; exit 3"
-    # The sweep comes by every ten seconds: this is said at the very end.
-    service.worker.command = "python3 train.py; sleep 0.5"
-    experiment.run()
+    experiment.run(free_port)
 
     (trial,) = experiment.list_trial_jobs()
     experiment.stop()
