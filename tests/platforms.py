@@ -31,7 +31,9 @@ class World:
         self.observed = contract.Observed()
 
     @contextlib.asynccontextmanager
-    async def platform(self, *, queue: str | None = None, **role: Any) -> AsyncIterator[platform.KubeflowPlatform]:
+    async def platform(
+        self, *, queue: str | None = None, intake_url: str = "", key: str = "", **role: Any
+    ) -> AsyncIterator[platform.KubeflowPlatform]:
         server, _, path = self.export.partition(":")
         volume, mount = nfs.pod_volume(spec.NfsSpec(server=server, path=path))
         fields: dict[str, Any] = {"name": "master", "replicas": 1, "command": "", "code_directory": "/", "image": "x"}
@@ -51,8 +53,8 @@ class World:
                 queue=queue,
             ),
             volume=pods.Volume(volume=volume, mount=mount),
-            intake_url="",
-            token=str,
+            intake_url=intake_url,
+            token=lambda slot: f"{key}{slot}",
             clock=SystemClock(),
         )
         try:

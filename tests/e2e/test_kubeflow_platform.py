@@ -80,6 +80,32 @@ async def test_jobs_from_before_are_observed_and_adopted(world: World) -> None:
         await after.clean_up()
 
 
+async def test_a_job_from_before_is_adopted_whatever_the_address_of_its_manager(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    ordered = world.order("moved")
+    async with world.platform(intake_url="http://10.0.0.1:8081") as before:
+        name = await before.create(ordered)
+        uid = world.api.call("GET", f"{JOBS}/{name}")[1]["metadata"]["uid"]
+    with caplog.at_level("INFO"):
+        async with world.platform(intake_url="http://10.0.0.2:9001") as after:
+            assert await after.create(ordered) == name
+            assert world.api.call("GET", f"{JOBS}/{name}")[1]["metadata"]["uid"] == uid
+            assert f"{name} goes on with the specification that it was made with" in caplog.text
+            await after.clean_up()
+
+
+async def test_a_job_of_an_experiment_of_the_same_id_is_left_alone(world: World) -> None:
+    ordered = world.order("theirs")
+    async with world.platform(key="theirs") as theirs:
+        name = await theirs.create(ordered)
+        async with world.platform(key="ours") as ours:
+            with pytest.raises(errors.PlatformError, match=f"PyTorchJob default/{name} exists already and is not"):
+                await ours.create(ordered)
+        assert world.api.call("GET", f"{JOBS}/{name}")[0] == 200
+        await theirs.clean_up()
+
+
 async def test_a_job_without_room_says_so(world: World) -> None:
     ordered = world.order("large")
     async with world.platform(gpus=99) as jobs:

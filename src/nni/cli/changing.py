@@ -29,7 +29,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "resume", help="go on with an experiment that was stopped, or whose tuner or assessor failed and was mended"
     )
     finding.add_id(resuming)
-    resuming.add_argument("-p", "--port", type=int, default=8080, help="the portal's (8080), of one that was stopped")
+    resuming.add_argument("-p", "--port", type=int, help="the portal's (the one that it had), of one that was stopped")
     resuming.add_argument("-d", "--debug", action="store_true", help="write a detailed log")
     resuming.add_argument("-f", "--foreground", action="store_true", help="show progress, and stop with this command")
     resuming.set_defaults(run=resume)

@@ -136,7 +136,7 @@ class Experiment:
 
     def resume(
         self,
-        port: int = 8080,
+        port: int | None = None,
         wait_completion: bool = True,
         debug: bool = False,
         run_mode: RunMode = RunMode.Background,
@@ -147,7 +147,8 @@ class Experiment:
         the stopped ones among them, stay as they are.
 
         Args:
-            port: The portal's; trials report to the next one.
+            port: The portal's; trials report to the next one. The one that it had when None: trials that still run,
+                since the manager was killed, report there.
             wait_completion: False to return at once.
             debug: Write a detailed log.
             run_mode: What becomes of it when this program ends.
@@ -166,7 +167,7 @@ class Experiment:
             raise errors.ManagerError(f"Experiment {known.id} runs; there is nothing to resume.")
         self.config = configs.ExperimentConfig.from_dict(description.read(known.directory))
         self.url_prefix = known.url_prefix
-        self._start(port, debug, run_mode, is_resumed=True)
+        self._start(known.port if port is None else port, debug, run_mode, is_resumed=True)
         return self._follow() if wait_completion else None
 
     def _follow(self) -> bool:

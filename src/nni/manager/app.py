@@ -165,14 +165,13 @@ async def _join(
     portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
     stand, practice = await stack.enter_async_context(_stand(request, spec, environment, say))
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
-    records = await _records(request)
-    stack.push_async_callback(records.close)
-    state = State.new(experiment_id=request.experiment_id, spec=spec)
-    for entry in await records.replay():
-        fold.fold(state, entry.event, entry.at)
+    records, state = await _replayed(request, spec, stack)
     tokens = secrets.trial_tokens(request.directory)
     say("Packing code")
     files = await stand.files(request.experiment_id, request.url)
+    files_for_pods = stand.exchange(request.experiment_id, files)
+    if files_for_pods is not None and state.live:
+        await asyncio.to_thread(_check_port, request)
     door = await asyncio.to_thread(doors.of, stand, request.directory, request.port + 1)
     platform = stand.platform(request.experiment_id, door=door, tokens=tokens.of, clock=CLOCK)
     tuner, assessor = renewal.of(state, request.directory / "log" / "dispatcher.log")
@@ -222,7 +221,6 @@ async def _join(
         stand=stand,
         doctor=practice,
     )
-    files_for_pods = stand.exchange(request.experiment_id, files)
     await _serve(parts, files_for_pods, door, (intake_socket, portal_socket), stack)
     return parts
 
@@ -264,6 +262,35 @@ async def _open(
 def _is_only_looked_at(request: Request, state: State) -> bool:
     """Whether an experiment was stopped, and is not to go on."""
     return state.cleaned_up and not request.is_resumed
+
+
+def _check_port(request: Request) -> None:
+    """Make sure that trials which run already, and have nothing but the intake, still find it.
+
+    Raises:
+        ManagerError: They would not.
+    """
+    try:
+        known = registry.Registry(registry.default_directory()).read(request.experiment_id)
+    except errors.ExperimentNotFoundError:
+        return
+    if known.port != request.port:
+        raise errors.ManagerError(
+            f"Trials of experiment {known.id} still run and send their results to port {known.port + 1}, which goes "
+            f"with the portal's port {known.port}: use --port {known.port}, and end what else may have these two ports."
+        )
+
+
+async def _replayed(
+    request: Request, spec: specs.ExperimentSpec, stack: contextlib.AsyncExitStack
+) -> tuple[sqlite.SqliteRecords, State]:
+    """Open the records, and return the state that they tell of."""
+    records = await _records(request)
+    stack.push_async_callback(records.close)
+    state = State.new(experiment_id=request.experiment_id, spec=spec)
+    for entry in await records.replay():
+        fold.fold(state, entry.event, entry.at)
+    return records, state
 
 
 async def _records(request: Request) -> sqlite.SqliteRecords:

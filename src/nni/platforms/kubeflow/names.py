@@ -15,7 +15,9 @@ ROLE = "nni/role"
 PORTER = "porter"
 """What stands in the label of the role, for a pod of no trial."""
 SPEC_DIGEST = "nni/spec-sha256"
-"""An annotation: says whether an object that is there already is the one that was to be created."""
+"""An annotation: says whether a job was made from another specification than it would be now."""
+TOKEN_DIGEST = "nni/token-sha256"  # noqa: S105 a name
+"""An annotation: says whose a job is, since the attempt's token can be made from the experiment's own key alone."""
 
 LONGEST = 40
 """Operators append role and index to a job's name, and 63 is Kubernetes' limit."""

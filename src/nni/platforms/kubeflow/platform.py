@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -58,6 +59,7 @@ class KubeflowPlatform:
         self._volume = volume
         self._intake_url = intake_url
         self._intake_fingerprint = intake_fingerprint
+        self._token = token
         self._tokens = secrets.TokenSecret(connection, experiment_id, token, volume.secret)
         self._registries = secrets.RegistrySecrets(connection, experiment_id, spec.roles)
         self._observer = observer.Observer(
@@ -126,7 +128,7 @@ class KubeflowPlatform:
 
     def manifest(self, order: model.JobOrder) -> api.Object:
         """Return the job that an order asks for."""
-        return render(
+        written = render(
             self._kind,
             self._resource.version,
             self._spec,
@@ -141,6 +143,9 @@ class KubeflowPlatform:
                 token_key=secrets.key(order.slot),
             ),
         )
+        digest = hashlib.sha256(self._token(order.slot).encode()).hexdigest()
+        written["metadata"]["annotations"][names.TOKEN_DIGEST] = digest
+        return written
 
     async def _adopt(self, written: Mapping[str, Any]) -> api.Object:
         """Return the object that stands under our name, if it is ours.
@@ -161,11 +166,14 @@ class KubeflowPlatform:
         labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
         own = written["metadata"]
         is_ours = all(labels.get(name) == value for name, value in own["labels"].items())
-        if not is_ours or annotations.get(names.SPEC_DIGEST) != own["annotations"][names.SPEC_DIGEST]:
+        if not is_ours or annotations.get(names.TOKEN_DIGEST) != own["annotations"][names.TOKEN_DIGEST]:
             raise errors.PlatformError(
                 f"{where} exists already and is not this attempt's, so it is left alone: delete it, or start the "
                 "experiment under another id."
             )
+        if annotations.get(names.SPEC_DIGEST) != own["annotations"][names.SPEC_DIGEST]:
+            # The manager's address, the code or the version of this program is another: the work done is worth more.
+            _log.info("%s goes on with the specification that it was made with; one made now would differ.", where)
         return there
 
     async def remove(self, attempt: model.AttemptKey) -> None:
