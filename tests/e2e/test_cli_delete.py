@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nni.experiment import Experiment, K8sManagerStorageConfig, K8sNfsConfig, K8sStorageConfig, KubeflowRoleConfig
+from nni.testing import experiments
 from nni.testing.sandbox import Sandbox
 
 TRAIN = """\
@@ -129,3 +130,104 @@ def test_one_that_runs_is_not_deleted(cluster: Sandbox, tmp_path: Path, free_por
     finally:
         experiment.stop()
     assert (refused.returncode, f"nnictl stop {experiment.id}" in refused.stderr) == (1, True), refused.stderr
+
+
+WAITS = """\
+import pathlib, time
+import nni
+
+nni.get_next_parameter()
+pathlib.Path("model.bin").write_bytes(bytes(1 << 20))
+nni.report_intermediate_result(1)
+time.sleep(1000)
+"""
+
+
+@pytest.fixture
+def killed(make: Callable[..., Experiment], tmp_path: Path, free_port: int) -> Callable[..., Experiment]:
+    """Return what runs an experiment until its manager is killed with SIGKILL, in the midst of two trials."""
+    auth = tmp_path / "auth.json"
+    auth.write_text('{"auths": {}}')
+
+    def kill_one(operator: str = "pytorch-operator", role: str = "master") -> Experiment:
+        secret = {"private_registry_auth_path": auth}
+        experiment = make(WAITS, operator=operator, roles={role: 1}, role=secret, max_trial_number=2)
+        experiment.start(free_port)
+        experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
+        assert experiment._running is not None
+        experiment._running.process.kill()
+        experiment._running.process.wait()
+        return experiment
+
+    return kill_one
+
+
+def left_of(cluster: Sandbox, experiment: Experiment) -> list[str]:
+    """Return what is on the cluster of one experiment."""
+    return [one for one in experiments.objects_left(cluster) if experiment.id in one]
+
+
+@pytest.mark.parametrize(("operator", "role"), [("pytorch-operator", "master"), ("trainer", "worker")])
+def test_what_a_killed_manager_left_running_goes_too(
+    cluster: Sandbox, killed: Callable[..., Experiment], operator: str, role: str
+) -> None:
+    experiment = killed(operator, role)
+    volume = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id
+    home = Path.home() / "nni-experiments" / experiment.id
+    assert len([one for one in left_of(cluster, experiment) if one.startswith("Secret")]) == 2
+
+    declined = nnictl("delete", experiment.id, typed="n\n")
+    left = left_of(cluster, experiment)
+    done = nnictl("delete", experiment.id, typed="y\n")
+
+    assert "2 jobs on the cluster (2 still run)\n" in declined.stdout, (declined.stdout, declined.stderr)
+    assert f"Delete experiment {experiment.id} and its 2 jobs on the cluster (2 still run)? [y/N]" in declined.stdout
+    assert len(left) >= 6, left
+    assert done.returncode == 0, done.stderr
+    assert left_of(cluster, experiment) == []
+    assert not volume.exists()
+    assert not home.exists()
+    assert experiments.gone(experiment.id, seconds=20)
+
+
+def test_jobs_on_a_cluster_that_cannot_be_reached_keep_all(
+    cluster: Sandbox, killed: Callable[..., Experiment], tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = killed()
+    home = Path.home() / "nni-experiments" / experiment.id
+    away = tmp_path / "away"
+    away.write_text(cluster.kubeconfig.read_text().replace(cluster.url, f"https://127.0.0.1:{free_port}"))
+    with Sandbox() as another:
+        monkeypatch.setenv("KUBECONFIG", str(another.kubeconfig))
+        elsewhere = nnictl("delete", experiment.id, "--yes")
+    monkeypatch.setenv("KUBECONFIG", str(away))
+    refused = nnictl("delete", experiment.id, "--yes")
+
+    for failed, why in ((elsewhere, f"ran on {cluster.url}, and the kubeconfig points to"), (refused, "not answer")):
+        assert failed.returncode == 1
+        assert why in failed.stderr
+        assert f"experiment {experiment.id} was not stopped and its jobs may still run there" in failed.stderr
+        assert "add --keep-cluster to leave alone what is there" in failed.stderr
+    assert len(left_of(cluster, experiment)) >= 6
+    assert home.exists()
+
+    kept = nnictl("delete", experiment.id, "--yes", "--keep-cluster")
+
+    assert kept.returncode == 0, kept.stderr
+    assert not home.exists()
+    assert len(left_of(cluster, experiment)) >= 6
+
+
+def test_one_that_was_stopped_needs_no_cluster(
+    run: Run, cluster: Sandbox, tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment_id = run(K8sManagerStorageConfig())
+    away = tmp_path / "away"
+    away.write_text(cluster.kubeconfig.read_text().replace(cluster.url, f"https://127.0.0.1:{free_port}"))
+    monkeypatch.setenv("KUBECONFIG", str(away))
+
+    done = nnictl("delete", experiment_id, "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert "the experiment was stopped, so nothing of it should be there" in done.stderr
+    assert not (Path.home() / "nni-experiments" / experiment_id).exists()

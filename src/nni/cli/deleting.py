@@ -1,4 +1,4 @@
-"""``nnictl experiment delete``: what an experiment left, on its volume and on this machine."""
+"""``nnictl experiment delete``: what an experiment left, on the cluster, on its volume and on this machine."""
 
 import argparse
 import os
@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 from nni import errors
 
 if TYPE_CHECKING:
+    from nni.platforms.kubeflow import remains
     from nni.records import registry
 
 
 def add_parser(group: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb to those of ``experiment``."""
-    deleting = group.add_parser("delete", help="delete an ended experiment: its files on the volume, its records here")
+    deleting = group.add_parser(
+        "delete",
+        help="delete an ended experiment: what is left of it on the cluster, its files on the volume, its records here",
+    )
     deleting.add_argument("id", help="the experiment's id or its beginning")
     deleting.add_argument("-y", "--yes", action="store_true", help="do not ask")
     deleting.add_argument("--keep-volume", action="store_true", help="delete only what is on this machine")
+    deleting.add_argument(
+        "--keep-cluster", action="store_true", help="leave alone what is on the cluster, and do not look there"
+    )
     deleting.set_defaults(run=delete)
 
 
@@ -31,7 +38,7 @@ def delete(arguments: argparse.Namespace) -> int:
     known = listed.find(arguments.id)
     if known.is_alive:
         raise errors.ManagerError(f"Experiment {known.id} runs; stop it first: nnictl stop {known.id}")
-    if not asyncio.run(_delete(known, is_sure=arguments.yes, keeps_volume=arguments.keep_volume)):
+    if not asyncio.run(_delete(known, arguments)):
         print("Nothing is deleted.")
         return 1
     listed.remove(known.id)
@@ -39,25 +46,36 @@ def delete(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _delete(known: "registry.Known", *, is_sure: bool, keeps_volume: bool) -> bool:
+async def _delete(known: "registry.Known", arguments: argparse.Namespace) -> bool:
     import asyncio  # noqa: PLC0415
     import contextlib  # noqa: PLC0415
 
     from nni.core import model  # noqa: PLC0415
-    from nni.manager import leftovers  # noqa: PLC0415
+    from nni.manager import app, leftovers  # noqa: PLC0415
 
-    finding = leftovers.found(known.directory, model.ExperimentId(known.id), os.environ, port=known.port + 1, say=_say)
+    its = model.ExperimentId(known.id)
+    looking = leftovers.on_cluster(known.directory, its, os.environ, clock=app.CLOCK, say=_say)
+    finding = leftovers.found(known.directory, its, os.environ, port=known.port + 1, say=_say)
     try:
-        async with contextlib.nullcontext() if keeps_volume else finding as left:
+        async with (
+            contextlib.nullcontext() if arguments.keep_cluster else looking as there,
+            contextlib.nullcontext() if arguments.keep_volume else finding as left,
+        ):
+            jobs = "" if there is None else _jobs(there.job_count, there.running_count)
+            if jobs:
+                print(f"{'':>10}  {jobs}")
             if left is not None:
                 print(f"{_size(await left.size()):>10}  {left.where}")
             print(f"{_size(_local_size(known)):>10}  {known.directory}")
-            if not is_sure and not await _agrees(known.id):
+            if not arguments.yes and not await _agrees(f"experiment {known.id}{jobs and f' and its {jobs}'}"):
                 return False
+            if there is not None:
+                # First: what still runs goes on writing.
+                await _remove(there)
             if left is not None:
                 await left.delete()
     except (errors.VolumeError, errors.PlatformError, errors.PlatformUnavailableError) as error:
-        if leftovers.KEEPING in str(error):
+        if any(advice in str(error) for advice in (leftovers.KEEPING, leftovers.LEAVING)):
             raise
         raise errors.VolumeError(f"{error} {leftovers.KEEPING}") from error
     # The records go last: without them nobody would know of what is left elsewhere.
@@ -65,14 +83,33 @@ async def _delete(known: "registry.Known", *, is_sure: bool, keeps_volume: bool)
     return True
 
 
+async def _remove(there: "remains.Remains") -> None:
+    from nni.manager import leftovers  # noqa: PLC0415
+
+    try:
+        await there.remove()
+    except (errors.PlatformError, errors.PlatformUnavailableError) as error:
+        raise errors.PlatformError(
+            f"{str(error).rstrip('.')}; files and records of the experiment are kept: try again, or {leftovers.LEAVING}"
+        ) from error
+
+
+def _jobs(count: int, running: int) -> str:
+    """Return what is said of the jobs on the cluster; nothing where there are none."""
+    if not count:
+        return ""
+    now = {0: "all have ended", 1: "1 still runs"}.get(running, f"{running} still run")
+    return f"{count} job{'s' * (count > 1)} on the cluster ({now})"
+
+
 def _say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
-async def _agrees(experiment_id: str) -> bool:
+async def _agrees(what: str) -> bool:
     if not sys.stdin.isatty():
         raise errors.ManagerError("Nobody can be asked here; add --yes to delete without a question.")
-    print(f"Delete experiment {experiment_id}? [y/N] ", end="", flush=True)
+    print(f"Delete {what}? [y/N] ", end="", flush=True)
     return (await _typed()).strip().lower() in ("y", "yes")
 
 

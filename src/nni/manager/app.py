@@ -310,7 +310,7 @@ async def _stand(
     async with finding as stand:
         found = await stand.examine()
         doctor.insist(found, say)
-        await asyncio.to_thread(leftovers.remember, request.directory, spec)
+        await asyncio.to_thread(leftovers.remember, request.directory, spec, stand)
         yield stand, doctor.Doctor(lambda: doctor.look(stand), CLOCK, found)
 
 

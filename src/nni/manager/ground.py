@@ -218,12 +218,9 @@ async def _kubeflow(
 ) -> Ground:
     """Find the job kind on the cluster, and where pods reach this machine."""
     kind = kinds.KINDS[spec.operator]
-    try:
-        version = await connection.insist(lambda: _version(connection, kind, spec.api_version))
-    except api.Refusal as refusal:
-        raise errors.PlatformError(f"The API server does not say what it serves: {refusal.message}") from refusal
-    if spec.api_version and version != spec.api_version:
-        notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{version} is used"
+    served = await served_version(connection, kind, spec.api_version)
+    if spec.api_version and served != spec.api_version:
+        notice = f"api_version {spec.api_version} is not served by this cluster: {kind.group}/{served} is used"
         _log.warning("%s", notice)
         say(notice)
     intake_host, intake_address = await doors.reach(connection, address)
@@ -233,15 +230,32 @@ async def _kubeflow(
         connection=connection,
         say=say,
         kind=kind,
-        version=version,
+        version=served,
         intake_host=intake_host,
         intake_address=intake_address,
         is_encrypted=doors.is_encrypted(intake_host, tls=spec.intake_tls, url=spec.manager_url),
     )
 
 
+async def served_version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str:
+    """Return the version in which the cluster takes jobs of a kind.
+
+    Args:
+        connection: The cluster.
+        kind: The kind of job.
+        wanted: The version that is tried first; empty for any.
+
+    Raises:
+        PlatformError: The cluster does not serve the kind.
+        PlatformUnavailableError: It does not answer.
+    """
+    try:
+        return await connection.insist(lambda: _version(connection, kind, wanted))
+    except api.Refusal as refusal:
+        raise errors.PlatformError(f"The API server does not say what it serves: {refusal.message}") from refusal
+
+
 def _version(connection: client.Client, kind: kinds.JobKind, wanted: str) -> str:
-    """Return the version in which the cluster takes jobs of a kind."""
     for version in kinds.candidates(kind, wanted, connection.served()):
         if kind.plural in connection.plurals(kind.group, version):
             return version

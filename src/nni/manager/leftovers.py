@@ -1,4 +1,4 @@
-"""What is left of an experiment on its volume when its manager is gone, and how it is removed."""
+"""What is left of an experiment on its volume and on the cluster when its manager is gone, and how it is removed."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nni import errors
-from nni.core import model, ports
+from nni.core import event, model, ports
 from nni.core import spec as specs
 from nni.manager import doors, ground, porter, volumes
-from nni.platforms.kubeflow import client, pods
+from nni.platforms.kubeflow import client, kinds, pods, remains
 from nni.platforms.kubeflow import porter as platform_porter
+from nni.records import sqlite
 from nni.server import listen
 from nni.server import porter as server_porter
 from nni.wire import layout
@@ -26,12 +27,27 @@ _KINDS: Mapping[str, type[Any]] = {
 }
 _CLAIM = "/claim"
 KEEPING = "--keep-volume deletes what is on this machine alone."
+LEAVING = "add --keep-cluster to leave alone what is there."
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Where an experiment's jobs are, and what else it has there."""
+
+    server: str
+    """The API server's URL."""
+    operator: str
+    version: str
+    """Of the job kind."""
+    registries: tuple[str, ...]
+    """The roles that have the credentials of a private registry."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where an experiment's files are, and how they are reached."""
 
+    cluster: Cluster
     storage: specs.StorageSpec
     namespace: str
     context: str | None
@@ -42,16 +58,24 @@ class Place:
     intake_tls: bool | None
 
 
-def remember(directory: Path, spec: specs.ExperimentSpec) -> None:
-    """Write down where an experiment's files are; no key is in it.
+def remember(directory: Path, spec: specs.ExperimentSpec, stand: ground.Ground) -> None:
+    """Write down where an experiment's files and its jobs are; no key is in it.
 
     Args:
         directory: The experiment's own.
         spec: The experiment.
+        stand: What it stands on.
     """
     platform = spec.platform
-    if isinstance(platform, specs.KubeflowSpec):
+    if isinstance(platform, specs.KubeflowSpec) and isinstance(stand, ground.KubeflowGround):
+        cluster = Cluster(
+            server=stand.connection.server,
+            operator=platform.operator,
+            version=stand.version,
+            registries=tuple(role.name for role in platform.roles if role.pod.registry_credentials is not None),
+        )
         place = Place(
+            cluster=cluster,
             storage=platform.storage,
             namespace=platform.namespace,
             context=platform.context,
@@ -91,6 +115,89 @@ class Leftovers:
             yield
         except errors.VolumeError as error:
             raise errors.VolumeError(f"{error} {state} {self.by_hand}".rstrip()) from error
+
+
+@contextlib.asynccontextmanager
+async def on_cluster(
+    directory: Path,
+    experiment_id: model.ExperimentId,
+    environment: Mapping[str, str],
+    *,
+    clock: ports.Clock,
+    say: Callable[[str], None],
+) -> AsyncIterator[remains.Remains | None]:
+    """Hold what an experiment has on the cluster; None when it had nothing there.
+
+    A cluster that cannot be looked at does not matter where the manager had removed everything before it ended.
+
+    Args:
+        directory: The experiment's own.
+        experiment_id: Its id.
+        environment: Of this process.
+        clock: Stamps what the cluster does not.
+        say: Told when the cluster could not be looked at.
+
+    Raises:
+        PlatformError: Something of it may be there and cannot be seen; the message says how to go on.
+    """
+    place = _remembered(directory)
+    async with contextlib.AsyncExitStack() as stack:
+        there = None
+        if place is not None:
+            try:
+                there = await _looked_at(place, experiment_id, environment, clock, stack)
+            except (errors.PlatformError, errors.PlatformUnavailableError) as error:
+                if not await _was_cleaned_up(directory):
+                    raise errors.PlatformError(
+                        f"{str(error).rstrip('.')}; experiment {experiment_id} was not stopped and its jobs may still "
+                        f"run there, so nothing is deleted: try again when the cluster can be reached, or {LEAVING}"
+                    ) from error
+                say(f"{str(error).rstrip('.')}; the experiment was stopped, so nothing of it should be there.")
+        yield there
+
+
+async def _looked_at(
+    place: Place,
+    experiment_id: model.ExperimentId,
+    environment: Mapping[str, str],
+    clock: ports.Clock,
+    stack: contextlib.AsyncExitStack,
+) -> remains.Remains:
+    """Look at what there is; the stack lets go of it."""
+    connection = await asyncio.to_thread(client.connect, environment, place.namespace, place.context)
+    stack.callback(connection.close)
+    kind = kinds.KINDS[place.cluster.operator]
+    version = await ground.served_version(connection, kind, place.cluster.version)
+    there = remains.Remains(
+        connection,
+        kind=kind,
+        version=version,
+        experiment_id=experiment_id,
+        registries=place.cluster.registries,
+        clock=clock,
+    )
+    stack.push_async_callback(there.close)
+    await there.open()
+    if connection.server != place.cluster.server and not there.job_count:
+        raise errors.PlatformError(
+            f"The experiment ran on {place.cluster.server}, and the kubeconfig points to {connection.server}, where "
+            "nothing of it is."
+        )
+    return there
+
+
+async def _was_cleaned_up(directory: Path) -> bool:
+    """Return whether the manager had removed all that was on the cluster, as far as its records say."""
+    try:
+        records = await sqlite.SqliteRecords.open_existing(directory)
+        try:
+            entries = await records.replay()
+        finally:
+            await records.close()
+    except errors.RecordsError:
+        return False
+    its = [entry.event for entry in entries if isinstance(entry.event, event.Started | event.CleanedUp)]
+    return bool(its) and isinstance(its[-1], event.CleanedUp)
 
 
 @contextlib.asynccontextmanager
@@ -221,9 +328,10 @@ def _remembered(directory: Path) -> Place | None:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         storage = _KINDS[fields.pop("kind")](**fields.pop("storage"))
+        cluster = Cluster(**fields.pop("cluster"))
         role = fields.pop("role")
         pod = specs.PodSpec(**role.pop("pod"))
-        return Place(storage=storage, role=specs.RoleSpec(pod=pod, **role), **fields)
+        return Place(cluster=cluster, storage=storage, role=specs.RoleSpec(pod=pod, **role), **fields)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -202,12 +202,15 @@ class AzureVolume:
                 await self._file(names).delete_file()
 
     async def _delete_tree(self, names: Sequence[str]) -> None:
-        for name, is_directory, _ in [entry async for entry in self._entries(names)]:
-            if is_directory:
-                await self._delete_tree([*names, name])
-            else:
-                await self._file([*names, name]).delete_file()
-        await self._directory(names).delete_directory()
+        """Remove a directory with all that is in it; whatever somebody else removes meanwhile is passed over."""
+        with azure_errors.Passing(*_GONE):
+            for name, is_directory, _ in [entry async for entry in self._entries(names)]:
+                if is_directory:
+                    await self._delete_tree([*names, name])
+                else:
+                    with azure_errors.Passing(*_GONE):
+                        await self._file([*names, name]).delete_file()
+            await self._directory(names).delete_directory()
 
     async def _usage(self, names: Sequence[str]) -> int:
         known = await self._stat(names)

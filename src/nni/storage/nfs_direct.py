@@ -13,7 +13,7 @@ import functools
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from nni import errors
@@ -269,13 +269,26 @@ def _delete(nfs: libnfs.Context, names: Sequence[str]) -> None:
 
 
 def _delete_tree(nfs: libnfs.Context, path: str) -> None:
-    for entry in list(nfs.list(path)):
-        below = f"{path}/{entry.name}"
-        if entry.is_directory:
-            _delete_tree(nfs, below)
-        else:
-            nfs.unlink(below)
-    nfs.rmdir(path)
+    """Remove a directory with all that is in it; whatever somebody else removes meanwhile is passed over."""
+    with _passing_over_gone():
+        for entry in list(nfs.list(path)):
+            below = f"{path}/{entry.name}"
+            if entry.is_directory:
+                _delete_tree(nfs, below)
+            else:
+                with _passing_over_gone():
+                    nfs.unlink(below)
+        nfs.rmdir(path)
+
+
+@contextlib.contextmanager
+def _passing_over_gone() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Stale is the handle of a directory that went after it was looked up.
+        if error.errno not in (errno.ENOENT, errno.ESTALE):
+            raise
 
 
 def _usage(nfs: libnfs.Context, names: Sequence[str]) -> int:

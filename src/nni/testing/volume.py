@@ -233,6 +233,21 @@ class VolumeContract(abc.ABC):
             with pytest.raises(errors.VolumeError):
                 await volume.delete(path)
 
+    async def test_several_delete_the_same(self, tmp_path: Path) -> None:
+        """What another has removed meanwhile is no error, and does not end the work: who is done leaves nothing."""
+        volume = await self.open(tmp_path)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(60):
+                tasks.create_task(volume.put(f"tree/{number % 4}/{number}", b"x"))
+
+        async def delete() -> ports.Stat | None:
+            await volume.delete("tree")
+            return await volume.stat("tree")
+
+        async with asyncio.TaskGroup() as tasks:
+            left = [tasks.create_task(delete()) for _ in range(3)]
+        assert [one.result() for one in left] == [None, None, None]
+
     async def test_usage(self, tmp_path: Path) -> None:
         """Counts the bytes of all files below a path."""
         volume = await self.open(tmp_path)

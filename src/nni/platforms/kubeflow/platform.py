@@ -9,13 +9,11 @@ from typing import Any
 
 from nni import errors
 from nni.core import model, ports, spec
-from nni.platforms.kubeflow import api, client, kinds, manifest, names, observer, pods, porter, secrets
+from nni.platforms.kubeflow import api, client, jobs, kinds, manifest, names, observer, pods, porter, secrets
 from nni.runtime import settings
 
 _log = logging.getLogger(__name__)
 
-GONE_SECONDS = 90.0
-"""How long a deleted job is waited for: its pods have 30 s to end, and nodes may be slow."""
 STILL_SECONDS = 35.0
 """How long the pods of an ended job that is kept are waited for: the grace period, and some."""
 
@@ -71,6 +69,7 @@ class KubeflowPlatform:
             asks_queue=spec.queue is not None,
             grace=spec.start_grace_seconds,
         )
+        self._jobs = jobs.Jobs(connection, kind, self._resource, experiment_id, self._observer)
 
     async def open(self, emit: ports.Emit) -> None:
         """See the port."""
@@ -81,21 +80,7 @@ class KubeflowPlatform:
                 tasks.create_task(self._ensure_foundation())
                 tasks.create_task(self._observer.open(emit))
         except BaseExceptionGroup as group:
-            raise self._sentence(group) from group
-
-    def _sentence(self, group: BaseExceptionGroup[BaseException]) -> BaseException:
-        """Return the first of several errors, as the port has it."""
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        if isinstance(first, api.Refusal):
-            return errors.PlatformError(f"The API server refuses what an experiment needs: {first.message}")
-        if isinstance(first, TimeoutError):
-            return errors.PlatformError(
-                f"The API server at {self._connection.server} does not answer; check the kubeconfig with "
-                "`kubectl get pods`."
-            )
-        return first
+            raise jobs.sentence(group, self._connection.server) from group
 
     async def _ensure_foundation(self) -> None:
         """Make what jobs of this kind stand on, unless it is there."""
@@ -103,14 +88,10 @@ class KubeflowPlatform:
             return
         body = self._kind.stands_on()
         try:
-            await self._connection.insist(functools.partial(self._connection.create, self._foundation, body))
+            await self._connection.insist(functools.partial(self._connection.create, self._jobs.foundation, body))
         except api.Refusal as refusal:
             if refusal.reason != "AlreadyExists":
                 raise
-
-    @property
-    def _foundation(self) -> api.Resource:
-        return api.Resource(group=self._resource.group, version=self._resource.version, plural="trainingruntimes")
 
     async def create(self, order: model.JobOrder) -> str:
         """See the port."""
@@ -178,64 +159,18 @@ class KubeflowPlatform:
 
     async def remove(self, attempt: model.AttemptKey) -> None:
         """See the port."""
-        await self._delete(names.job(self._experiment_id, attempt), self._observer.leaves(attempt))
-        await self._observer.until_gone([attempt], GONE_SECONDS)
-
-    async def _delete(self, name: str, uid: str | None) -> None:
-        try:
-            await self._connection.run(functools.partial(self._connection.delete, self._resource, name, uid))
-        except api.Refusal as refusal:
-            if refusal.code == 404:
-                return
-            if refusal.code == 409:
-                # Another object has taken the name: that one is not ours to delete.
-                _log.warning("%s %s is not deleted: %s", self._kind.kind, name, refusal.message)
-                return
-            raise errors.PlatformError(f"{self._kind.kind} {name} cannot be deleted: {refusal.message}") from refusal
+        await self._jobs.remove(attempt)
 
     async def clean_up(self, keep: Sequence[model.AttemptKey] = ()) -> None:
         """See the port."""
-        found = await self._connection.run(functools.partial(self._list, names.selector(self._experiment_id)))
-        async with asyncio.TaskGroup() as tasks:
-            for metadata in found:
-                attempt = names.attempt_of(metadata.get("labels") or {})
-                if attempt is not None and attempt not in keep:
-                    self._observer.leaves(attempt)
-                    tasks.create_task(self._delete(metadata["name"], metadata["uid"]))
-        leaving = [attempt for attempt in self._observer.attempts() if attempt not in keep]
-        await self._observer.until_gone(leaving, GONE_SECONDS)
+        await self._jobs.clear(keep)
         # The replica that failed ended its trial; the others have their grace period to send what they have.
         await self._observer.until_still(keep, STILL_SECONDS)
         await self._tokens.delete()
         await self._registries.delete()
         if self._volume.storage == settings.CLAIM:
             await porter.clear(self._connection, self._experiment_id)
-        await self._remove_foundation()
-
-    async def _remove_foundation(self) -> None:
-        """Delete what jobs of this kind stand on, unless another experiment's stand on it too."""
-        if self._kind.stands_on is None:
-            return
-        others = await self._connection.run(functools.partial(self._list, f"{names.MANAGED_BY}={names.MANAGER}"))
-        if others:
-            return
-        name = self._kind.stands_on()["metadata"]["name"]
-        try:
-            await self._connection.run(functools.partial(self._connection.delete, self._foundation, name, None))
-        except api.Refusal as refusal:
-            if refusal.code != 404:
-                raise errors.PlatformError(f"{name} cannot be deleted: {refusal.message}") from refusal
-
-    def _list(self, selector: str) -> list[api.Object]:
-        """Return the metadata of the jobs that a selector picks, as the server has them now; in a thread."""
-        found: list[api.Object] = []
-        rest: str | None = None
-        while True:
-            page = self._connection.page(self._resource, selector, rest)
-            found += [item["metadata"] for item in page.items]
-            rest = page.rest
-            if rest is None:
-                return found
+        await self._jobs.remove_foundation()
 
     async def close(self) -> None:
         """See the port."""

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import secrets as randomness
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from nni import errors
@@ -125,8 +125,8 @@ async def present(connection: client.Client, wanted: Wanted, token: str) -> Asyn
         await stack.enter_async_context(secret)
         stack.push_async_callback(registries.delete)
         await registries.ensure()
-        await _remove(connection, selector)
-        stack.push_async_callback(_removed, connection, selector)
+        await remove(connection, await find(connection, wanted.experiment))
+        stack.push_async_callback(_removed, connection, wanted.experiment)
         stack.push_async_callback(asyncio.to_thread, watcher.stop)
         watcher.start()
         await _listed(watcher)
@@ -141,7 +141,7 @@ async def clear(connection: client.Client, experiment: model.ExperimentId) -> No
         PlatformError: A Secret may not be deleted.
         PlatformUnavailableError: The same call may pass later.
     """
-    await _removed(connection, names.porter_selector(experiment))
+    await _removed(connection, experiment)
     for name in (names.porter(experiment), names.registry_secret(experiment, names.PORTER)):
         await secrets.delete(connection, name)
 
@@ -163,22 +163,39 @@ async def _listed(watcher: watch.Watcher) -> None:
         raise errors.PlatformUnavailableError("The API server does not list pods.") from error
 
 
-async def _remove(connection: client.Client, selector: str) -> None:
-    """Delete all porters of an experiment: those of managers that were killed, too."""
-    for pod in (await connection.insist(lambda: connection.page(api.PODS, selector))).items:
-        try:
-            await connection.insist(functools.partial(connection.delete_pod, pod["metadata"]["name"]))
-        except api.Refusal as refusal:
-            if refusal.code != 404:
-                raise
-
-
-async def _removed(connection: client.Client, selector: str) -> None:
+async def _removed(connection: client.Client, experiment: model.ExperimentId) -> None:
     try:
-        await _remove(connection, selector)
+        await remove(connection, await find(connection, experiment))
     except (api.Refusal, errors.PlatformUnavailableError) as error:
         # It goes by itself when nobody answers it any more.
         _log.warning("the porter's pod cannot be deleted: %s", error)
+
+
+async def find(connection: client.Client, experiment: model.ExperimentId) -> Sequence[str]:
+    """Return the names of an experiment's porters: those of managers that were killed, too.
+
+    Raises:
+        Refusal: They may not be listed.
+        PlatformUnavailableError: The same call may pass later.
+    """
+    selector = names.porter_selector(experiment)
+    found = await connection.insist(lambda: connection.page(api.PODS, selector))
+    return [pod["metadata"]["name"] for pod in found.items]
+
+
+async def remove(connection: client.Client, pods: Iterable[str]) -> None:
+    """Delete porters by name, if they are there.
+
+    Raises:
+        Refusal: They may not be deleted.
+        PlatformUnavailableError: The same call may pass later.
+    """
+    for name in pods:
+        try:
+            await connection.insist(functools.partial(connection.delete_pod, name))
+        except api.Refusal as refusal:
+            if refusal.code != 404:
+                raise
 
 
 def manifest(name: str, wanted: Wanted) -> api.Object:
