@@ -233,16 +233,20 @@ def test_an_experiment_that_was_stopped_goes_on_with_a_mended_tuner(
     assert nnictl("resume").stderr == f"error: Experiment {experiment.id} is DONE: nothing of it has failed.\n"
 
 
-def test_an_experiment_is_resumed_in_python(nnictl: Run, start: Callable[..., Experiment], free_port: int) -> None:
+def test_an_experiment_is_resumed_in_python_with_the_code_that_it_began_with(
+    *, nnictl: Run, start: Callable[..., Experiment], tmp_path: Path, free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     begun = start(maxTrialNumber=2)
     experiments.until(begun, is_done)
     with pytest.raises(errors.ManagerError, match="runs; there is nothing to resume"):
         Experiment(id=begun.id).resume(free_port)
     assert nnictl("stop").returncode == 0
+    (tmp_path / "trial.py").write_text("raise SystemExit(1)")
 
     resumed = Experiment(id=begun.id)
     assert resumed.resume(free_port)
 
+    assert f"The code in {tmp_path} has changed since the experiment began" in capsys.readouterr().err
     assert resumed.config.max_trial_number == 2
     assert [trial.status for trial in resumed.list_trial_jobs()] == ["SUCCEEDED"] * 2
     resumed.update_max_trial_number(3)

@@ -218,6 +218,21 @@ async def test_a_trial_over_its_limit_is_told_and_goes_on(tmp_path: Path) -> Non
     assert '"code": 0' in manager.read("1/master-0/exit.json")
 
 
+async def test_what_the_last_sweep_leaves_out_is_told_in_the_trials_log(tmp_path: Path) -> None:
+    # The first takes its time, in which all that the trial says is sent.
+    command = "head -c 15000000 /dev/urandom > a; head -c 15000000 /dev/urandom > b"
+    async with Manager(tmp_path, command, limit=16 << 20).serving() as manager:
+        await manager.prepare()
+        process = await manager.pod()
+        await process.communicate()
+
+    assert manager.tree("1/master-0/output") == ["a"]
+    (line,) = (line for line in manager.read("1/master-0/trial.log").splitlines() if "WARNING" in line)
+    assert "b, and perhaps others, stay in the pod" in line
+    assert "may leave 16 MiB with the manager (storage.output_limit)" in line
+    assert '"code": 0' in manager.read("1/master-0/exit.json")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

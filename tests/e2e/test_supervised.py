@@ -107,6 +107,33 @@ def test_another_search_space_outlives_the_manager(start: Start, free_port: int,
         Experiment.connect(free_port).update_trial_concurrency(1)
 
 
+def test_code_that_is_edited_while_the_manager_is_away_changes_nothing(
+    supervise: Callable[..., Start], cluster: Sandbox, free_port: int, tmp_path: Path
+) -> None:
+    start = supervise(GATED, maxTrialNumber=4)
+    first = start()
+    experiment = Experiment.connect(free_port)
+    experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
+    first.kill()
+    first.wait(timeout=30)
+    (tmp_path / "trial.py").write_text(GATED.replace("final_result(x)", "final_result(x + 100)"))
+
+    start()
+    experiment = Experiment.connect(free_port)
+    own = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id
+    (own / "go").touch()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    results = experiment.export_data()
+    assert [result.value for result in results] == [result.parameter["x"] for result in results]
+    assert len(results) == 4
+    assert len(list((own / "code").iterdir())) == 1
+    log = (Path.home() / "nni-experiments" / experiment.id / "log" / "nnimanager.log").read_text()
+    assert log.count(f"The code in {tmp_path} has changed since the experiment began") == 1
+    experiment.stop()
+    experiments_end(experiment)
+
+
 def experiments_end(experiment: Experiment) -> None:
     """Wait until an experiment that was told to stop has stopped."""
     for change in Experiment.connect(experiment.port or 0)._connected.events():

@@ -143,8 +143,8 @@ class Experiment:
     ) -> bool | None:
         """Go on with the experiment of this id, which has ended on this machine, and wait until it is done.
 
-        It goes on with the configuration that it was started with and all that was changed since; trials that ended,
-        the stopped ones among them, stay as they are.
+        It goes on with the configuration and the trials' code that it was started with and all that was changed since
+        by requests; trials that ended, the stopped ones among them, stay as they are.
 
         Args:
             port: The portal's; trials report to the next one. The one that it had when None: trials that still run,

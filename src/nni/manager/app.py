@@ -8,7 +8,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,10 @@ from nni.manager import (
     recall,
     renewal,
     secrets,
+    snapshot,
     vitals,
 )
 from nni.manager import porter as porters
-from nni.manager.files import Files
 from nni.records import description, registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
@@ -167,7 +167,6 @@ async def _join(
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
     records, state = await _replayed(request, spec, stack)
     tokens = secrets.trial_tokens(request.directory)
-    say("Packing code")
     files = await stand.files(request.experiment_id, request.url)
     files_for_pods = stand.exchange(request.experiment_id, files)
     if files_for_pods is not None and state.live:
@@ -202,8 +201,9 @@ async def _join(
     )
     if not _is_only_looked_at(request, state):
         # Nothing is made for an experiment that was stopped and is only looked at.
+        await snapshot.take(files, request.directory, spec.platform.code_limit_mib << 20, say)
         say("Connecting, uploading code, starting the tuner")
-        await _open(heard, assessor, files, running.emit, stack)
+        await _open(heard, assessor, snapshot.upload(files, request.directory), running.emit, stack)
         if assessor is not None:
             await recall.recall(assessor, state, await records.metrics(kind=model.MetricType.PERIODICAL))
     parts = _Parts(
@@ -243,12 +243,12 @@ async def _serve(
 async def _open(
     heard: vitals.Heard,
     assessor: renewal.Assessor | None,
-    files: Files,
+    uploading: Coroutine[Any, Any, None],
     emit: ports.Emit,
     stack: contextlib.AsyncExitStack,
 ) -> None:
     """Open what takes its time, all at once."""
-    openings = [files.upload(), heard.platform.open(emit), heard.tuner.open()]
+    openings = [uploading, heard.platform.open(emit), heard.tuner.open()]
     stack.push_async_callback(heard.platform.close)
     stack.push_async_callback(heard.tuner.close)
     if assessor is not None:

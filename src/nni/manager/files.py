@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from nni import errors
 from nni.core import event, model, ports, spec
@@ -27,7 +28,7 @@ class Files:
         volume: ports.Volume,
         experiment_id: model.ExperimentId,
         roles: Sequence[spec.RoleSpec],
-        bundles: Mapping[str, bundle.Bundle],
+        bundles: Mapping[str, bundle.Packed] = MappingProxyType({}),
         runtime: archive.Archive,
         url: Callable[[str], str],
     ) -> None:
@@ -37,7 +38,7 @@ class Files:
             volume: Where they go.
             experiment_id: Whose they are.
             roles: Whose scripts are written.
-            bundles: What was packed of each role's code directory.
+            bundles: What was packed of each role's code directory, as far as it is known by now.
             runtime: What runs in the pod.
             url: Gives the URL of a path on the volume.
         """
@@ -45,7 +46,8 @@ class Files:
         """What everything goes through; another may be put before it."""
         self._experiment_id = experiment_id
         self._roles = roles
-        self._bundles = bundles
+        self.bundles = dict(bundles)
+        """By code directory; each is known before anything is uploaded."""
         self._runtime = runtime
         self._url = url
         self._read: dict[tuple[model.AttemptKey, model.Replica], int] = {}
@@ -56,14 +58,26 @@ class Files:
 
     def needs(self, role: str) -> Sequence[str]:
         """Return the paths of what every replica of a role needs; nothing for a role that there is not."""
-        packed = [self._bundles[one.code_directory].digest for one in self._roles if one.name == role]
+        directories = [one.code_directory for one in self._roles if one.name == role]
+        packed = [self.bundles[one].digest for one in directories if one in self.bundles]
         runtime = [layout.runtime(self._experiment_id, self._runtime.digest)]
         return [layout.bundle(self._experiment_id, digest) for digest in packed] + runtime
 
+    @property
+    def code_directories(self) -> Sequence[str]:
+        """Each distinct one of the roles', in order."""
+        return sorted({role.code_directory for role in self._roles})
+
+    async def holds(self, packed: bundle.Packed) -> bool:
+        """Return whether a bundle is on the volume, whole."""
+        known = await self.volume.stat(layout.bundle(self._experiment_id, packed.digest))
+        return known is not None and known.size == packed.length
+
     async def upload(self) -> None:
-        """Put the runtime and every distinct bundle on the volume, unless they are there."""
+        """Put the runtime and every distinct bundle that is at hand on the volume, unless they are there."""
         await self._put_once(layout.runtime(self._experiment_id, self._runtime.digest), self._runtime.content)
-        for packed in {packed.digest: packed for packed in self._bundles.values()}.values():
+        at_hand = {one.digest: one for one in self.bundles.values() if isinstance(one, bundle.Bundle)}
+        for packed in at_hand.values():
             await self._put_once(layout.bundle(self._experiment_id, packed.digest), packed.content)
 
     async def _put_once(self, path: str, content: bytes) -> None:
@@ -86,7 +100,7 @@ class Files:
                 role=role.name,
                 sequence=order.sequence,
                 runtime=self._runtime.digest,
-                bundle=self._bundles[role.code_directory].digest,
+                bundle=self.bundles[role.code_directory].digest,
                 command=role.command,
             )
             await self.volume.put(f"{directory}/{layout.script(role.name)}", text.encode())

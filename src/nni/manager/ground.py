@@ -19,7 +19,7 @@ from nni.platforms.kubeflow import api, client, kinds, platform, preflight, surr
 from nni.platforms.kubeflow import porter as platform_porter
 from nni.runtime import archive, settings
 from nni.server import exchange
-from nni.storage import bundle, mounted
+from nni.storage import mounted
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Ground(doors.Place, Protocol):
         ...
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
-        """Pack the code, and return the experiment's files.
+        """Return the experiment's files; of its code nothing is packed yet.
 
         Args:
             experiment_id: Whose they are.
@@ -114,7 +114,7 @@ async def found(
     """
     match spec.platform:
         case specs.LocalSpec():
-            yield _Local(spec.platform, environment, directory / "volume", say)
+            yield _Local(spec.platform, environment, directory / "volume")
         case specs.KubeflowSpec():
             platform_spec = spec.platform
             connection = await asyncio.to_thread(
@@ -140,7 +140,6 @@ class _Local:
     spec: specs.LocalSpec
     environment: Mapping[str, str]
     root: Path
-    say: Callable[[str], None]
     intake_host: str = doors.LOOPBACK
     intake_address: str = doors.LOOPBACK
     intake_url: str | None = None
@@ -153,7 +152,7 @@ class _Local:
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         self.root.mkdir(parents=True, exist_ok=True)
         volume = mounted.MountedVolume(self.root)
-        return await _files(experiment_id, self.spec, volume, lambda path: (self.root / path).as_uri(), self.say)
+        return await _files(experiment_id, self.spec, volume, lambda path: (self.root / path).as_uri())
 
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         return None
@@ -191,19 +190,11 @@ async def _files(
     spec: specs.PlatformSpec,
     volume: ports.Volume,
     url: Callable[[str], str],
-    say: Callable[[str], None],
 ) -> Files:
-    """Pack each distinct code directory once."""
-    directories = sorted({role.code_directory for role in spec.roles})
-    packed = {one: await bundle.build(Path(one), spec.code_limit_mib << 20) for one in directories}
-    for warning in (warning for one in packed.values() for warning in one.warnings):
-        _log.warning("%s", warning)
-        say(warning)
     return Files(
         volume=volume,
         experiment_id=experiment_id,
         roles=spec.roles,
-        bundles=packed,
         runtime=await asyncio.to_thread(archive.build),
         url=url,
     )
@@ -228,7 +219,6 @@ async def _kubeflow(
         spec=spec,
         backing=backing,
         connection=connection,
-        say=say,
         kind=kind,
         version=served,
         intake_host=intake_host,
@@ -269,7 +259,6 @@ class KubeflowGround:
     spec: specs.KubeflowSpec
     backing: volumes.Backing
     connection: client.Client
-    say: Callable[[str], None]
     kind: kinds.JobKind
     version: str
     intake_host: str
@@ -296,7 +285,7 @@ class KubeflowGround:
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         """See the protocol."""
         url = self.backing.url or (lambda path: f"{portal}/trial/{path.rpartition('/')[2]}")
-        return await _files(experiment_id, self.spec, self.backing.volume, url, self.say)
+        return await _files(experiment_id, self.spec, self.backing.volume, url)
 
     def exchange(self, experiment_id: model.ExperimentId, files: Files) -> exchange.Exchange | None:
         """See the protocol."""

@@ -1,5 +1,9 @@
-"""The configuration that an experiment was started with, beside its records: what ``nnictl resume`` starts it with."""
+"""What an experiment was started with, beside its records: its configuration, and which code its trials run.
 
+It is what ``nnictl resume`` starts it with, and any other start but the first.
+"""
+
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -9,6 +13,17 @@ from typing import Any
 from nni import errors
 
 FILE = "config.json"
+CODE_FILE = "code.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Code:
+    """What a code directory was when it was packed."""
+
+    digest: str
+    """The bundle's name on the volume."""
+    length: int
+    """Bytes of the archive there."""
 
 
 def write(directory: Path, config: Mapping[str, Any]) -> None:
@@ -36,3 +51,49 @@ def read(directory: Path) -> Mapping[str, Any]:
         message = f"{path}, with what the experiment was started with, cannot be read ({error})."
         raise errors.RecordsError(message) from error
     return config
+
+
+def write_code(directory: Path, code: Mapping[str, Code]) -> None:
+    """Keep which code the trials of an experiment run, so that it is there whole or not at all.
+
+    Args:
+        directory: The experiment's own.
+        code: By code directory. What is known of others is kept.
+
+    Raises:
+        RecordsError: It cannot be written.
+    """
+    before = read_code(directory)
+    after = {**before, **code}
+    if after == before:
+        return
+    path = directory / CODE_FILE
+    temporary = path.with_suffix(".part")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump({place: dataclasses.asdict(one) for place, one in after.items()}, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        message = f"{path}, with which code the trials run, cannot be written ({error.strerror})."
+        raise errors.RecordsError(message) from error
+
+
+def read_code(directory: Path) -> Mapping[str, Code]:
+    """Return which code the trials of an experiment run, by code directory; nothing before it has been kept.
+
+    Raises:
+        RecordsError: It is damaged.
+    """
+    path = directory / CODE_FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {str(place): Code(str(one["digest"]), int(one["length"])) for place, one in kept.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise errors.RecordsError(
+            f"{path}, with which code the trials run, cannot be read ({error!r}); delete it, and further trials run "
+            "the code as it is now."
+        ) from error

@@ -24,7 +24,7 @@ class Relay(threading.Thread):
         source: The replica's directory.
         target: The same directory, on the volume.
         growing: Names of the files in it that grow.
-        last: The name of the file that is sent when all else is.
+        last: The name of the file that is sent when all else is, once it is announced.
         tell: Is given a sentence when something is not taken.
         ended: Called when everything is sent or given up.
         seconds: Between two times of sending; what comes after a silence is sent at once.
@@ -53,6 +53,7 @@ class Relay(threading.Thread):
         self._seconds = seconds
         self._changed = threading.Condition()
         self._end_at: Optional[float] = None
+        self._owes_last = False
         # What was said before this was made is to be sent, too.
         self._is_stirred = True
         self._sent: Dict[str, int] = dict.fromkeys(growing, 0)
@@ -69,8 +70,14 @@ class Relay(threading.Thread):
                 self._is_stirred = True
                 self._changed.notify_all()
 
+    def announce_last(self) -> None:
+        """Take note that the last file is there. Some more of the others may come until the end."""
+        with self._changed:
+            self._owes_last = self._is_stirred = True
+            self._changed.notify_all()
+
     def finish(self, seconds: float) -> None:
-        """Send what is left and the last file, within some seconds, then end."""
+        """Send what is left within some seconds, then end."""
         with self._changed:
             self._end_at = time.monotonic() + seconds
             self._changed.notify_all()
@@ -107,13 +114,14 @@ class Relay(threading.Thread):
                 self._pause = min(2 * self._pause, self._seconds) if self._is_stirred else _SHORTEST_PAUSE
 
     def _send_all(self) -> bool:
-        """Send what is new; return whether that was all, and the last file, if it is time for that, is sent too."""
-        is_finishing = self._end_at is not None
+        """Send what is new, and the last file, if it is time for that; return whether that was all."""
+        owes_last = self._owes_last
         try:
             for name in self._growing:
                 self._send_growth(name)
-            if is_finishing and self._last not in self._given_up:
+            if owes_last:
                 self._send_last()
+                self._owes_last = False
         except OSError as error:
             self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
             if not self._is_failing:

@@ -18,6 +18,7 @@ from nni.runtime import (
     outlet,
     place,
     push,
+    relay,
     settings,
     stream,
 )
@@ -29,6 +30,9 @@ _KILLED = 128 + 9
 _DRAIN_SECONDS = 2.0
 _PUSH_SECONDS = 10.0
 _SWEEP_SECONDS = 120.0
+_RELAY_SECONDS = 1.0
+"""What is kept of the time for what the sweeps had to say."""
+_LETTING_GO_SECONDS = 0.5
 
 
 class Replica:
@@ -217,21 +221,32 @@ class Replica:
         if self._push is not None:
             self._push.finish(ending, _PUSH_SECONDS)
             waited_for.add("push")
-        for one in self._outlets or self._late_outlets():
-            if one.is_alive():
-                one.finish(_SWEEP_SECONDS)
-                waited_for.add(one.name)
-        self._care.run_until(lambda: waited_for <= self._over, _SWEEP_SECONDS + _DRAIN_SECONDS)
-        self._report_left(waited_for)
-
-    def _report_left(self, waited_for: Set[str]) -> None:
+        outlets = [one for one in self._outlets or self._late_outlets() if one.is_alive()]
+        relays = [one for one in outlets if isinstance(one, relay.Relay)]
+        others = [one for one in outlets if not isinstance(one, relay.Relay)]
+        for one in relays:
+            one.announce_last()
+        now, end_at = time.monotonic(), self._care.end_at
+        until = now + _SWEEP_SECONDS
+        # A grace period too short for that is halved.
+        self._end(others, until if end_at is None else max(end_at - _RELAY_SECONDS, (now + end_at) / 2), waited_for)
         if self._push is not None and not self._push.is_complete:
             self._log.warning("the intake did not acknowledge everything: the rest stands in the journal")
-        for one in self._outlets:
-            if one.name in waited_for - self._over:
-                # The container's time is over; it lets go between two pieces of a file.
-                one.finish(0)
-                one.join(0.5)
+        # The others have had things to say until now.
+        self._end(relays, max(until, time.monotonic() + _RELAY_SECONDS), set())
+
+    def _end(self, outlets: Sequence[outlet.Outlet], until: float, waited_for: Set[str]) -> None:
+        """Let outlets do what is left, until some moment, and wait for them and for something else."""
+        seconds = max(0.0, until - time.monotonic())
+        for one in outlets:
+            one.finish(seconds)
+        waited_for = waited_for | {one.name for one in outlets}
+        self._care.run_until(lambda: waited_for <= self._over, seconds)
+        let_go = time.monotonic() + _LETTING_GO_SECONDS
+        for one in outlets:
+            # The time is over; it lets go between two pieces of a file.
+            one.finish(0)
+            one.join(max(0.0, let_go - time.monotonic()))
 
     def _late_outlets(self) -> Sequence[outlet.Outlet]:
         """Start what says how it ended, for a replica that never came to its command."""

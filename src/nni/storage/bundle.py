@@ -40,11 +40,19 @@ _KEYS = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Packed:
     """A packed code directory: a snapshot, so that later edits change nothing."""
 
     digest: str
-    """sha256 over names, kinds and contents: the bundle's name on the volume. Not that of ``content``."""
+    """sha256 over names, kinds and contents: the bundle's name on the volume. Not that of the archive."""
+    length: int
+    """Bytes of the archive."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle(Packed):
+    """One that is at hand."""
+
     content: bytes = dataclasses.field(repr=False)
     """tar.gz."""
     files: int
@@ -142,8 +150,14 @@ def pack(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
             manifest.update(f"{kind} {digest} ".encode() + os.fsencode(each.path) + b"\0")
             archive.addfile(member, io.BytesIO(content))
             size += len(content)
+    content = packed.getvalue()
     return Bundle(
-        digest=manifest.hexdigest(), content=packed.getvalue(), files=len(found), size=size, warnings=tuple(warnings)
+        digest=manifest.hexdigest(),
+        length=len(content),
+        content=content,
+        files=len(found),
+        size=size,
+        warnings=tuple(warnings),
     )
 
 
