@@ -252,3 +252,19 @@ async def test_a_class_of_the_users_takes_as_many_threads_as_it_likes(
     known = Path(f"/proc/{counting.pid}/environ").read_bytes()
     await counting.close()
     assert b"OMP_NUM_THREADS" not in known
+
+
+async def test_an_answer_too_long_to_read_ends_the_tuner_alone(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LINE_LIMIT", 1 << 16)
+    (code / "long.py").write_text(
+        "from nni.tuner import Tuner\n\n"
+        "class Long(Tuner):\n    def update_search_space(self, space):\n        pass\n\n"
+        "    def generate_parameters(self, parameter_id, **kwargs):\n        return {'x': 'a' * 900_000}\n"
+    )
+    long = tuner(code, "long.Long")
+    await long.open()
+    for _ in range(2):
+        with pytest.raises(errors.TunerError, match=r"^The tuner long\.Long answered more than 65536 bytes \(see "):
+            await long.ask([0])
+    assert (await long.ended()).startswith("The tuner long.Long answered more than")
+    await long.close()

@@ -65,6 +65,8 @@ def parse_import(data: object) -> event.ResultsImported:
     for place, one in enumerate(data):
         if not isinstance(one, dict) or not isinstance(one.get("parameter"), dict) or "value" not in one:
             raise ValueError(f'The result at place {place} is not {{"parameter": {{...}}, "value": ...}}.')
+        if (fault := plain.fault(one["parameter"])) is not None:
+            raise ValueError(f"The result at place {place} cannot have these parameters: {fault}.")
         value = one["value"]
         # export-data has the metric as JSON text already.
         metric = value if isinstance(value, str) else json.dumps(value)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 
 from nni import errors
-from nni.core import event, model, ports
+from nni.core import event, model, plain, ports
 from nni.core import state as states
 from nni.core import surroundings as around
 from nni.core import trial as trials
@@ -285,6 +285,8 @@ class Rest:
         parameters = await _body(request)
         if not isinstance(parameters, dict) or not parameters:
             raise answers.refuse(web.HTTPBadRequest, "The body is not an object of parameters by their names.")
+        if (fault := plain.fault(parameters)) is not None:
+            raise answers.refuse(web.HTTPBadRequest, f"A trial cannot have these parameters: {fault}.")
         if self._state.stop_requested:
             raise answers.refuse(web.HTTPConflict, "The experiment is stopping; it takes no trial any more.")
         trial = self._sources.new_trial_id()

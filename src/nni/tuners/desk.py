@@ -201,12 +201,11 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
                 desk, answer["result"] = _opened(call), None
             else:
                 answer["result"] = desk.do(call)
-        except errors.NniError as error:
-            answer["error"] = str(error)
+            written = messages.encode(answer)
         except Exception as error:  # noqa: BLE001 whatever a tuner raises ends it; its traceback is for the log
-            traceback.print_exc(file=sys.stderr)
-            answer["error"] = _sentence(error)
-        answers.write(messages.encode(answer))
+            answer = {"call": call["call"], "error": messages.sentence(_told(error))}
+            written = messages.encode(answer)
+        answers.write(written)
         answers.flush()
         if "error" in answer:
             _leave(desk, failed=True)
@@ -254,6 +253,14 @@ def _tuner(
         entry, arguments = registry.arguments_of(chosen)
         tuner = entry.make(space.parse(search_space), arguments)
     return prepared.Prepared(tuner, first) if first else tuner
+
+
+def _told(error: Exception) -> str:
+    """Return what to say of an exception; the log gets the traceback of one that nobody raised on purpose."""
+    if isinstance(error, errors.NniError):
+        return str(error)
+    traceback.print_exc(file=sys.stderr)
+    return _sentence(error)
 
 
 def _sentence(error: Exception) -> str:

@@ -9,7 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nni.core import model, spec
+from nni import errors
+from nni.core import model, plain, spec
+
+_LONGEST = 2000
+"""Characters of a sentence about a failure."""
 
 
 def open_call(
@@ -73,9 +77,44 @@ def ask_result(answers: Sequence[model.Suggestion]) -> Sequence[Any]:
     return [[answer.parameters, answer.promotes] for answer in answers]
 
 
-def suggestions(result: Sequence[Any]) -> Sequence[model.Suggestion]:
-    """Return what the answer to a question says."""
-    return [model.Suggestion(parameters=parameters, promotes=promotes) for parameters, promotes in result]
+def suggestions(result: Any) -> Sequence[model.Suggestion]:
+    """Return what the answer to a question says.
+
+    Raises:
+        WireError: It is no list of parameters and promoted trials.
+    """
+    return [_suggestion(one) for one in _insist(result, list, "no list of suggestions")]
+
+
+def _suggestion(written: Any) -> model.Suggestion:
+    pair = _insist(written, list, "no suggestion")
+    if len(pair) != 2 or not isinstance(pair[0], dict) or not isinstance(pair[1], str | None):
+        raise errors.WireError(f"no suggestion of parameters: {plain.shown(pair)}")
+    fault = plain.fault(pair[0])
+    if fault is not None:
+        raise errors.WireError(f"parameters that JSON cannot hold: {fault}")
+    return model.Suggestion(parameters=pair[0], promotes=None if pair[1] is None else model.TrialId(pair[1]))
+
+
+def verdict(result: Any) -> bool:
+    """Return what the answer to the question says whether a trial may go on.
+
+    Raises:
+        WireError: It is neither true nor false.
+    """
+    is_good: bool = _insist(result, bool, "neither true nor false")
+    return is_good
+
+
+def nothing(result: Any) -> None:
+    """Take an answer that says no more than that a call was done."""
+    _insist(result, type(None), "more than was asked for")
+
+
+def _insist(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise errors.WireError(f"{what}: {plain.shown(value)}")
+    return value
 
 
 def tell_call(outcomes: Sequence[model.Outcome]) -> Mapping[str, Any]:
@@ -90,6 +129,22 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def decode(line: bytes) -> Mapping[str, Any]:
-    """Return the message in a line."""
-    message: Mapping[str, Any] = json.loads(line)
+    """Return the message in a line.
+
+    Raises:
+        WireError: It is no message.
+    """
+    try:
+        message: Mapping[str, Any] = _insist(json.loads(line), dict, "no message")
+    except (ValueError, RecursionError) as error:
+        raise errors.WireError(f"no message: {sentence(str(error))}") from error
+    if "call" not in message or not message.keys() & {"do", "result", "error"}:
+        raise errors.WireError(f"no message: {plain.shown(message)}")
     return message
+
+
+def sentence(said: Any) -> str:
+    """Return what went wrong as others can show and keep it: on one line, not too long, of whole characters."""
+    line = "; ".join(filter(None, map(str.strip, str(said).splitlines())))
+    cut = line if len(line) <= _LONGEST else line[:_LONGEST] + "..."
+    return cut.encode("utf-8", "replace").decode()

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni import assessor, errors, tuner
-from nni.core import model, spec
+from nni.core import model, plain, spec
+
+_LIMIT = 1_000_000
+"""Characters that the JSON text of one trial's parameters may have, as many as a metric's."""
 
 
 class OwnTuner:
@@ -27,16 +30,39 @@ class OwnTuner:
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
         made = self._inner.generate_multiple_parameters([parameter_id])
+        if not isinstance(made, list | tuple):
+            raise errors.TunerError(
+                f"generate_multiple_parameters of {type(self._inner).__name__} must return a list of mappings, one for "
+                f"each id, not {plain.shown(made)}."
+            )
         if not made:
             raise errors.NoMoreTrialError("The tuner has no more parameters.")
         self._proposed.add(parameter_id)
-        parameters: model.Parameters = json.loads(json.dumps(made[0], default=_plain))
+        return self._parameters(made[0])
+
+    def _parameters(self, made: Any) -> model.Parameters:
+        """Return what the user's tuner made, with Python's numbers for numpy's."""
+        wrong = f"generate_parameters of {type(self._inner).__name__} must return"
+        if not isinstance(made, Mapping):
+            raise errors.TunerError(f"{wrong} a mapping of parameters by their names, not {plain.shown(made)}.")
+        try:
+            parameters: model.Parameters = plain.of(made)
+        except RecursionError:
+            raise errors.TunerError(f"{wrong} what JSON can hold, and these parameters hold themselves.") from None
+        fault = plain.fault(parameters)
+        if fault is not None:
+            raise errors.TunerError(f"{wrong} what JSON can hold, but {fault}.")
+        size = len(json.dumps(parameters))
+        if size > _LIMIT:
+            raise errors.TunerError(
+                f"{wrong} at most {_LIMIT} characters of JSON, not {size}; put large things into a file of the code."
+            )
         return parameters
 
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``. What was proposed before a restart comes by ``import_data``, as in NNI."""
         has_value = outcome.succeeded and outcome.metric is not None
-        value = json.loads(outcome.metric) if outcome.metric is not None else None
+        value = json.loads(outcome.metric) if has_value and outcome.metric is not None else None
         if outcome.parameter_id not in self._proposed:
             if has_value:
                 self._inner.import_data([{"parameter": dict(outcome.parameters), "value": value}])
@@ -61,8 +87,12 @@ class OwnAssessor:
     def assess(self, trial: model.TrialId, history: Sequence[Any]) -> bool:
         """See ``algorithm.Assessor``."""
         result = self._inner.assess_trial(trial, list(history))
+        result = plain.of(result)
         if not isinstance(result, bool | assessor.AssessResult):
-            raise TypeError(f"assess_trial must return AssessResult.Good or AssessResult.Bad, not {result!r}")
+            raise errors.TunerError(
+                f"assess_trial of {type(self._inner).__name__} must return AssessResult.Good or AssessResult.Bad, "
+                f"not {plain.shown(result)}."
+            )
         return result is True or result is assessor.AssessResult.Good
 
     def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
@@ -115,11 +145,3 @@ def _leave(inner: tuner.Tuner | assessor.Assessor, *, failed: bool) -> None:
         inner._on_error()  # noqa: SLF001 NNI's name for it
     else:
         inner._on_exit()  # noqa: SLF001 NNI's name for it
-
-
-def _plain(value: Any) -> Any:
-    """Return numpy's numbers and arrays as Python's."""
-    for method in ("item", "tolist"):
-        if hasattr(value, method) and (method == "tolist" or getattr(value, "ndim", 0) == 0):
-            return getattr(value, method)()
-    raise TypeError(f"{value!r} cannot be written as JSON")

@@ -5,13 +5,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nni import errors
 from nni.core import model, spec
 from nni.tuners import messages
+
+_Result = TypeVar("_Result")
 
 CLOSE_SECONDS = 5.0
 """How long the process may take to end by itself."""
@@ -25,6 +27,11 @@ other on a busy machine, and suggestions of the same seed would depend on the nu
 def environment() -> Mapping[str, str]:
     """Return what our own algorithms run in: this process's environment, with the user's word on threads first."""
     return {**dict.fromkeys(_THREADS, "1"), **os.environ}  # noqa: TID251 what a process that is started gets anyway
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class _Process:
@@ -72,7 +79,7 @@ class _Process:
             os.close(stderr)
         self._failure = ""
         try:
-            await self._call(self._first_call)
+            await self._call(self._first_call, messages.nothing)
         except BaseException:
             await self.close()
             raise
@@ -95,37 +102,53 @@ class _Process:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await process.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             await process.wait()
 
-    async def _call(self, content: Mapping[str, Any]) -> Any:
+    async def _call(self, content: Mapping[str, Any], read: Callable[[Any], _Result]) -> _Result:
+        """Make a call, and return its result as something reads it that raises WireError at what is none."""
         async with self._turn:
             if self._failure or self._process is None:
                 raise errors.TunerError(self._failure)
             self._calls += 1
-            answer = await self._answer(self._process, messages.encode({"call": self._calls, **content}))
-            if answer is None:
-                self._failure = await self._last_words(self._process)
-            elif "error" in answer:
-                self._failure = f"The {self._what} {self._name} failed: {answer['error']} (see {self._log})"
-            else:
-                return answer["result"]
+            try:
+                answer = await self._answer(self._process, messages.encode({"call": self._calls, **content}))
+                if answer is None:
+                    self._failure = await self._last_words(self._process)
+                elif "error" in answer:
+                    said = messages.sentence(answer["error"])
+                    self._failure = f"The {self._what} {self._name} failed: {said} (see {self._log})"
+                else:
+                    return read(answer.get("result"))
+            except errors.WireError as error:
+                self._failure = f"The {self._what} {self._name} answered {messages.sentence(error)} (see {self._log})"
+                # Whatever it is now, it is not to be asked again.
+                _kill(self._process)
             raise errors.TunerError(self._failure)
 
     async def _answer(self, process: asyncio.subprocess.Process, line: bytes) -> Mapping[str, Any] | None:
-        """Return the answer to the latest call, None when the process has ended."""
+        """Return the answer to the latest call, None when the process has ended.
+
+        Raises:
+            WireError: It says something that is no answer.
+        """
         assert process.stdin is not None  # noqa: S101 pipes were asked for
         assert process.stdout is not None  # noqa: S101
         # A process that has ended is noticed by the end of its output.
         with contextlib.suppress(ConnectionError):
             process.stdin.write(line)
             await process.stdin.drain()
-        while written := await process.stdout.readline():
+        while written := await self._line(process.stdout):
             answer = messages.decode(written)
             if answer["call"] == self._calls:
                 return answer
         return None
+
+    async def _line(self, answers: asyncio.StreamReader) -> bytes:
+        try:
+            return await answers.readline()
+        except ValueError as error:
+            raise errors.WireError(f"more than {_LINE_LIMIT} bytes") from error
 
     async def _last_words(self, process: asyncio.subprocess.Process) -> str:
         code = await process.wait()
@@ -174,15 +197,15 @@ class TunerProcess(_Process):
 
     async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         """See the port."""
-        return messages.suggestions(await self._call(messages.ask_call(parameter_ids, new)))
+        return await self._call(messages.ask_call(parameter_ids, new), messages.suggestions)
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """See the port."""
-        await self._call(messages.tell_call(outcomes))
+        await self._call(messages.tell_call(outcomes), messages.nothing)
 
     async def update(self, search_space: Mapping[str, Any]) -> None:
         """See the port."""
-        await self._call(messages.update_call(search_space))
+        await self._call(messages.update_call(search_space), messages.nothing)
 
 
 class AssessorProcess(_Process):
@@ -202,9 +225,8 @@ class AssessorProcess(_Process):
 
     async def assess(self, trial: model.TrialId, start: int, values: Sequence[str]) -> bool:
         """See the port."""
-        is_good: bool = await self._call(messages.assess_call(trial, start, values))
-        return is_good
+        return await self._call(messages.assess_call(trial, start, values), messages.verdict)
 
     async def end(self, trial: model.TrialId, *, succeeded: bool) -> None:
         """See the port."""
-        await self._call(messages.end_call(trial, succeeded=succeeded))
+        await self._call(messages.end_call(trial, succeeded=succeeded), messages.nothing)
