@@ -55,7 +55,7 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         await visit.presses("Change: Trials at once")
         await visit.page.get_by_label("Trials at once", exact=True).fill("many")
         await visit.presses("Save")
-        await visit.shows("params.trialConcurrency must be a whole number, 0 to pause, not 'many'.")
+        await visit.shows("params.trialConcurrency must be a whole number up to 100000, 0 to pause, not 'many'.")
         await visit.presses("Leave")
         await visit.presses("Pause")
         await visit.page.locator("header", has_text="Paused").wait_for()

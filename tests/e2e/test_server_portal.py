@@ -138,6 +138,27 @@ async def test_mistakes_are_answered_with_a_sentence(
     assert (actual, words in answer["error"]) == (status, True), answer
 
 
+@pytest.mark.parametrize(
+    "value", ["99999999999", "1e400", "-1", "true", '"5"', "2.5", "NaN", "[" * 100_000, "9" * 5000]
+)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("TRIAL_CONCURRENCY", "trialConcurrency"),
+        ("MAX_TRIAL_NUM", "maxTrialNumber"),
+        ("MAX_EXEC_DURATION", "maxExperimentDuration"),
+    ],
+)
+async def test_a_limit_that_makes_no_sense_is_refused_in_a_sentence(
+    tale: story.Story, static: pathlib.Path, kind: str, name: str, value: str
+) -> None:
+    async with calling(tale, static) as portal:
+        body = f'{{"params": {{"{name}": {value}}}}}'
+        status, answer = await portal.ask(f"{API}/experiment?update_type={kind}", "PUT", data=body)
+    assert (status, answer["error"].count("\n"), tale.commands) == (400, 0, []), answer
+    assert len(answer["error"]) < 200
+
+
 async def test_commands(tale: story.Story, static: pathlib.Path) -> None:
     async with calling(tale, static) as portal:
         profile = await portal.get("/experiment")

@@ -85,6 +85,17 @@ KUBEFLOW: list[tuple[dict[str, Any], list[str]]] = [
     ({"trial_concurrency": True}, ["trial_concurrency: True is not a whole number"]),
     ({"max_trial_number": 1.5}, ["max_trial_number: 1.5 is not a whole number"]),
     ({"max_trial_number": -1}, ["max_trial_number: -1 is not above 0"]),
+    (
+        {"trial_concurrency": 99_999_999_999, "max_trial_number": 10**10},
+        [
+            "trial_concurrency: 99999999999 is above 100000, the most that is possible",
+            "max_trial_number: 10000000000 is above 1000000000, the most that is possible",
+        ],
+    ),
+    (
+        {"max_experiment_duration": "9999999d"},
+        ["max_experiment_duration: '9999999d' is too long; write 1000000d at most, or nothing for no limit"],
+    ),
     ({"experiment_name": 5}, ["experiment_name: 5 is not text"]),
     ({"debug": "yes"}, ["debug: 'yes' is not true or false"]),
     ({"log_level": "wraning"}, ["log_level: 'wraning' is not a level; did you mean 'warning'?"]),

@@ -8,7 +8,7 @@ import pytest
 
 from nni.core import due, event, model, spec
 from nni.core import fold as folding
-from nni.core.plan import plan
+from nni.core.plan import MOST_ASKED, plan
 from nni.core.state import State
 from nni.core.trial import Step, Trial, scalar
 
@@ -115,6 +115,18 @@ def test_asks_for_as_many_as_may_run_at_once() -> None:
     story = Story()
 
     assert story.starts() == (event.Ask(parameter_ids=(0, 1)),)
+
+
+def test_however_many_may_run_at_once_the_tuner_is_asked_for_a_bounded_number_at_a_time() -> None:
+    story = Story(trial_concurrency=99_999_999_999, max_trial_number=None)
+
+    (first,) = story.starts()
+    assert isinstance(first, event.Ask)
+    assert len(first.parameter_ids) == MOST_ASKED
+
+    # As many more as were answered, no matter how many are on their way.
+    *_, ask = story.proposes("aaaaa", "bbbbb")
+    assert ask == event.Ask(parameter_ids=(MOST_ASKED, MOST_ASKED + 1))
 
 
 def test_submits_what_was_proposed_each_with_a_slot_of_its_own() -> None:

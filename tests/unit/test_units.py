@@ -90,6 +90,8 @@ def test_durations(written: str | int, seconds: int) -> None:
         ("1w", "'1w' has the unknown unit 'w'; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
         ("100ms", "'100ms' has the unknown unit 'ms'; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
         ("0s", "'0s' is not a duration above zero; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
+        ("1000001d", "'1000001d' is too long; write 1000000d at most, or nothing for no limit"),
+        (10**12, "1000000000000 is too long; write 1000000d at most, or nothing for no limit"),
         (-1, "-1 is not a duration above zero; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
     ],
 )

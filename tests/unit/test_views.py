@@ -1,6 +1,7 @@
 """The state as JSON, in NNI's shapes."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -209,10 +210,19 @@ def test_limits_that_can_be_asked_for(
     ("update_type", "profile", "words"),
     [
         ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": -1}}, "params.trialConcurrency .* 0 to pause, not -1"),
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": 10**11}}, "up to 100000, 0 to pause, not 100000000000.$"),
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": math.inf}}, "0 to pause, not inf"),
+        ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": "9" * 999}}, "not '9{56}[.]{3}[.]$"),
         ("TRIAL_CONCURRENCY", {"params": {"trialConcurrency": True}}, "0 to pause, not True"),
         ("TRIAL_CONCURRENCY", {"params": {}}, "params.trialConcurrency"),
         ("TRIAL_CONCURRENCY", [], 'has no "params"'),
-        ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 1.5}}, "params.maxTrialNumber"),
+        ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 1.5}}, "from 1 to 1000000000, or null, not 1.5"),
+        ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 10**11}}, "from 1 to 1000000000, or null, not 100000000000"),
+        ("MAX_TRIAL_NUM", {"params": {"maxTrialNumber": 0}}, "from 1 to 1000000000, or null, not 0"),
+        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": True}}, "Duration: True is not a duration; write"),
+        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": -1}}, "Duration: -1 is not a duration above zero"),
+        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": math.inf}}, "Duration: inf is not a duration"),
+        ("MAX_EXEC_DURATION", {"params": {"maxExperimentDuration": 10**400}}, "[.]{3} is too long; write 1000000d at"),
         (
             "MAX_EXEC_DURATION",
             {"params": {"maxExperimentDuration": "1h30m"}},

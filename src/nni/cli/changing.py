@@ -19,7 +19,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     for name, what, kind in (
         ("concurrency", "how many trials run at once; 0 is a pause", int),
         ("trialnum", "how many trials there may be", int),
-        ("duration", "how long trials may be added: 90s, 30m, 2h, 1d", str),
+        ("duration", "how long trials may be added: 90s, 30m, 2h, 1d", _seconds_or_text),
     ):
         limit = group.add_parser(name, help=f"change {what}")
         finding.add_id(limit)
@@ -41,6 +41,11 @@ _LIMITS = {
     "trialnum": ("MAX_TRIAL_NUM", "maxTrialNumber"),
     "duration": ("MAX_EXEC_DURATION", "maxExperimentDuration"),
 }
+
+
+def _seconds_or_text(written: str) -> int | str:
+    """Return a duration as a configuration has it: seconds are a number there, all else is text."""
+    return int(written) if written.isdecimal() else written
 
 
 def update_space(arguments: argparse.Namespace) -> int:

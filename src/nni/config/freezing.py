@@ -136,8 +136,9 @@ def examine(config: "ExperimentConfig") -> Examined:
 def _check_limits(top: View) -> None:
     top.checked("experiment_type", lambda kind: kind == "hpo", "is not supported: 'hpo' is the only type")
     top.needed("trial_concurrency", "write how many trials may run at once, such as 2")
-    for name in ("trial_concurrency", "max_trial_number"):
+    for name, most in (("trial_concurrency", spec.MOST_AT_ONCE), ("max_trial_number", spec.MOST_TRIALS)):
         top.checked(name, lambda number: number > 0, "is not above 0")
+        top.checked(name, most.__ge__, f"is above {most}, the most that is possible")
     top.checked("max_trial_retries", lambda number: number >= 0, "is below 0")
     level = top.get("log_level")
     if level is not None and level not in _LEVELS:

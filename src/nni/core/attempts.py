@@ -38,7 +38,7 @@ def _causes(trial: Trial) -> list[model.AttemptCause]:
 def pause_before_next(trial: Trial, cause: model.AttemptCause) -> float:
     """Return the seconds between an attempt's end and the next one: none for the first, then more and more."""
     before = _causes(trial).count(cause)
-    return min(FIRST_PAUSE_SECONDS * 4 ** (before - 1), LONGEST_PAUSE_SECONDS) if before else 0.0
+    return min(FIRST_PAUSE_SECONDS * 4 ** min(before - 1, 8), LONGEST_PAUSE_SECONDS) if before else 0.0
 
 
 def renewed(trial: Trial, cause: model.AttemptCause) -> Trial:

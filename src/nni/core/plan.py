@@ -4,6 +4,9 @@ from nni.core import event, model
 from nni.core.state import State
 from nni.core.trial import Result, Step, Trial
 
+MOST_ASKED = 1000
+"""Proposals that are on their way from the tuner at once: as many wait for its answer, whatever the limits allow."""
+
 
 def plan(state: State) -> tuple[event.Action, ...]:
     """Return the actions that are due, in the order in which to begin them.
@@ -53,7 +56,7 @@ def _ask_or_end(state: State) -> tuple[event.Action, ...]:
         return () if state.live or state.cleaning else (event.CleanUp(keep=tuple(state.kept_jobs)),)
     if state.broken or state.exhausted or state.time_is_up:
         return ()
-    count = state.limits.trial_concurrency - len(state.live) - state.asked
+    count = min(state.limits.trial_concurrency - len(state.live), MOST_ASKED) - state.asked
     most = state.limits.max_trial_number
     new = count if most is None else max(min(count, most - len(state.trials) - state.asked), 0)
     if state.promotes:

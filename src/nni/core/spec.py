@@ -8,6 +8,10 @@ from nni.core import objectives
 
 CODE_LIMIT_MIB = 300
 OUTPUT_LIMIT_MIB = 200
+MOST_AT_ONCE = 100_000
+"""Trials that may run at once; Kubernetes itself is made for 150,000 pods."""
+MOST_TRIALS = 1_000_000_000
+"""Trials that an experiment may have."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

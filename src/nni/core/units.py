@@ -24,12 +24,16 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
+from nni.core import plain
+
 _NUMBER_AND_UNIT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", re.ASCII)
 
 _MIB = 1024**2
 _BINARY = {letter: 1024**power for power, letter in enumerate("kmgt", start=1)}
 _DECIMAL = {letter: 1000**power for power, letter in enumerate("KMGT", start=1)}
 _ANY_CASE = {"b": 1} | {letter + ending: size for letter, size in _BINARY.items() for ending in ("b", "i", "ib")}
+LONGEST_DAYS = 1_000_000
+"""The longest duration; what comes after that many days has no date."""
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 SIZE_EXAMPLES = "'4Gi', '4gb', '512Mi' or, in MiB, 4096"
@@ -53,12 +57,14 @@ def parse_duration(value: str | int) -> int:
     """Return a duration in seconds, at least 1.
 
     Raises:
-        ValueError: It is no duration, or not above zero; the message shows what is.
+        ValueError: It is no duration, not above zero or above the longest; the message shows what is.
     """
     if isinstance(value, int):
         number, unit = decimal.Decimal(value), 1
     else:
         number, unit = _split(value, "a duration", DURATION_EXAMPLES, _duration_unit)
+    if number * unit > LONGEST_DAYS * _SECONDS["d"]:
+        raise ValueError(f"{plain.shown(value)} is too long; write {LONGEST_DAYS}d at most, or nothing for no limit")
     return _above_zero(math.ceil(number * unit), value, "a duration", DURATION_EXAMPLES)
 
 
@@ -94,19 +100,19 @@ def _split(text: str, what: str, examples: str, unit_size: Callable[[str], int |
     """Return the number and the size of its unit."""
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not {what}; write {examples}")
+        raise ValueError(f"{plain.shown(text)} is not {what}; write {examples}")
     number, unit = match.groups()
     if not unit:
-        raise ValueError(f"{text!r} has no unit; write {examples}")
+        raise ValueError(f"{plain.shown(text)} has no unit; write {examples}")
     size = unit_size(unit)
     if size is None:
-        raise ValueError(f"{text!r} has the unknown unit {unit!r}; write {examples}")
+        raise ValueError(f"{plain.shown(text)} has the unknown unit {plain.shown(unit)}; write {examples}")
     return decimal.Decimal(number), size
 
 
 def _above_zero(value: int, written: str | int, what: str, examples: str) -> int:
     if value <= 0:
-        raise ValueError(f"{written!r} is not {what} above zero; write {examples}")
+        raise ValueError(f"{plain.shown(written)} is not {what} above zero; write {examples}")
     return value
 
 

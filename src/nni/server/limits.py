@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nni import errors
-from nni.core import event, plain, units
+from nni.core import event, plain, spec, units
 from nni.core import state as states
 
 CheckSpace = Callable[[object], Sequence[errors.Problem]]
@@ -37,7 +37,7 @@ def parse(
         case "TRIAL_CONCURRENCY":
             wanted["trial_concurrency"] = _concurrency(params.get("trialConcurrency"))
         case "MAX_TRIAL_NUM":
-            wanted["max_trial_number"] = _optional_count("maxTrialNumber", params.get("maxTrialNumber"))
+            wanted["max_trial_number"] = _count("maxTrialNumber", params.get("maxTrialNumber"))
         case "MAX_EXEC_DURATION":
             wanted["max_experiment_seconds"] = _seconds("maxExperimentDuration", params.get("maxExperimentDuration"))
         case "SEARCH_SPACE":
@@ -83,9 +83,12 @@ def _params(profile: object) -> dict[str, Any]:
 
 def _concurrency(value: object) -> int:
     """Return a number of trials at once; none at all is how an experiment pauses."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= spec.MOST_AT_ONCE:
         return value
-    raise ValueError(f"params.trialConcurrency must be a whole number, 0 to pause, not {value!r}.")
+    most = spec.MOST_AT_ONCE
+    raise ValueError(
+        f"params.trialConcurrency must be a whole number up to {most}, 0 to pause, not {plain.shown(value)}."
+    )
 
 
 def _space(value: object, check_space: CheckSpace) -> dict[str, Any]:
@@ -95,20 +98,23 @@ def _space(value: object, check_space: CheckSpace) -> dict[str, Any]:
     return plain_space
 
 
-def _count(name: str, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+def _count(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= spec.MOST_TRIALS:
         return value
-    raise ValueError(f"params.{name} must be a whole number above 0, not {value!r}.")
-
-
-def _optional_count(name: str, value: object) -> int | None:
-    return None if value is None else _count(name, value)
+    raise ValueError(
+        f"params.{name} must be a whole number from 1 to {spec.MOST_TRIALS}, or null, not {plain.shown(value)}."
+    )
 
 
 def _seconds(name: str, value: object) -> int | None:
-    if not isinstance(value, str):
-        return _optional_count(name, value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        sentence = f"params.{name}: {plain.shown(value)} is not a duration; write {units.DURATION_EXAMPLES}."
+        raise ValueError(sentence)  # noqa: TRY004 said so to the user
     try:
         return units.parse_duration(value)
     except ValueError as error:
-        raise ValueError(f"params.{name}: {error}") from error
+        raise ValueError(f"params.{name}: {error}.") from error

@@ -356,5 +356,5 @@ def _one_of(kind: type[_Choice], request: web.Request, name: str) -> _Choice | N
 async def _body(request: web.BaseRequest) -> object:
     try:
         return await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise answers.refuse(web.HTTPBadRequest, "The request's body is not JSON.") from None

@@ -79,7 +79,12 @@ const focus = (input: HTMLInputElement | null): void => {
   if (document.activeElement === document.body) input?.focus();
 };
 
-const count = (text: string): number | string | null => (text.trim() === "" ? null : /^\d+$/.test(text.trim()) ? Number(text) : text);
+/** A whole number as one; what a number cannot hold stays text, for the manager to say what is wrong with it. */
+const count = (text: string): number | string | null => {
+  const written = text.trim();
+  if (written === "") return null;
+  return /^\d{1,15}$/.test(written) ? Number(written) : written;
+};
 
 export function Limits({ model }: { model: Model }) {
   const { experiment } = model;
@@ -110,7 +115,7 @@ export function Limits({ model }: { model: Model }) {
         shown={maxExperimentSeconds === null ? "no limit" : duration(maxExperimentSeconds * 1000)}
         text={maxExperimentSeconds === null ? "" : written(maxExperimentSeconds)}
         hint="8h, 90m; empty: no limit"
-        parse={(text) => (text.trim() === "" ? null : text.trim())}
+        parse={count}
         limit="MAX_EXEC_DURATION"
         isOver={isDone}
       />
