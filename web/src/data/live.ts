@@ -23,6 +23,9 @@ const SILENCE_MILLISECONDS = 40_000;
 /** News that is so old is told to be. */
 const LATE_MILLISECONDS = 3000;
 
+/** Told to the window when the manager answers again: other connections to it are worth a new try. */
+export const BACK = "nni:back";
+
 /** Where the API is, however deep this page is. */
 export function api(path: string): string {
   return new URL(`api/v1/nni/${path}`, document.baseURI).href;
@@ -45,6 +48,7 @@ export class Live {
   /** Milliseconds that the manager's clock is ahead at least: what came fastest tells. */
   private ahead = -Infinity;
   private isLate = false;
+  private isLost = false;
   private isHeld = false;
   private isStopped = false;
 
@@ -66,10 +70,17 @@ export class Live {
     this.isHeld = isHeld;
     if (isHeld) {
       this.close();
-      this.listener.onLink("held");
+      this.say("held");
     } else {
       void this.open();
     }
+  }
+
+  private say(link: Link): void {
+    const isBack = this.isLost && link === "live";
+    this.isLost = link === "lost" || (this.isLost && !isBack);
+    this.listener.onLink(link);
+    if (isBack) dispatchEvent(new Event(BACK));
   }
 
   private readonly onVisibility = (): void => {
@@ -79,7 +90,7 @@ export class Live {
 
   private readonly lookForSilence = (): void => {
     if (this.source === null || Date.now() - this.heardAt < SILENCE_MILLISECONDS) return;
-    this.listener.onLink("lost");
+    this.say("lost");
     void this.open();
   };
 
@@ -94,7 +105,7 @@ export class Live {
     this.heardAt = Date.now();
     // A clock may have been set meanwhile.
     this.ahead = -Infinity;
-    source.addEventListener("open", () => this.listener.onLink("live"));
+    source.addEventListener("open", () => this.say("live"));
     source.addEventListener("beat", () => (this.heardAt = Date.now()));
     source.addEventListener("change", (event: MessageEvent<string>) => this.changed(event));
     source.addEventListener("error", () => void this.failed(source));
@@ -124,7 +135,7 @@ export class Live {
   private lookForDelay(ahead: number): void {
     this.ahead = Math.max(this.ahead, ahead);
     const isLate = this.ahead - ahead > LATE_MILLISECONDS;
-    if (isLate !== this.isLate) this.listener.onLink(isLate ? "behind" : "live");
+    if (isLate !== this.isLate) this.say(isLate ? "behind" : "live");
     this.isLate = isLate;
   }
 
@@ -148,7 +159,7 @@ export class Live {
         return true;
       }
       if (answer.status === 401) {
-        this.listener.onLink("refused");
+        this.say("refused");
         return false;
       }
     } catch {
@@ -159,7 +170,7 @@ export class Live {
   }
 
   private retry(): void {
-    this.listener.onLink("lost");
+    this.say("lost");
     this.again = window.setTimeout(() => void this.open(), RETRY_MILLISECONDS);
   }
 
@@ -167,11 +178,11 @@ export class Live {
     if (source !== this.source) return;
     // A broken connection is opened again by the browser; one that was answered with an error is not.
     if (source.readyState !== EventSource.CLOSED) {
-      this.listener.onLink("lost");
+      this.say("lost");
       return;
     }
     this.close();
-    if ((await statusNow()) === 401) this.listener.onLink("refused");
+    if ((await statusNow()) === 401) this.say("refused");
     else this.retry();
   }
 }

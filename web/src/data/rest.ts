@@ -18,7 +18,18 @@ export async function ask(path: string, options: RequestInit): Promise<Response>
   }
   if (answer.ok) return answer;
   const told = (await answer.json().catch(() => null)) as { error?: string } | null;
-  throw new Error(told?.error ?? `The manager answered with status ${answer.status}.`);
+  throw new RefusedError(told?.error ?? `The manager answered with status ${answer.status}.`, answer.status);
+}
+
+/** The manager answered, but not with what was asked for. */
+export class RefusedError extends Error {
+  constructor(
+    sentence: string,
+    /** Of HTTP. */
+    readonly status: number,
+  ) {
+    super(sentence);
+  }
 }
 
 export const detail = (trial: string, signal?: AbortSignal): Promise<Detail> => get(`trial-jobs/${trial}`, signal);

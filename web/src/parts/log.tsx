@@ -3,8 +3,8 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { pieces, plain } from "../data/ansi";
 import { bytes, plural } from "../data/format";
-import { api } from "../data/live";
-import { follow, Lines } from "../data/tail";
+import { api, BACK } from "../data/live";
+import { readOn, Tail } from "../data/tail";
 
 interface Props {
   /** Below the API: `trial-file/abcde/1/master-0/stdout`. */
@@ -24,7 +24,7 @@ const BEYOND = 20;
 export function Log({ path, isLive, empty, keep, keepKey = "", height = 480 }: Props) {
   const [search, setSearch] = useState("");
   const [isFollowing, setFollowing] = useState(true);
-  const { lines, skipped, error } = useTail(path, isLive);
+  const { lines, skipped, error, isCut } = useTail(path, isLive);
   const wanted = search.toLowerCase();
   const shown = useMemo(
     () => lines.filter((line) => (!keep || keep(line)) && (wanted === "" || plain(line).toLowerCase().includes(wanted))),
@@ -51,6 +51,9 @@ export function Log({ path, isLive, empty, keep, keepKey = "", height = 480 }: P
           onInput={(event) => setSearch(event.currentTarget.value)}
         />
         <span class="hint">{wanted === "" ? plural(shown.length, "line") : `${shown.length} of ${plural(lines.length, "line")}`}</span>
+        <span class="hint" role="status">
+          {isCut && "The connection was cut: reconnecting"}
+        </span>
         <span class="gap" />
         <label class="option">
           <input type="checkbox" checked={isFollowing} onChange={(event) => setFollowing(event.currentTarget.checked)} />
@@ -107,45 +110,59 @@ interface Tailed {
   lines: string[];
   skipped: number;
   error: string | null;
+  /** Whether there is no connection just now, though there should be one. */
+  isCut: boolean;
 }
 
-/** Reads a file's end, and follows it while it may grow and the page is seen. */
+const NOTHING: Tailed = { lines: [], skipped: 0, error: null, isCut: false };
+
+/**
+ * Reads a file's end, and follows it while it may grow and the page is seen: a browser has six connections to a
+ * manager, for all of its tabs together.
+ */
 function useTail(path: string, isLive: boolean): Tailed {
-  const [tailed, setTailed] = useState<Tailed>({ lines: [], skipped: 0, error: null });
+  const [tailed, setTailed] = useState(NOTHING);
+  const kept = useRef<Tail | null>(null);
   useEffect(() => {
-    const aborting = new AbortController();
-    let lines = new Lines();
-    let skipped = 0;
+    const tail = kept.current?.path === path ? kept.current : new Tail(path);
+    if (kept.current !== tail) setTailed(NOTHING);
+    kept.current = tail;
+    let reading: AbortController | null = null;
+    let isRead = false;
     let frame = 0;
     const show = (): void => {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
-        setTailed({ lines: lines.all(), skipped, error: null });
+        setTailed({ lines: tail.lines.all(), skipped: tail.skipped, error: null, isCut: false });
       });
     };
-    setTailed({ lines: [], skipped: 0, error: null });
-    let isFirst = true;
-    follow(
-      path,
-      isLive,
-      aborting.signal,
-      (tail) => {
-        lines = new Lines();
-        skipped = tail.skipped;
-      },
-      (text) => {
-        lines.add(text);
-        if (isFirst && skipped > 0) lines.skipFirst();
-        isFirst = false;
-        show();
-      },
-    ).catch((reason: unknown) => {
-      if (aborting.signal.aborted) return;
-      setTailed((before) => ({ ...before, error: reason instanceof Error ? reason.message : String(reason) }));
-    });
-    return () => {
-      aborting.abort();
+    const tell = (news: Partial<Tailed>): void => {
       cancelAnimationFrame(frame);
+      frame = 0;
+      setTailed({ lines: tail.lines.all(), skipped: tail.skipped, error: null, isCut: false, ...news });
+    };
+    const begin = (): void => {
+      if (reading || isRead || document.hidden) return;
+      const { signal } = (reading = new AbortController());
+      readOn(tail, isLive, signal, show, () => tell({ isCut: true })).then(
+        () => (isRead = true),
+        (reason: unknown) => signal.aborted || tell({ error: reason instanceof Error ? reason.message : String(reason) }),
+      );
+    };
+    const end = (): void => {
+      reading?.abort();
+      reading = null;
+    };
+    const turn = (): void => (document.hidden ? end() : begin());
+    const again = (): void => (end(), begin());
+    begin();
+    document.addEventListener("visibilitychange", turn);
+    addEventListener(BACK, again);
+    return () => {
+      end();
+      cancelAnimationFrame(frame);
+      document.removeEventListener("visibilitychange", turn);
+      removeEventListener(BACK, again);
     };
   }, [path, isLive]);
   return tailed;
