@@ -1,6 +1,7 @@
 """NFS without a mount, against a real server: the contract, and what each refusal is told as."""
 
 import asyncio
+import shutil
 import stat
 import subprocess
 import sys
@@ -84,11 +85,15 @@ async def empty(opened: Open, exported: Path) -> nfs_direct.NfsVolume:
 
 class TestNfsVolume(contract.VolumeContract):
     @pytest.fixture(autouse=True)
-    def _volume(self, empty: nfs_direct.NfsVolume) -> None:
-        self.volume = empty
+    def _volume(self, empty: nfs_direct.NfsVolume, server: nfs_testing.NfsServer) -> None:
+        self.volume, self.server = empty, server
 
     async def open(self, directory: Path) -> ports.Volume:
         return self.volume
+
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        """As another client of the server."""
+        await asyncio.to_thread(nfs_testing.append, self.server, "/data", f"/{path}", content)
 
 
 async def test_a_good_export_passes_its_test(empty: nfs_direct.NfsVolume, exported: Path) -> None:
@@ -173,6 +178,47 @@ async def test_a_server_that_was_started_again_goes_on(exported: Path) -> None:
         volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
         await volume.put("before/file", b"x")
     with pytest.raises(errors.VolumeError, match="does not answer"):
+        await volume.read("before/file")
+    with nfs_testing.NfsServer(exports, first.ports):
+        assert await volume.read("before/file") == b"x"
+        await volume.delete("before")
+        await volume.close()
+
+
+async def test_an_export_whose_directory_is_another_one_goes_on(exported: Path) -> None:
+    # As after a restore: the server knows none of the handles that the connections hold, the root's included.
+    directory = exported / "restored"
+    exports = {"/data": nfs_testing.Export(directory)}
+    directory.mkdir()
+    directory.chmod(0o777)
+    with nfs_testing.NfsServer(exports) as first:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
+        await asyncio.gather(*(volume.put(f"trial/{number}", b"x" * 3_000_000) for number in range(16)))
+        assert len(volume._contexts) > 1
+    shutil.copytree(directory, exported / "backup")
+    shutil.rmtree(directory)
+    (exported / "backup").rename(directory)
+    (directory / "trial").chmod(0o777)
+    with nfs_testing.NfsServer(exports, first.ports):
+        async with asyncio.TaskGroup() as tasks:
+            reads = [tasks.create_task(volume.read(f"trial/{number}")) for number in range(16)]
+            writes = [tasks.create_task(volume.put(f"new/{number}", b"y" * 3_000_000)) for number in range(16)]
+        assert {len(one.result()) for one in reads} == {3_000_000}
+        assert len(writes) == len(await volume.list("new"))
+        await volume.delete("trial")
+        assert await volume.list("") == ["new"]
+        await volume.close()
+
+
+async def test_a_server_that_does_not_speak_nfsv3_any_more_is_said(exported: Path) -> None:
+    exports = {"/data": nfs_testing.Export(exported / "data")}
+    with nfs_testing.NfsServer(exports) as first:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
+        await volume.put("before/file", b"x")
+    with (
+        nfs_testing.NfsServer(exports, first.ports, versions="4"),
+        pytest.raises(errors.VolumeError, match=r"The NFS server 127\.0\.0\.1 does not answer"),
+    ):
         await volume.read("before/file")
     with nfs_testing.NfsServer(exports, first.ports):
         assert await volume.read("before/file") == b"x"
