@@ -1,6 +1,7 @@
 """NFS without a mount, against a real server: the contract, and what each refusal is told as."""
 
 import asyncio
+import os
 import shutil
 import stat
 import subprocess
@@ -271,3 +272,35 @@ def test_without_root(export: str, said: str, server: nfs_testing.NfsServer, emp
 def test_a_libnfs_of_another_make_is_refused_by_name() -> None:
     with pytest.raises(errors.VolumeError, match=r"neither libnfs\.so\.99 is on this machine .* other versions"):
         libnfs.load(("libnfs.so.99",))
+
+
+WHICH = """
+from nni import errors
+from nni.storage import libnfs
+try:
+    print(libnfs.load()._name)
+except errors.VolumeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("libnfs.so.14", "libnfs.so.13"), "libnfs.so.14"),
+        (("libnfs.so.13",), "libnfs.so.13"),
+        (("libnfs.so.16", "libnfs.so.12", "libnfs.so.8", "libnfs.so"), "neither libnfs.so.14 nor libnfs.so.13 is on"),
+    ],
+)
+def test_two_sonames_are_used_and_no_other(there: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    libnfs.load()
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    real = next(line.split()[-1] for line in maps if "/libnfs.so" in line)
+    for name in ("libnfs.so.14", "libnfs.so.13"):
+        (tmp_path / name).touch()  # in the way of the machine's own, and no library
+    for name in there:
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).symlink_to(real)
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", WHICH], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(said)
