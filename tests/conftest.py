@@ -52,6 +52,14 @@ PROGRAMS: dict[str, tuple[Callable[[], bool], str]] = {
         "no NFS server can be run here (apt-get install nfs-ganesha nfs-ganesha-vfs rpcbind libnfs13, as root with "
         "CAP_DAC_READ_SEARCH)",
     ),
+    "mount.nfs": (
+        lambda: shutil.which("mount.nfs") is not None and _runs("unshare", "--mount", "true"),
+        "no mount.nfs here, or no right to mount (apt-get install nfs-common, as root)",
+    ),
+    "kernel-nfs": (
+        lambda: _runs("grep", "-q", "nfs$", "/proc/filesystems") or _runs("modprobe", "nfs"),
+        "this machine's kernel has no NFS client",
+    ),
     "azure": (
         lambda: all(map(_is_installed, ("azure.storage.fileshare", "azure.keyvault.secrets", "azure.identity"))),
         "no Azure SDK (pip install 'nni-kubeflow[azure]')",

@@ -22,14 +22,30 @@ class TestMemoryVolume(contract.VolumeContract):
 
 class TestMountedVolume(contract.VolumeContract):
     async def open(self, directory: Path) -> ports.Volume:
-        root = directory / "volume of ours"
-        root.mkdir()
-        return mounted.MountedVolume(root)
+        self.root = directory / "volume of ours"
+        self.root.mkdir()
+        return mounted.MountedVolume(self.root)
+
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        append(self.root / path, content)
 
 
 class TestKeptVolume(contract.VolumeContract):
     async def open(self, directory: Path) -> ports.Volume:
         return kept.KeptVolume(directory)
+
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        """As a pod that sends it."""
+        assert isinstance(volume, kept.KeptVolume)
+        known = await volume.stat(path)
+        assert known is not None
+        await volume.append(path, known.size, content)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Append as a process does that has the file system."""
+    with path.open("ab", buffering=0) as file:
+        file.write(content)
 
 
 @pytest.fixture

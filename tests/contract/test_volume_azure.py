@@ -49,11 +49,16 @@ async def volume(place: Place) -> AsyncIterator[azure_files.AzureVolume]:
 
 class TestAzureVolume(contract.VolumeContract):
     @pytest.fixture(autouse=True)
-    def _volume(self, volume: azure_files.AzureVolume) -> None:
-        self.volume = volume
+    def _volume(self, volume: azure_files.AzureVolume, place: Place) -> None:
+        self.volume, self.root = volume, place.root / SHARE
 
     async def open(self, directory: Path) -> ports.Volume:
         return self.volume
+
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        """As a pod that has the share mounted."""
+        with (self.root / path).open("ab", buffering=0) as file:
+            file.write(content)
 
     @pytest.mark.parametrize(
         "name", ["with blank", "Grüße 世界", "it's", "-rf", "$HOME", "#1x=y%20", "a&b+c", "x" * 250]

@@ -1,6 +1,8 @@
 """NFS without a mount, against a real server: the contract, and what each refusal is told as."""
 
 import asyncio
+import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -84,11 +86,15 @@ async def empty(opened: Open, exported: Path) -> nfs_direct.NfsVolume:
 
 class TestNfsVolume(contract.VolumeContract):
     @pytest.fixture(autouse=True)
-    def _volume(self, empty: nfs_direct.NfsVolume) -> None:
-        self.volume = empty
+    def _volume(self, empty: nfs_direct.NfsVolume, server: nfs_testing.NfsServer) -> None:
+        self.volume, self.server = empty, server
 
     async def open(self, directory: Path) -> ports.Volume:
         return self.volume
+
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        """As another client of the server."""
+        await asyncio.to_thread(nfs_testing.append, self.server, "/data", f"/{path}", content)
 
 
 async def test_a_good_export_passes_its_test(empty: nfs_direct.NfsVolume, exported: Path) -> None:
@@ -180,6 +186,47 @@ async def test_a_server_that_was_started_again_goes_on(exported: Path) -> None:
         await volume.close()
 
 
+async def test_an_export_whose_directory_is_another_one_goes_on(exported: Path) -> None:
+    # As after a restore: the server knows none of the handles that the connections hold, the root's included.
+    directory = exported / "restored"
+    exports = {"/data": nfs_testing.Export(directory)}
+    directory.mkdir()
+    directory.chmod(0o777)
+    with nfs_testing.NfsServer(exports) as first:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
+        await asyncio.gather(*(volume.put(f"trial/{number}", b"x" * 3_000_000) for number in range(16)))
+        assert len(volume._contexts) > 1
+    shutil.copytree(directory, exported / "backup")
+    shutil.rmtree(directory)
+    (exported / "backup").rename(directory)
+    (directory / "trial").chmod(0o777)
+    with nfs_testing.NfsServer(exports, first.ports):
+        async with asyncio.TaskGroup() as tasks:
+            reads = [tasks.create_task(volume.read(f"trial/{number}")) for number in range(16)]
+            writes = [tasks.create_task(volume.put(f"new/{number}", b"y" * 3_000_000)) for number in range(16)]
+        assert {len(one.result()) for one in reads} == {3_000_000}
+        assert len(writes) == len(await volume.list("new"))
+        await volume.delete("trial")
+        assert await volume.list("") == ["new"]
+        await volume.close()
+
+
+async def test_a_server_that_does_not_speak_nfsv3_any_more_is_said(exported: Path) -> None:
+    exports = {"/data": nfs_testing.Export(exported / "data")}
+    with nfs_testing.NfsServer(exports) as first:
+        volume = nfs_direct.NfsVolume(nfs_direct.connector(nfs_testing.HOST, "/data", first.ports), "it")
+        await volume.put("before/file", b"x")
+    with (
+        nfs_testing.NfsServer(exports, first.ports, versions="4"),
+        pytest.raises(errors.VolumeError, match=r"The NFS server 127\.0\.0\.1 does not answer"),
+    ):
+        await volume.read("before/file")
+    with nfs_testing.NfsServer(exports, first.ports):
+        assert await volume.read("before/file") == b"x"
+        await volume.delete("before")
+        await volume.close()
+
+
 async def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = nfs_direct.connector("127.0.0.1", "/data", (1, 1))
     volume = nfs_direct.NfsVolume(connect, "it")
@@ -225,3 +272,35 @@ def test_without_root(export: str, said: str, server: nfs_testing.NfsServer, emp
 def test_a_libnfs_of_another_make_is_refused_by_name() -> None:
     with pytest.raises(errors.VolumeError, match=r"neither libnfs\.so\.99 is on this machine .* other versions"):
         libnfs.load(("libnfs.so.99",))
+
+
+WHICH = """
+from nni import errors
+from nni.storage import libnfs
+try:
+    print(libnfs.load()._name)
+except errors.VolumeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("libnfs.so.14", "libnfs.so.13"), "libnfs.so.14"),
+        (("libnfs.so.13",), "libnfs.so.13"),
+        (("libnfs.so.16", "libnfs.so.12", "libnfs.so.8", "libnfs.so"), "neither libnfs.so.14 nor libnfs.so.13 is on"),
+    ],
+)
+def test_two_sonames_are_used_and_no_other(there: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    libnfs.load()
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    real = next(line.split()[-1] for line in maps if "/libnfs.so" in line)
+    for name in ("libnfs.so.14", "libnfs.so.13"):
+        (tmp_path / name).touch()  # in the way of the machine's own, and no library
+    for name in there:
+        (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).symlink_to(real)
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", WHICH], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(said)

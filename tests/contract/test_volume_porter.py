@@ -111,12 +111,18 @@ async def refuse(reported: event.ReplicaReported) -> int:
 class TestPorterVolume(contract.VolumeContract):
     @pytest_asyncio.fixture(autouse=True)
     async def _volume(self, sandbox: Sandbox, claim: Path) -> AsyncIterator[None]:
-        async with Place(sandbox).open() as volume:
-            self.volume = volume
+        place = Place(sandbox)
+        async with place.open() as volume:
+            self.volume, self.root = volume, claim / place.directory
             yield
 
     async def open(self, directory: Path) -> ports.Volume:
         return self.volume
+
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        """As a pod that has the claim mounted."""
+        with (self.root / path).open("ab", buffering=0) as file:
+            file.write(content)
 
 
 async def test_a_porter_leaves_nothing_behind_on_the_claim_or_the_cluster(sandbox: Sandbox, claim: Path) -> None:

@@ -12,6 +12,8 @@ import os
 import string
 import tarfile
 import tracemalloc
+import typing
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,12 +24,16 @@ import yarl
 
 from nni import errors
 from nni.core import event, model, ports, spec
-from nni.manager import volumes
+from nni.manager import doors, volumes
+from nni.manager import porter as porters
 from nni.platforms.kubeflow import client
-from nni.server import shelf
-from nni.storage import azure_access, kept, mounted, nfs_direct
+from nni.platforms.kubeflow import porter as platform_porter
+from nni.server import listen, shelf
+from nni.server import porter as server_porter
+from nni.storage import azure_access, joined, kept, mounted, nfs_direct
 from nni.storage import nfs as addresses
 from nni.testing import azure, nfs, story
+from nni.testing.sandbox import Connection, Sandbox
 from nni.wire import layout
 
 API = "/api/v1/nni"
@@ -35,7 +41,7 @@ EXPERIMENT = model.ExperimentId("story123")
 SECRET = b"no business of trial aaaaa\n"
 OUTPUT = "1/master-0/output"
 MIB = 1 << 20
-POSIX = ["kept", "mounted", pytest.param("libnfs", marks=pytest.mark.requires("nfs")), "claim"]
+POSIX = ["kept", "mounted", pytest.param("libnfs", marks=pytest.mark.requires("nfs")), "claim", "far claim"]
 ALL = [*POSIX, pytest.param("azure", marks=pytest.mark.requires("azure"))]
 on_posix = pytest.mark.parametrize("place", POSIX, indirect=True)
 
@@ -44,25 +50,43 @@ on_posix = pytest.mark.parametrize("place", POSIX, indirect=True)
 class Place:
     """A storage with what pods have left on it."""
 
-    volume: ports.Volume
+    volume: ports.Readable
+    """As the portal has it."""
     growth: ports.Growth | None
+    here: ports.Volume
+    """As the manager has it."""
     root: Path
     """The same storage, as pods have it."""
     url: Callable[[str], str] | None
+    claim: Path | None = None
+    """A claim that the manager does not have mounted, as pods have it: what trials write themselves stays there."""
 
     def of(self, path: str, trial: str = "aaaaa") -> Path:
         """Return a path of a trial's, as its pods have it."""
-        return self.root / layout.trial(EXPERIMENT, trial) / path
+        root = self.root if self.claim is None or not path.startswith(OUTPUT) else self.claim
+        return root / layout.trial(EXPERIMENT, trial) / path
+
+    @property
+    def outside(self) -> Path:
+        """The directory that the storage of outputs is in."""
+        return (self.claim or self.root).parent
 
     async def write(self, path: str, content: bytes, trial: str = "aaaaa") -> None:
-        await self.volume.put(f"{layout.trial(EXPERIMENT, trial)}/{path}", content)
+        target = self.of(path, trial)
+        if self.claim is None or not target.is_relative_to(self.claim):
+            await self.here.put(f"{layout.trial(EXPERIMENT, trial)}/{path}", content)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written = self.claim / "written"
+        written.write_bytes(content)
+        written.replace(target)
 
     async def grow(self, path: str, content: bytes) -> None:
         """Append to a file of trial aaaaa, as its pod does."""
-        if isinstance(self.volume, kept.KeptVolume):
+        if isinstance(self.here, kept.KeptVolume):
             whole = f"{layout.trial(EXPERIMENT, 'aaaaa')}/{path}"
-            known = await self.volume.stat(whole)
-            await self.volume.append(whole, known.size if known else 0, content)
+            known = await self.here.stat(whole)
+            await self.here.append(whole, known.size if known else 0, content)
             return
         with self.of(path).open("ab", buffering=0) as file:
             file.write(content)
@@ -90,6 +114,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, tup
         yield made, running.ports
 
 
+@pytest.fixture(scope="module")
+def claim(sandbox: Sandbox) -> Iterator[Path]:
+    """The directory behind a claim of the name outputs."""
+    wanted = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    api, claims = Connection(sandbox), "/api/v1/namespaces/default/persistentvolumeclaims"
+    code, made = api.call("POST", claims, {"metadata": {"name": "outputs"}, "spec": wanted})
+    assert code == 201, made
+    yield Path(sandbox.kubeconfig.parent, "claims", made["metadata"]["uid"])
+    api.call("DELETE", f"{claims}/outputs")
+
+
 @pytest_asyncio.fixture(params=ALL)
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """Each storage in turn, with files of two trials and of another experiment."""
@@ -97,9 +132,9 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         made = await _opened(str(request.param), request, tmp_path, stack)
         for trial in ("aaaaa", "bbbbb"):
             await made.write("1/master-0/stdout", b"0123456789\n" if trial == "aaaaa" else SECRET, trial)
-        await made.volume.put("nni/other456/ccccc/1/master-0/stdout", SECRET)
-        await made.volume.put("secret", SECRET)
-        (made.root.parent / "secret").write_bytes(SECRET)
+        await made.here.put("nni/other456/ccccc/1/master-0/stdout", SECRET)
+        await made.here.put("secret", SECRET)
+        (made.outside / "secret").write_bytes(SECRET)
         yield made
 
 
@@ -109,6 +144,8 @@ async def _opened(
     root = directory / "storage"
     if kind == "azure":
         return await _share(directory / "shares", stack)
+    if kind == "far claim":
+        return await _claim(request.getfixturevalue("sandbox"), request.getfixturevalue("claim"), directory, stack)
     if kind == "libnfs":
         exported, numbers = request.getfixturevalue("server")
         return await _export(exported, numbers, stack)
@@ -129,7 +166,43 @@ async def _opened(
     backing = await volumes.back(storage, asked)
     stack.push_async_callback(backing.close)
     root = root / "my" / "part" if kind == "claim" else root
-    return Place(backing.volume, backing.store, root, backing.url)
+    return Place(backing.volume, backing.store, backing.volume, root, backing.url)
+
+
+async def _claim(running: Sandbox, claim: Path, directory: Path, stack: contextlib.AsyncExitStack) -> Place:
+    """Return a claim that a porter goes to, when somebody looks for what stayed on it."""
+    environment = {"KUBECONFIG": str(running.kubeconfig)}
+    storage = spec.PvcSpec(claim_name="outputs", sub_path=uuid.uuid4().hex)
+    connection = client.connect(environment, "default")
+    stack.callback(connection.close)
+    asked = volumes.Asked(
+        environment=environment, directory=directory, experiment_id=EXPERIMENT, connect=lambda: connection
+    )
+    backing = await volumes.back(storage, asked)
+    stack.push_async_callback(backing.close)
+    listener = stack.enter_context(contextlib.closing(listen.bind(doors.LOOPBACK, 0)))
+    porter = porters.make(
+        connection,
+        experiment_id=EXPERIMENT,
+        role=platform_porter.role(
+            spec.RoleSpec(name="master", replicas=1, command="", code_directory="/x", image="any")
+        ),
+        claim=storage,
+        side=backing.pod,
+        door=doors.Door(f"http://{doors.LOOPBACK}:{listener.getsockname()[1]}"),
+    )
+    await stack.enter_async_context(listen.serve(server_porter.make_app(porter.door), listener))
+    await stack.enter_async_context(porter.on_call())
+    assert backing.store is not None
+    (claim / storage.sub_path).mkdir(parents=True)
+    return Place(
+        joined.JoinedVolume(backing.volume, porter.volume),
+        joined.JoinedGrowth(backing.store),
+        backing.volume,
+        directory / "volume",
+        None,
+        claim / storage.sub_path,
+    )
 
 
 async def _export(root: Path, numbers: tuple[int, int], stack: contextlib.AsyncExitStack) -> Place:
@@ -140,7 +213,7 @@ async def _export(root: Path, numbers: tuple[int, int], stack: contextlib.AsyncE
     for name in await volume.list(""):
         # Not behind the server's back: it remembers what there was.
         await volume.delete(name)
-    return Place(volume, None, root, lambda path: addresses.url(storage, path))
+    return Place(volume, None, volume, root, lambda path: addresses.url(storage, path))
 
 
 async def _share(root: Path, stack: contextlib.AsyncExitStack) -> Place:
@@ -149,13 +222,14 @@ async def _share(root: Path, stack: contextlib.AsyncExitStack) -> Place:
     storage = spec.AzureSpec(account=azure.ACCOUNT, share="outputs", endpoint=endpoint)
     volume = await azure_access.volume(storage, azure.KEY)
     stack.push_async_callback(volume.close)
-    return Place(volume, None, root / "outputs", lambda path: azure_access.url(storage, path))
+    return Place(volume, None, volume, root / "outputs", lambda path: azure_access.url(storage, path))
 
 
 @pytest.fixture
 def tale(place: Place) -> story.Story:
     made = story.Story()
-    made.volume, made.growth = place.volume, place.growth
+    # The portal does nothing but read.
+    made.volume, made.growth = typing.cast(ports.Volume, place.volume), place.growth
     made.happens(event.Started())
     made.proposes("aaaaa", "bbbbb")
     directory = place.url(f"nni/{EXPERIMENT}") if place.url else "http://127.0.0.1:8080/trial"
@@ -268,8 +342,8 @@ async def test_a_growing_file_is_followed_until_its_trial_ends(
         await place.grow("1/master-0/stdout", b"the last")
         tale.ends("aaaaa")
         assert await answer.content.read() == b"the last"
-    if isinstance(place.volume, kept.KeptVolume):
-        assert not place.volume._listeners
+    if isinstance(place.here, kept.KeptVolume):
+        assert not place.here._listeners
 
 
 async def test_a_file_is_followed_from_before_it_is_there(
@@ -413,7 +487,7 @@ async def test_only_trials_of_this_experiment_are_shown(portal: Caller, path: st
 async def test_links_are_neither_followed_nor_do_they_spoil_the_rest(
     place: Place, portal: Caller, tmp_path: Path
 ) -> None:
-    outside = place.root.parent
+    outside = place.outside
     await place.write(f"{OUTPUT}/kept", b"kept")
     top = place.of(OUTPUT)
     links = {
@@ -455,15 +529,18 @@ async def _swap(place: Place, path: str, target: Path) -> None:
     link, mine, moved = place.of(f"{OUTPUT}/link"), place.of(path), place.of(f"{OUTPUT}/moved")
     top = layout.trial(EXPERIMENT, "aaaaa")
     way = os.path.relpath(target, mine.parent)
-    if mine.is_file():
+    if mine.is_file() and place.claim is not None:
+        link.symlink_to(way)
+        link.replace(mine)
+    elif mine.is_file():
         # Not behind an NFS server's back: it remembers what there was.
         link.symlink_to(way)
-        await place.volume.rename(f"{top}/{OUTPUT}/link", f"{top}/{path}")
-    elif isinstance(place.volume, mounted.MountedVolume):
+        await place.here.rename(f"{top}/{OUTPUT}/link", f"{top}/{path}")
+    elif isinstance(place.here, mounted.MountedVolume):
         mine.rename(moved)
         mine.symlink_to(way)
     else:
-        await place.volume.rename(f"{top}/{path}", f"{top}/{OUTPUT}/moved")
+        await place.here.rename(f"{top}/{path}", f"{top}/{OUTPUT}/moved")
         mine.symlink_to(way)
 
 
@@ -498,7 +575,8 @@ async def test_a_link_that_is_swapped_in_during_a_read_breaks_the_answer_off(
     mine = f"{OUTPUT}/{'large' if swapped == 'large' else 'deep/large'}"
     await place.sparse(mine, 24 * MIB, b"the end")
     # On the same volume, as that is all that a pod can have a link lead to.
-    other = place.of("1/master-0", "bbbbb")
+    other = place.of("1/master-0" if place.claim is None else OUTPUT, "bbbbb")
+    other.mkdir(parents=True, exist_ok=True)
     with (other / "large").open("wb") as file:
         file.write(b"S" * 24 * MIB)
     target = other if swapped == "deep" else other / "large"

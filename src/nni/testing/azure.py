@@ -181,6 +181,8 @@ def _remove_directory(path: Path) -> web.Response:
         raise _RefusedError(404, "ResourceNotFound")
     try:
         path.rmdir()
+    except FileNotFoundError:
+        raise _RefusedError(404, "ResourceNotFound") from None
     except OSError:
         raise _RefusedError(409, "DirectoryNotEmpty") from None
     return _done(202)
@@ -201,10 +203,14 @@ def _list(path: Path, request: web.Request) -> web.Response:
 
 
 def _entry(path: Path) -> str:
+    """Return what a listing says of a name; nothing of one that has gone meanwhile."""
     name = saxutils.escape(path.name)
     if path.is_dir():
         return f"<Directory><FileId>1</FileId><Name>{name}</Name><Properties/></Directory>"
-    size = path.lstat().st_size
+    try:
+        size = path.lstat().st_size
+    except FileNotFoundError:
+        return ""
     return (
         f"<File><FileId>1</FileId><Name>{name}</Name><Properties><Content-Length>{size}</Content-Length>"
         "</Properties></File>"
@@ -272,7 +278,10 @@ def _http_date(path: Path) -> str:
 
 def _delete(path: Path) -> web.Response:
     _check_file(path)
-    path.unlink()
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        raise _RefusedError(404, "ResourceNotFound") from None
     return _done(202)
 
 

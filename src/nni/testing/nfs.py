@@ -5,7 +5,9 @@ with NfsServer({"/data": Export(directory)}) as server:
 """
 
 import contextlib
+import ctypes
 import dataclasses
+import os
 import shutil
 import socket
 import subprocess
@@ -24,7 +26,7 @@ _PORTMAPPER = 111
 
 _CONFIGURATION = """\
 NFS_CORE_PARAM {{
-    NFS_Port = {nfs}; MNT_Port = {mountd}; Protocols = 3, 4; Enable_UDP = None; Bind_addr = {host};
+    NFS_Port = {nfs}; MNT_Port = {mountd}; Protocols = {versions}; Enable_UDP = None; Bind_addr = {host};
     Enable_NLM = false; Enable_RQUOTA = false; mount_path_pseudo = true;
 }}
 NFSv4 {{ RecoveryBackend = fs; Graceless = true; RecoveryRoot = {state}; }}
@@ -54,9 +56,18 @@ class NfsServer:
         ports: Of NFS and of mountd.
     """
 
-    def __init__(self, exports: Mapping[str, Export], ports: tuple[int, int] | None = None) -> None:
-        """Take the exports by name, whose directories exist, and the ports of NFS and mountd; None for free ones."""
+    def __init__(
+        self, exports: Mapping[str, Export], ports: tuple[int, int] | None = None, versions: str = "3, 4"
+    ) -> None:
+        """Describe the server; it starts on entry.
+
+        Args:
+            exports: By name; their directories exist.
+            ports: Of NFS and mountd; None for free ones.
+            versions: Of NFS, that it speaks.
+        """
         self._exports = exports
+        self._versions = versions
         self._stack = contextlib.ExitStack()
         self.ports = ports or (_free_port(), _free_port())
 
@@ -94,6 +105,8 @@ class NfsServer:
         self._stack.callback(_end, process)
 
     def _is_ready(self) -> bool:
+        if "3" not in self._versions:
+            return _answers(self.ports[0])
         try:
             libnfs.Context(libnfs.load(), HOST, next(iter(self._exports)), self.ports).close()
         except OSError:
@@ -101,7 +114,8 @@ class NfsServer:
         return True
 
     def _configuration(self, state: Path) -> str:
-        head = _CONFIGURATION.format(nfs=self.ports[0], mountd=self.ports[1], host=HOST, state=state)
+        numbers = {"nfs": self.ports[0], "mountd": self.ports[1]}
+        head = _CONFIGURATION.format(**numbers, versions=self._versions, host=HOST, state=state)
         return head + "".join(
             _EXPORT.format(
                 number=number,
@@ -112,6 +126,27 @@ class NfsServer:
             )
             for number, (name, export) in enumerate(self._exports.items(), start=1)
         )
+
+
+def append(server: NfsServer, export: str, path: str, content: bytes) -> None:
+    """Append to a file as another client of the server does: a pod.
+
+    Args:
+        server: The server.
+        export: The export's name.
+        path: The file's, absolute in the export; it exists.
+        content: What is written at its end.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    library, handle = libnfs.load(), ctypes.c_void_p()
+    with contextlib.closing(libnfs.Context(library, HOST, export, server.ports)) as client:
+        size, context = client.lstat(path).size, client._context  # noqa: SLF001 - a volume never writes into a file
+        opened = library.nfs_open(context, os.fsencode(path), os.O_WRONLY, ctypes.byref(handle))
+        written = opened or library.nfs_pwrite(context, handle, size, len(content), content)
+        if written != len(content) or library.nfs_close(context, handle):
+            raise OSError(library.nfs_get_error(context))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

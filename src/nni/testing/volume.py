@@ -119,6 +119,10 @@ class VolumeContract(abc.ABC):
     async def open(self, directory: Path) -> ports.Volume:
         """Return a new, empty volume; ``directory`` is empty and its own."""
 
+    async def grow(self, volume: ports.Volume, path: str, content: bytes) -> None:
+        """Append to a file as a pod does, past the volume. Where nobody can, the file is put once more as a whole."""
+        await volume.put(path, await volume.read(path) + content)
+
     async def test_what_was_put_is_read(self, tmp_path: Path) -> None:
         """Missing parents are made; an empty file is one; the last put counts."""
         volume = await self.open(tmp_path)
@@ -155,11 +159,34 @@ class VolumeContract(abc.ABC):
         volume = await self.open(tmp_path)
         await volume.put("journal", b"one\n")
         assert await volume.read("journal", 4) == b""
-        await volume.put("journal", b"one\ntwo\n")
+        await self.grow(volume, "journal", b"two\n")
         assert await volume.read("journal", 4) == b"two\n"
         assert await volume.read("journal", 4, 2) == b"tw"
         assert await volume.read("journal", 0, 0) == b""
         assert await volume.read("journal", 100, 5) == b""
+
+    async def test_a_file_is_read_while_another_appends_to_it(self, tmp_path: Path) -> None:
+        """Each range that is read is what was appended there, and all of it comes."""
+        volume = await self.open(tmp_path)
+        lines = [b"%d %s\n" % (number, b"x" * (number % 50)) for number in range(120)]
+        whole, seen = b"".join(lines), b""
+        await volume.put("trial/stdout", b"")
+
+        async def write() -> None:
+            for line in lines:
+                await self.grow(volume, "trial/stdout", line)
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as tasks:
+            writer = tasks.create_task(write())
+            while len(seen) < len(whole):
+                is_all = writer.done()
+                part = await volume.read("trial/stdout", len(seen), 100)
+                seen += part
+                assert whole.startswith(seen)
+                assert part or not is_all
+                await asyncio.sleep(0)
+        assert await volume.read("trial/stdout") == whole
 
     async def test_what_is_not_there(self, tmp_path: Path) -> None:
         """Is no error to ask for, and none to delete."""
