@@ -7,7 +7,7 @@ import functools
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from nni import errors
@@ -56,9 +56,24 @@ class KeptVolume(mounted.MountedVolume):
         self._tell(path)
         return size
 
+    async def begun(self, path: str) -> Mapping[str, int]:
+        """Return the files below a path that no list shows, since they are being written, with their sizes."""
+        return await asyncio.to_thread(self._tree.guarded, "looked through", path, functools.partial(self._begun, path))
+
     async def digest(self, path: str) -> bytes | None:
         """Return the sha256 of a file, None when it does not exist. A file that has not changed is read once."""
         return await asyncio.to_thread(self._tree.guarded, "read", path, functools.partial(self._digest, path))
+
+    def _begun(self, path: str) -> Mapping[str, int]:
+        found = {}
+        with contextlib.suppress(FileNotFoundError), self._tree.parent(f"{path}/{paths.TEMPORARY}") as (top, _):
+            for where, _, names, folder in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+                for name in names:
+                    if name.startswith(paths.TEMPORARY):
+                        with contextlib.suppress(FileNotFoundError):  # it may go while we look
+                            size = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+                            found[_normal(f"{path}/{where}/{name}")] = size
+        return found
 
     def _tell(self, path: str) -> None:
         for wake in self._listeners.get(_normal(path), ()):
