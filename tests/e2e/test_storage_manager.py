@@ -26,7 +26,7 @@ from nni.core import event, model, spec
 from nni.experiment import Experiment, KubeflowRoleConfig
 from nni.manager.files import Files
 from nni.runtime import archive
-from nni.server import exchange, intake, listen, parts
+from nni.server import exchange, intake, listen, parts, pieces
 from nni.storage import bundle, kept
 from nni.testing.sandbox import Connection, Sandbox
 from nni.wire import bootstrap, layout
@@ -467,6 +467,40 @@ async def test_what_is_begun_and_never_finished_is_bounded(tmp_path: Path) -> No
             statuses.append((await client.send("PUT", f"{MODEL}{number}", whole[:1_000_000], 0, whole))[0])
     assert statuses[:10] == [200] * 10
     assert statuses[-1] == 507
+
+
+async def stalled(manager: Manager, count: int, stack: contextlib.AsyncExitStack) -> list[asyncio.StreamReader]:
+    """Begin to send so many pieces, say no more, and return what the manager answers over."""
+    readers = []
+    for number in range(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", manager.port)
+        stack.callback(writer.close)
+        path = f"/api/v1/intake/exp1/k2f9z/1/master/0/files/{MODEL}{number}"
+        lines = [f"PUT {path} HTTP/1.1", "Host: intake", f"Authorization: Bearer {TOKEN}", "Content-Length: 1000000"]
+        lines += [f"{wire.OFFSET}: 0", f"{wire.LENGTH}: 1000000", "Expect: 100-continue"]
+        lines += [f"{name}: {wire.encode_digest(bytes(32))}" for name in (wire.DIGEST, wire.WHOLE_DIGEST)]
+        writer.write("\r\n".join([*lines, "", "half"]).encode())
+        # From here on it has the attention of the manager.
+        assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
+        readers.append(reader)
+    return readers
+
+
+async def test_uploads_that_stall_hold_up_nobody(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        manager, client = await stack.enter_async_context(talking(tmp_path))
+        waiting = [asyncio.create_task(one.read(100)) for one in await stalled(manager, exchange.AT_ONCE, stack)]
+        assert await client.send("PATCH", STDOUT, b"one\n") == (200, {"size": 4})
+        # They were not given up for that.
+        assert not any(one.done() for one in waiting)
+
+        # With as many as there are places, those go that have fallen silent.
+        waiting += [asyncio.create_task(one.read(100)) for one in await stalled(manager, pieces.AT_ONCE, stack)]
+        assert await client.send("PATCH", STDOUT, b"two\n", 4) == (200, {"size": 8})
+        gone, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert all(b"408 Request Timeout" in one.result() for one in gone)
+        for one in left:
+            one.cancel()
 
 
 def begun(manager: Manager) -> list[int]:

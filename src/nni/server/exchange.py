@@ -7,7 +7,6 @@ directory and the trial's checkpoints. Pieces are written in threads, a few at a
 import asyncio
 import collections
 import errno
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -16,15 +15,14 @@ from aiohttp import web
 from nni import errors
 from nni.core import model, ports
 from nni.runtime import paths
-from nni.server import answers
+from nni.server import answers, pieces
 from nni.server.parts import IDLE_SECONDS, Parts, Upload
 from nni.server.parts import Store as PartsStore
 from nni.wire import files as wire
 from nni.wire import layout
 
 AT_ONCE = 8
-"""Pieces that are taken in at the same time."""
-PIECE_SECONDS = 30.0
+"""Pieces that are written at the same time."""
 RESERVE = 16 << 20
 """Bytes above a trial's limit for what says how it went."""
 _SMALL = (layout.JOURNAL, layout.EXIT, layout.LOG)
@@ -78,6 +76,7 @@ class Exchange:
         self._used: dict[model.TrialId, int] = {}
         """Bytes of files that are whole, or grow."""
         self._parts = Parts(volume, layout.experiment(experiment_id), idle)
+        self._pieces = pieces.Pieces()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._measuring: collections.defaultdict[model.TrialId, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
@@ -144,8 +143,7 @@ class Exchange:
         return response
 
     async def _take_growing(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
-        async with self._turns:
-            offset, content = await _piece(request)
+        async with self._pieces.read(request) as (offset, content), self._turns:
             before = await self._size(path)
             await self._check_room(sender, path, offset + len(content) - before)
             size = await self._volume.append(path, offset, content)
@@ -153,13 +151,12 @@ class Exchange:
         return _answer(size, is_gap=offset > size)
 
     async def _take_whole(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
-        length = _number(request, wire.LENGTH)
+        length = pieces.number(request, wire.LENGTH)
         digest = wire.decode_digest(request.headers.get(wire.WHOLE_DIGEST))
         if digest is None:
             raise answers.refuse(web.HTTPBadRequest, f"{wire.WHOLE_DIGEST} names no sha-256.")
         part = Upload(attempt=sender.attempt, replica=sender.replica, path=path).part(digest)
-        async with self._turns:
-            offset, content = await _piece(request)
+        async with self._pieces.read(request) as (offset, content), self._turns:
             started = await self._volume.stat(part)
             if started is None:
                 await self._parts.begin(part)
@@ -269,28 +266,6 @@ def _range(request: web.Request, size: int) -> tuple[int, int]:
     if start >= end and "Range" in request.headers:
         raise answers.refuse(web.HTTPRequestRangeNotSatisfiable, f"The file has {size} bytes.")
     return start, end
-
-
-def _number(request: web.Request, header: str) -> int:
-    text = request.headers.get(header, "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise answers.refuse(web.HTTPBadRequest, f"{header} is {text!r}, not a number of bytes.")
-    return int(text)
-
-
-async def _piece(request: web.Request) -> tuple[int, bytes]:
-    """Read a piece that is what it says."""
-    offset = _number(request, wire.OFFSET)
-    try:
-        async with asyncio.timeout(PIECE_SECONDS):
-            content = await request.read()
-    except TimeoutError:
-        raise answers.refuse(web.HTTPRequestTimeout, f"The piece took longer than {PIECE_SECONDS:.0f} s.") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise answers.refuse_size("The piece is too large; send smaller ones.", wire.PIECE) from None
-    if wire.decode_digest(request.headers.get(wire.DIGEST)) != hashlib.sha256(content).digest():
-        raise answers.refuse(web.HTTPBadRequest, "The piece is damaged: it has not the digest that it names.")
-    return offset, content
 
 
 def _answer(size: int, *, is_gap: bool = False) -> web.Response:
