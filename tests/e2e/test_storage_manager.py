@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nni.core import event, model, spec
 from nni.experiment import Experiment, KubeflowRoleConfig
 from nni.manager.files import Files
-from nni.runtime import archive
+from nni.runtime import archive, post, remote
 from nni.server import exchange, intake, listen, parts, pieces
 from nni.storage import bundle, kept
 from nni.testing.sandbox import Connection, Sandbox
 from nni.wire import bootstrap, layout
 from nni.wire import files as wire
+from nni.wire import intake as intake_wire
 
 TOKEN = "s3cret"
 EXPERIMENT = model.ExperimentId("exp1")
@@ -385,6 +386,48 @@ async def test_a_whole_file_is_resumed_and_seen_when_it_is_whole(tmp_path: Path)
         assert await client.send("PUT", MODEL, b"", 0, b"") == (200, {"size": 0})
         assert manager.tree("1/master-0/output") == ["model.bin"]
         assert manager.read("1/master-0/output/model.bin") == ""
+
+
+class Counting(post.Post):
+    """A connection that counts what it sends of files."""
+
+    sent = 0
+
+    def request(self, request: post.Request, seconds: float) -> tuple[int, bytes]:
+        self.sent += len(request.body or b"")
+        return super().request(request, seconds)
+
+
+async def test_of_a_file_that_has_only_grown_the_rest_is_sent(tmp_path: Path) -> None:
+    place, step = tmp_path / "train.csv", 1_500_000
+    async with talking(tmp_path) as (manager, client):
+        connection = Counting(
+            f"http://127.0.0.1:{manager.port}", intake_wire.path(EXPERIMENT, TRIAL, 1, "master", 0), TOKEN, ""
+        )
+        sink = remote.Sink(remote.Remote(connection), f"{DIRECTORY}/1/master-0/output")
+
+        async def sent_by_a_sweep() -> int:
+            before, size = connection.sent, place.stat().st_size
+            assert await asyncio.to_thread(sink.put, str(place), "model.bin", size, lambda: False)
+            assert (manager.root / MODEL).read_bytes() == place.read_bytes()
+            assert begun(manager) == []
+            return connection.sent - before
+
+        place.write_bytes(b"")
+        assert await sent_by_a_sweep() == 0
+        for _ in range(4):
+            with place.open("ab") as file:
+                file.write(os.urandom(step))
+            assert await sent_by_a_sweep() == step
+        # Another file, though it is longer.
+        place.write_bytes(os.urandom(5 * step))
+        assert await sent_by_a_sweep() == 5 * step
+        # The manager does not have what it is said to have: the first piece of the rest was in vain.
+        assert await client.send("PUT", MODEL, b"x", 0, b"x") == (200, {"size": 1})
+        with place.open("ab") as file:
+            file.write(b"more")
+        assert await sent_by_a_sweep() == 5 * step + 4 + 4
+        sink.close()
 
 
 async def test_what_is_damaged_or_changed_is_not_taken(tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ class Store(ports.Volume, PartsStore, Protocol):
         """Return the sha256 of a file, None when it does not exist."""
         ...
 
+    async def copy(self, source: str, target: str) -> None:
+        """Make a new file with the content of another."""
+        ...
+
 
 class Sender(NamedTuple):
     """Whose request it is; its token has been checked."""
@@ -164,8 +168,12 @@ class Exchange:
                     self._parts.forget(part)
                     return _answer(length)
             before = 0 if started is None else started.size
-            await self._check_room(sender, path, length - await self._size(path))
+            old = await self._size(path)
+            await self._check_room(sender, path, length - old)
             self._check_pending(sender, offset + len(content) - before)
+            base = wire.decode_digest(request.headers.get(wire.BASE_DIGEST))
+            if started is None and offset == old > 0 and await self._is_there(path, old, base):
+                await self._volume.copy(path, part)
             size = await self._volume.append(part, offset, content)
             self._parts.note(part, size)
             if size >= length:
@@ -176,7 +184,7 @@ class Exchange:
         known = await self._volume.stat(path)
         return 0 if known is None else known.size
 
-    async def _is_there(self, path: str, length: int, digest: bytes) -> bool:
+    async def _is_there(self, path: str, length: int, digest: bytes | None) -> bool:
         known = await self._volume.stat(path)
         return known is not None and known.size == length and await self._volume.digest(path) == digest
 
