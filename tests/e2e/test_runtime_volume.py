@@ -194,6 +194,33 @@ def test_new_and_changed_files_are_swept_while_it_runs(work: Path, tmp_path: Pat
     assert sweeping.said == []
 
 
+def test_what_has_only_grown_is_appended_to_and_all_else_replaced(tmp_path: Path) -> None:
+    place, target = tmp_path / "log", tmp_path / "output" / "log"
+    folder = sweep.Folder(str(target.parent))
+    copied = [b""]
+
+    def is_new_after(content: bytes, is_late: Callable[[], bool] = lambda: False) -> bool:
+        place.write_bytes(content)
+        before = target.stat().st_ino if target.exists() else 0
+        if folder.put(str(place), "log", len(content), is_late):
+            copied.append(content)
+        assert target.read_bytes() == copied[-1]
+        assert list(target.parent.iterdir()) == [target]
+        return target.stat().st_ino != before
+
+    assert is_new_after(b"one")
+    assert not is_new_after(b"one two")
+    assert is_new_after(b"another file, and longer")
+    assert is_new_after(b"short")
+    # When the time is over, what was there is there.
+    assert not is_new_after(b"short" + bytes(3 << 20), iter([False, True]).__next__)
+    assert is_new_after(b"short no more")
+    # Somebody else has written there.
+    target.write_bytes(b"what was short")
+    assert is_new_after(b"short no more at all")
+    assert len(copied) == 7
+
+
 def test_what_the_command_puts_into_its_output_directory_is_its_own(work: Path, tmp_path: Path) -> None:
     output = tmp_path / "output"
     output.mkdir()

@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nni.core import event, model, spec
 from nni.experiment import Experiment, KubeflowRoleConfig
 from nni.manager.files import Files
-from nni.runtime import archive
-from nni.server import exchange, intake, listen
+from nni.runtime import archive, post, remote
+from nni.server import exchange, intake, listen, parts, pieces
 from nni.storage import bundle, kept
 from nni.testing.sandbox import Connection, Sandbox
 from nni.wire import bootstrap, layout
 from nni.wire import files as wire
+from nni.wire import intake as intake_wire
 
 TOKEN = "s3cret"
 EXPERIMENT = model.ExperimentId("exp1")
@@ -64,6 +65,7 @@ class Manager:
     """One attempt's manager: its volume and its intake."""
 
     def __init__(self, directory: Path, command: str, *, limit: int = 200 << 20) -> None:
+        self.limit = limit
         self.volume = kept.KeptVolume(directory / "volume")
         self.root = directory / "volume"
         self.root.mkdir()
@@ -80,11 +82,15 @@ class Manager:
             runtime=archive.build(),
             url=str,
         )
-        self.exchange = exchange.Exchange(
-            experiment_id=EXPERIMENT, volume=self.volume, needs=self.files.needs, limit=limit
-        )
+        self.begin()
         self.reports: list[event.ReplicaReported] = []
         self.port = 0
+
+    def begin(self, idle: float = parts.IDLE_SECONDS) -> None:
+        """Know nothing but what is on the volume, as after a restart."""
+        self.exchange = exchange.Exchange(
+            experiment_id=EXPERIMENT, volume=self.volume, needs=self.files.needs, limit=self.limit, idle=idle
+        )
 
     def verify(self, attempt: model.AttemptKey, token: str) -> bool | None:
         return token == TOKEN if attempt.trial == TRIAL and attempt.number in (1, 2) else None
@@ -312,9 +318,9 @@ async def test_over_tls_the_certificate_has_to_be_the_one_that_was_named(tmp_pat
 class Client:
     """Talks to the exchange as a pod might."""
 
-    def __init__(self, http: aiohttp.ClientSession, port: int) -> None:
+    def __init__(self, http: aiohttp.ClientSession, port: int, attempt: int = 1) -> None:
         self._http = http
-        self._base = f"http://127.0.0.1:{port}/api/v1/intake/exp1/k2f9z/1/master/0/files"
+        self._base = f"http://127.0.0.1:{port}/api/v1/intake/exp1/k2f9z/{attempt}/master/0/files"
 
     async def send(
         self,
@@ -343,9 +349,16 @@ class Client:
 
 @contextlib.asynccontextmanager
 async def talking(directory: Path, limit: int = 200 << 20) -> AsyncIterator[tuple[Manager, Client]]:
-    async with Manager(directory, "true", limit=limit).serving() as manager, aiohttp.ClientSession() as http:
-        await manager.prepare()
-        yield manager, Client(http, manager.port)
+    manager = Manager(directory, "true", limit=limit)
+    await manager.prepare()
+    async with talking_to(manager) as client:
+        yield manager, client
+
+
+@contextlib.asynccontextmanager
+async def talking_to(manager: Manager, attempt: int = 1) -> AsyncIterator[Client]:
+    async with manager.serving(), aiohttp.ClientSession() as http:
+        yield Client(http, manager.port, attempt)
 
 
 STDOUT = f"{DIRECTORY}/1/master-0/stdout"
@@ -373,6 +386,48 @@ async def test_a_whole_file_is_resumed_and_seen_when_it_is_whole(tmp_path: Path)
         assert await client.send("PUT", MODEL, b"", 0, b"") == (200, {"size": 0})
         assert manager.tree("1/master-0/output") == ["model.bin"]
         assert manager.read("1/master-0/output/model.bin") == ""
+
+
+class Counting(post.Post):
+    """A connection that counts what it sends of files."""
+
+    sent = 0
+
+    def request(self, request: post.Request, seconds: float) -> tuple[int, bytes]:
+        self.sent += len(request.body or b"")
+        return super().request(request, seconds)
+
+
+async def test_of_a_file_that_has_only_grown_the_rest_is_sent(tmp_path: Path) -> None:
+    place, step = tmp_path / "train.csv", 1_500_000
+    async with talking(tmp_path) as (manager, client):
+        connection = Counting(
+            f"http://127.0.0.1:{manager.port}", intake_wire.path(EXPERIMENT, TRIAL, 1, "master", 0), TOKEN, ""
+        )
+        sink = remote.Sink(remote.Remote(connection), f"{DIRECTORY}/1/master-0/output")
+
+        async def sent_by_a_sweep() -> int:
+            before, size = connection.sent, place.stat().st_size
+            assert await asyncio.to_thread(sink.put, str(place), "model.bin", size, lambda: False)
+            assert (manager.root / MODEL).read_bytes() == place.read_bytes()
+            assert begun(manager) == []
+            return connection.sent - before
+
+        place.write_bytes(b"")
+        assert await sent_by_a_sweep() == 0
+        for _ in range(4):
+            with place.open("ab") as file:
+                file.write(os.urandom(step))
+            assert await sent_by_a_sweep() == step
+        # Another file, though it is longer.
+        place.write_bytes(os.urandom(5 * step))
+        assert await sent_by_a_sweep() == 5 * step
+        # The manager does not have what it is said to have: the first piece of the rest was in vain.
+        assert await client.send("PUT", MODEL, b"x", 0, b"x") == (200, {"size": 1})
+        with place.open("ab") as file:
+            file.write(b"more")
+        assert await sent_by_a_sweep() == 5 * step + 4 + 4
+        sink.close()
 
 
 async def test_what_is_damaged_or_changed_is_not_taken(tmp_path: Path) -> None:
@@ -455,6 +510,97 @@ async def test_what_is_begun_and_never_finished_is_bounded(tmp_path: Path) -> No
             statuses.append((await client.send("PUT", f"{MODEL}{number}", whole[:1_000_000], 0, whole))[0])
     assert statuses[:10] == [200] * 10
     assert statuses[-1] == 507
+
+
+async def stalled(manager: Manager, count: int, stack: contextlib.AsyncExitStack) -> list[asyncio.StreamReader]:
+    """Begin to send so many pieces, say no more, and return what the manager answers over."""
+    readers = []
+    for number in range(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", manager.port)
+        stack.callback(writer.close)
+        path = f"/api/v1/intake/exp1/k2f9z/1/master/0/files/{MODEL}{number}"
+        lines = [f"PUT {path} HTTP/1.1", "Host: intake", f"Authorization: Bearer {TOKEN}", "Content-Length: 1000000"]
+        lines += [f"{wire.OFFSET}: 0", f"{wire.LENGTH}: 1000000", "Expect: 100-continue"]
+        lines += [f"{name}: {wire.encode_digest(bytes(32))}" for name in (wire.DIGEST, wire.WHOLE_DIGEST)]
+        writer.write("\r\n".join([*lines, "", "half"]).encode())
+        # From here on it has the attention of the manager.
+        assert b"100 Continue" in await reader.readuntil(b"\r\n\r\n")
+        readers.append(reader)
+    return readers
+
+
+async def test_uploads_that_stall_hold_up_nobody(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        manager, client = await stack.enter_async_context(talking(tmp_path))
+        waiting = [asyncio.create_task(one.read(100)) for one in await stalled(manager, exchange.AT_ONCE, stack)]
+        assert await client.send("PATCH", STDOUT, b"one\n") == (200, {"size": 4})
+        # They were not given up for that.
+        assert not any(one.done() for one in waiting)
+
+        # With as many as there are places, those go that have fallen silent.
+        waiting += [asyncio.create_task(one.read(100)) for one in await stalled(manager, pieces.AT_ONCE, stack)]
+        assert await client.send("PATCH", STDOUT, b"two\n", 4) == (200, {"size": 8})
+        gone, left = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert all(b"408 Request Timeout" in one.result() for one in gone)
+        for one in left:
+            one.cancel()
+
+
+def begun(manager: Manager) -> list[int]:
+    """Return how much has come of what is not whole."""
+    return sorted(path.stat().st_size for path in (manager.root / DIRECTORY).rglob(".nni-put-*"))
+
+
+async def test_another_version_takes_the_room_of_one_that_was_broken_off(tmp_path: Path) -> None:
+    async with talking(tmp_path, limit=2_000_000) as (manager, client):
+        whole = b""
+        for number in range(30):
+            whole = bytes([number]) * 1_500_000
+            assert (await client.send("PUT", MODEL, whole[:1_000_000], 0, whole))[0] == 200
+        assert begun(manager) == [1_000_000]
+        assert await client.send("PUT", MODEL, whole[1_000_000:], 1_000_000, whole) == (200, {"size": 1_500_000})
+    assert begun(manager) == []
+
+
+@pytest.mark.parametrize("is_started_again", [False, True])
+async def test_the_next_attempt_takes_the_room_of_what_the_last_one_left_undone(
+    tmp_path: Path, *, is_started_again: bool
+) -> None:
+    whole = bytes(1_500_000)
+    place = f"{DIRECTORY}/checkpoint"
+    async with talking(tmp_path, limit=2_000_000) as (manager, client):
+        statuses: list[int] = []
+        while not statuses or statuses[-1] == 200:
+            statuses.append((await client.send("PUT", f"{place}/{len(statuses)}", whole[:1_000_000], 0, whole))[0])
+        assert statuses[-1] == 507
+    if is_started_again:
+        manager.begin()
+    async with talking_to(manager, attempt=2) as client:
+        assert (await client.send("PUT", f"{place}/last", whole[:1_000_000], 0, whole))[0] == 200
+        assert begun(manager) == [1_000_000]
+
+
+async def test_a_manager_that_is_started_again_knows_what_was_begun(tmp_path: Path) -> None:
+    whole = bytes(1_500_000)
+    async with talking(tmp_path, limit=2_000_000) as (manager, client):
+        statuses: list[int] = []
+        while not statuses or statuses[-1] == 200:
+            statuses.append((await client.send("PUT", f"{MODEL}{len(statuses)}", whole[:1_000_000], 0, whole))[0])
+        undone = begun(manager)
+    manager.begin()
+    async with talking_to(manager) as client:
+        # It goes on; it is no part of what the trial has; and it is counted.
+        assert await client.send("PUT", f"{MODEL}0", b"", 0, whole) == (200, {"size": 1_000_000})
+        assert (await client.send("PUT", f"{MODEL}x", whole[:1_000_000], 0, whole))[0] == 507
+        assert await client.send("PUT", f"{MODEL}0", whole[1_000_000:], 1_000_000, whole) == (200, {"size": 1_500_000})
+        assert begun(manager) == undone[1:]
+    # Whoever comes back after a long time begins anew; what nobody came back for is gone.
+    manager.begin(idle=0.0)
+    async with talking_to(manager) as client:
+        assert await client.send("PUT", f"{MODEL}x", b"half", 0, b"half of it") == (200, {"size": 4})
+        assert begun(manager) == [4]
+        assert (await client.send("DELETE", f"{MODEL}0"))[0] == 200
+        assert await client.send("PUT", f"{MODEL}1", whole[1_000_000:], 1_000_000, whole) == (409, {"size": 0})
 
 
 async def test_a_full_disk_of_the_managers_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

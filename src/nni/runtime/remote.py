@@ -4,11 +4,12 @@ import errno
 import hashlib
 import os
 import socket
+import sys
 import time
-from typing import BinaryIO, Callable, List, Mapping, Optional
+from typing import BinaryIO, Callable, Dict, List, Mapping, Optional
 
 from nni import errors
-from nni.runtime import post
+from nni.runtime import growth, post
 from nni.wire import files as wire
 from nni.wire import report
 
@@ -87,21 +88,30 @@ class Remote:
         """
         return self._send("PATCH", path, offset, content, {})
 
-    def put(self, path: str, source: str, size: int, is_late: Callable[[], bool]) -> bool:
-        """Send the first ``size`` bytes of a file as a whole; return whether it is there.
+    def put(
+        self,
+        path: str,
+        source: str,
+        size: int,
+        is_late: Callable[[], bool],
+        before: Optional[growth.Version] = None,
+    ) -> Optional[growth.Version]:
+        """Send the first ``size`` bytes of a file as a whole; return what they were once that is there.
 
-        It is not when the time is over, or when it changed while it was sent.
+        It is not when the time is over, or when it changed while it was sent. When it begins with what was sent
+        before, the rest of it is sent alone.
 
         Raises:
             RefusedError: It will not be taken.
             OSError: The file cannot be read, or the intake does not answer.
         """
-        digest = _digest_of(source, size)
-        if digest is None:
-            return False
-        headers = {wire.LENGTH: str(size), wire.WHOLE_DIGEST: wire.encode_digest(bytes.fromhex(digest))}
-        known = 0
         with open(source, "rb") as file:
+            known, hashed = growth.opening(file, size, before)
+            if not growth.take(file, size - known, hashed):
+                return None
+            headers = {wire.LENGTH: str(size), wire.WHOLE_DIGEST: wire.encode_digest(hashed.digest())}
+            if before is not None and known:
+                headers[wire.BASE_DIGEST] = wire.encode_digest(before.digest)
             while not is_late():
                 file.seek(known)
                 content = file.read(min(wire.PIECE, size - known))
@@ -109,13 +119,13 @@ class Remote:
                     known = self._send("PUT", path, known, content, headers)
                 except RefusedError as refused:
                     if refused.errno == _CHANGED:
-                        return False
+                        return None
                     raise
                 if known >= size:
-                    return True
+                    return growth.Version(size, hashed.digest())
                 if not content:
-                    return False
-        return False
+                    return None
+        return None
 
     def delete(self, path: str) -> None:
         """Delete a file; nothing happens when it does not exist.
@@ -159,11 +169,12 @@ class Sink:
     def __init__(self, remote: Remote, directory: str) -> None:
         self._remote = remote
         self._directory = directory
+        self._sent: Dict[str, growth.Version] = {}
 
     def put(self, source: str, name: str, size: int, is_late: Callable[[], bool]) -> bool:
         """Send a file; return whether it is there. Raises OSError when it never will be."""
         try:
-            return self._remote.put(f"{self._directory}/{name}", source, size, is_late)
+            sent = self._remote.put(f"{self._directory}/{name}", source, size, is_late, self._sent.get(name))
         except RefusedError as error:
             raise OSError(errno.ENOSPC if error.errno == _FULL else errno.EACCES, error.strerror) from error
         except FileNotFoundError:
@@ -171,9 +182,14 @@ class Sink:
         except OSError:
             time.sleep(_PAUSE_SECONDS)
             return False
+        if sent is None:
+            return False
+        self._sent[name] = sent
+        return True
 
     def gone(self, name: str) -> bool:
         """Delete a file that is gone here; return whether it is gone there."""
+        self._sent.pop(name, None)
         try:
             self._remote.delete(f"{self._directory}/{name}")
         except RefusedError:
@@ -207,18 +223,12 @@ def _sentence(body: bytes) -> str:
         return body[:300].decode("utf-8", "replace").strip()
 
 
-def _digest_of(path: str, size: Optional[int] = None) -> Optional[str]:
-    """Return the sha256 of a file, or of its beginning; None when it is not there, or too short."""
+def _digest_of(path: str) -> Optional[str]:
+    """Return the sha256 of a file; None when it is not there."""
     hashed = hashlib.sha256()
-    left = size
     try:
         with open(path, "rb") as file:
-            while left is None or left > 0:
-                part = file.read(wire.PIECE if left is None else min(left, wire.PIECE))
-                if not part:
-                    break
-                hashed.update(part)
-                left = None if left is None else left - len(part)
+            growth.take(file, sys.maxsize, hashed)
     except FileNotFoundError:
         return None
-    return None if left else hashed.hexdigest()
+    return hashed.hexdigest()

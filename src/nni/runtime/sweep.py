@@ -5,9 +5,9 @@ import os
 import stat
 import threading
 import time
-from typing import Callable, Dict, Iterator, Optional, Set, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Set, Tuple, Union
 
-from nni.runtime import remote
+from nni.runtime import files, growth, remote
 
 _SECONDS = 30.0
 _CHUNK = 1 << 20
@@ -18,6 +18,8 @@ LIMIT = 200 * 1024 * 1024
 
 Version = Tuple[int, int]
 """Size and time of change: what tells whether a file is another one."""
+
+_Mark = Tuple[int, int, int]
 
 
 class Folder:
@@ -33,20 +35,22 @@ class Folder:
 
     def __init__(self, target: str) -> None:
         self._target = target
+        self._copied: Dict[str, Tuple[growth.Version, _Mark]] = {}
 
     def put(self, source: str, name: str, size: int, is_late: Callable[[], bool]) -> bool:
-        """Copy the first ``size`` bytes of a file; return whether the time sufficed. Raises OSError."""
+        """Copy the first ``size`` bytes of a file; return whether the time sufficed. Raises OSError.
+
+        What has only grown since is appended to; anything else takes the place of what is there when it is whole.
+        """
         target = os.path.join(self._target, name)
-        is_whole = False
-        try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            is_whole = _transfer(source, target + _PART, size, is_late)
-            if is_whole:
-                os.replace(target + _PART, target)
-        finally:
-            if not is_whole:
-                with contextlib.suppress(OSError):
-                    os.unlink(target + _PART)
+        before, mark = self._copied.get(name, (None, None))
+        with open(source, "rb") as reader:
+            start, hashed = growth.opening(reader, size, before if _mark(target) == mark else None)
+            copying = _Copying(reader, size - start, hashed, is_late)
+            is_whole = copying.append(target, start) if start else copying.replace(target)
+        found = _mark(target)
+        if is_whole and found is not None:
+            self._copied[name] = growth.Version(size, hashed.digest()), found
         return is_whole
 
     def gone(self, name: str) -> bool:
@@ -187,9 +191,9 @@ class Sweep(threading.Thread):
 
 def _look(top: str) -> Iterator[Tuple[str, Version]]:
     """Yield the names of regular files, relative to a directory, with their versions."""
-    for directory, names, files in os.walk(top):
+    for directory, names, found_files in os.walk(top):
         names[:] = sorted(name for name in names if name not in _SKIPPED)
-        for file in sorted(files):
+        for file in sorted(found_files):
             path = os.path.join(directory, file)
             with contextlib.suppress(OSError):
                 found = os.lstat(path)
@@ -197,14 +201,58 @@ def _look(top: str) -> Iterator[Tuple[str, Version]]:
                     yield os.path.relpath(path, top), (found.st_size, found.st_mtime_ns)
 
 
-def _transfer(source: str, target: str, size: int, is_late: Callable[[], bool]) -> bool:
-    """Copy the first ``size`` bytes: a file that grows meanwhile is copied again by the next sweep."""
-    with open(source, "rb") as reader, open(target, "wb") as writer:
-        left = size
-        while left > 0 and not is_late():
-            chunk = reader.read(min(_CHUNK, left))
+def _mark(path: str) -> Optional[_Mark]:
+    """Return what tells whether a file was written by somebody else; None when there is none."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+class _Copying:
+    """So many bytes from where a file stands: what comes meanwhile is copied by the next sweep."""
+
+    def __init__(self, reader: BinaryIO, size: int, hashed: Any, is_late: Callable[[], bool]) -> None:
+        self._reader = reader
+        self._left = size
+        self._hashed = hashed
+        self._is_late = is_late
+
+    def append(self, target: str, start: int) -> bool:
+        """Go on with a file; return whether the time sufficed."""
+        is_whole = False
+        with open(target, "r+b", buffering=0) as writer:
+            try:
+                writer.seek(start)
+                is_whole = self._transfer(writer.fileno())
+            finally:
+                if not is_whole:
+                    with contextlib.suppress(OSError):
+                        writer.truncate(start)
+        return is_whole
+
+    def replace(self, target: str) -> bool:
+        """Put a file in the place of another; return whether the time sufficed."""
+        is_whole = False
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target + _PART, "wb", buffering=0) as writer:
+                is_whole = self._transfer(writer.fileno())
+            if is_whole:
+                os.replace(target + _PART, target)
+        finally:
+            if not is_whole:
+                with contextlib.suppress(OSError):
+                    os.unlink(target + _PART)
+        return is_whole
+
+    def _transfer(self, writer: int) -> bool:
+        while self._left > 0 and not self._is_late():
+            chunk = self._reader.read(min(_CHUNK, self._left))
             if not chunk:
                 break
-            writer.write(chunk)
-            left -= len(chunk)
-    return left <= 0
+            self._hashed.update(chunk)
+            files.write_all(writer, chunk)
+            self._left -= len(chunk)
+        return self._left <= 0

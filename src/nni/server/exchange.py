@@ -7,7 +7,6 @@ directory and the trial's checkpoints. Pieces are written in threads, a few at a
 import asyncio
 import collections
 import errno
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -15,22 +14,22 @@ from aiohttp import web
 
 from nni import errors
 from nni.core import model, ports
-from nni.server import answers
+from nni.runtime import paths
+from nni.server import answers, pieces
+from nni.server.parts import IDLE_SECONDS, Parts, Upload
+from nni.server.parts import Store as PartsStore
 from nni.wire import files as wire
 from nni.wire import layout
 
 AT_ONCE = 8
-"""Pieces that are taken in at the same time."""
-PIECE_SECONDS = 30.0
+"""Pieces that are written at the same time."""
 RESERVE = 16 << 20
 """Bytes above a trial's limit for what says how it went."""
 _SMALL = (layout.JOURNAL, layout.EXIT, layout.LOG)
 _GROWING = (layout.STDOUT, layout.STDERR, layout.LOG, layout.JOURNAL)
-_PART = ".nni-put-"
-"""Files with this beginning are listed by no volume."""
 
 
-class Store(ports.Volume, Protocol):
+class Store(ports.Volume, PartsStore, Protocol):
     """A volume that takes files in pieces."""
 
     async def append(self, path: str, offset: int, content: bytes) -> int:
@@ -39,6 +38,10 @@ class Store(ports.Volume, Protocol):
 
     async def digest(self, path: str) -> bytes | None:
         """Return the sha256 of a file, None when it does not exist."""
+        ...
+
+    async def copy(self, source: str, target: str) -> None:
+        """Make a new file with the content of another."""
         ...
 
 
@@ -53,7 +56,13 @@ class Exchange:
     """The handlers of one experiment."""
 
     def __init__(
-        self, *, experiment_id: model.ExperimentId, volume: Store, needs: Callable[[str], Sequence[str]], limit: int
+        self,
+        *,
+        experiment_id: model.ExperimentId,
+        volume: Store,
+        needs: Callable[[str], Sequence[str]],
+        limit: int,
+        idle: float = IDLE_SECONDS,
     ) -> None:
         """Take the finished parts.
 
@@ -62,6 +71,7 @@ class Exchange:
             volume: Where they are.
             needs: Returns the paths of what the replicas of a role need, beside their attempt's own.
             limit: Bytes that a trial may leave here.
+            idle: Seconds for which what was begun may be left alone.
         """
         self._experiment_id = experiment_id
         self._volume = volume
@@ -69,8 +79,8 @@ class Exchange:
         self._limit = limit
         self._used: dict[model.TrialId, int] = {}
         """Bytes of files that are whole, or grow."""
-        self._pending: collections.Counter[model.TrialId] = collections.Counter()
-        """Bytes of files that are not whole yet."""
+        self._parts = Parts(volume, layout.experiment(experiment_id), idle)
+        self._pieces = pieces.Pieces()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._measuring: collections.defaultdict[model.TrialId, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
@@ -86,6 +96,7 @@ class Exchange:
             "DELETE": self._delete,
         }
         try:
+            await self._parts.look()
             return await handlers[request.method](request, sender, path)
         except errors.VolumeError as error:
             # A full disk is for people to mend: a trial does not wait for them.
@@ -136,8 +147,7 @@ class Exchange:
         return response
 
     async def _take_growing(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
-        async with self._turns:
-            offset, content = await _piece(request)
+        async with self._pieces.read(request) as (offset, content), self._turns:
             before = await self._size(path)
             await self._check_room(sender, path, offset + len(content) - before)
             size = await self._volume.append(path, offset, content)
@@ -145,22 +155,27 @@ class Exchange:
         return _answer(size, is_gap=offset > size)
 
     async def _take_whole(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
-        length = _number(request, wire.LENGTH)
+        length = pieces.number(request, wire.LENGTH)
         digest = wire.decode_digest(request.headers.get(wire.WHOLE_DIGEST))
         if digest is None:
             raise answers.refuse(web.HTTPBadRequest, f"{wire.WHOLE_DIGEST} names no sha-256.")
-        folder, _, _ = path.rpartition("/")
-        part = f"{folder}/{_PART}{hashlib.sha256(digest + path.encode(errors='surrogateescape')).hexdigest()[:32]}"
-        async with self._turns:
-            offset, content = await _piece(request)
+        part = Upload(attempt=sender.attempt, replica=sender.replica, path=path).part(digest)
+        async with self._pieces.read(request) as (offset, content), self._turns:
             started = await self._volume.stat(part)
-            if started is None and await self._is_there(path, length, digest):
-                return _answer(length)
+            if started is None:
+                await self._parts.begin(part)
+                if await self._is_there(path, length, digest):
+                    self._parts.forget(part)
+                    return _answer(length)
             before = 0 if started is None else started.size
-            await self._check_room(sender, path, length - await self._size(path))
+            old = await self._size(path)
+            await self._check_room(sender, path, length - old)
             self._check_pending(sender, offset + len(content) - before)
+            base = wire.decode_digest(request.headers.get(wire.BASE_DIGEST))
+            if started is None and offset == old > 0 and await self._is_there(path, old, base):
+                await self._volume.copy(path, part)
             size = await self._volume.append(part, offset, content)
-            self._pending[sender.attempt.trial] += size - before
+            self._parts.note(part, size)
             if size >= length:
                 await self._finish(sender, part, path, digest)
         return _answer(size, is_gap=offset > size)
@@ -169,19 +184,19 @@ class Exchange:
         known = await self._volume.stat(path)
         return 0 if known is None else known.size
 
-    async def _is_there(self, path: str, length: int, digest: bytes) -> bool:
+    async def _is_there(self, path: str, length: int, digest: bytes | None) -> bool:
         known = await self._volume.stat(path)
         return known is not None and known.size == length and await self._volume.digest(path) == digest
 
     async def _finish(self, sender: Sender, part: str, path: str, digest: bytes) -> None:
         """Let a whole file take its place."""
         size, old = await self._size(part), await self._size(path)
-        self._pending[sender.attempt.trial] -= size
         if await self._volume.digest(part) != digest:
             # It changed while it was sent: half of the one and half of the other is neither.
-            await self._volume.delete(part)
+            await self._parts.drop(part)
             raise answers.refuse(web.HTTPUnprocessableEntity, f"What came of {path!r} is not what was announced.")
         await self._volume.rename(part, path)
+        self._parts.forget(part)
         self._count(sender, size - old)
 
     async def _delete(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
@@ -195,7 +210,8 @@ class Exchange:
         trial = sender.attempt.trial
         async with self._measuring[trial]:
             if trial not in self._used:
-                self._used[trial] = await self._volume.usage(layout.trial(self._experiment_id, trial))
+                all_of_it = await self._volume.usage(layout.trial(self._experiment_id, trial))
+                self._used[trial] = all_of_it - self._parts.pending(trial)
         folder, _, name = path.rpartition("/")
         is_small = name in _SMALL and folder == self._replica(sender)
         limit = self._limit + (RESERVE if is_small else 0)
@@ -204,7 +220,7 @@ class Exchange:
 
     def _check_pending(self, sender: Sender, more: int) -> None:
         """Bound what is begun and never finished, apart: a new version needs room beside the one that it replaces."""
-        if more > 0 and self._pending[sender.attempt.trial] + more > self._limit + RESERVE:
+        if more > 0 and self._parts.pending(sender.attempt.trial) + more > self._limit + RESERVE:
             raise self._no_room(sender.attempt.trial)
 
     def _no_room(self, trial: model.TrialId) -> web.HTTPError:
@@ -246,7 +262,7 @@ class Exchange:
 def _is_plain(path: str) -> bool:
     """Whether a path can mean nothing but what it says."""
     names = path.split("/")
-    return "\0" not in path and not any(name in ("", ".", "..") or name.startswith(_PART) for name in names)
+    return "\0" not in path and not any(name in ("", ".", "..") or name.startswith(paths.TEMPORARY) for name in names)
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int]:
@@ -258,28 +274,6 @@ def _range(request: web.Request, size: int) -> tuple[int, int]:
     if start >= end and "Range" in request.headers:
         raise answers.refuse(web.HTTPRequestRangeNotSatisfiable, f"The file has {size} bytes.")
     return start, end
-
-
-def _number(request: web.Request, header: str) -> int:
-    text = request.headers.get(header, "")
-    if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise answers.refuse(web.HTTPBadRequest, f"{header} is {text!r}, not a number of bytes.")
-    return int(text)
-
-
-async def _piece(request: web.Request) -> tuple[int, bytes]:
-    """Read a piece that is what it says."""
-    offset = _number(request, wire.OFFSET)
-    try:
-        async with asyncio.timeout(PIECE_SECONDS):
-            content = await request.read()
-    except TimeoutError:
-        raise answers.refuse(web.HTTPRequestTimeout, f"The piece took longer than {PIECE_SECONDS:.0f} s.") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise answers.refuse_size("The piece is too large; send smaller ones.", wire.PIECE) from None
-    if wire.decode_digest(request.headers.get(wire.DIGEST)) != hashlib.sha256(content).digest():
-        raise answers.refuse(web.HTTPBadRequest, "The piece is damaged: it has not the digest that it names.")
-    return offset, content
 
 
 def _answer(size: int, *, is_gap: bool = False) -> web.Response:

@@ -6,8 +6,9 @@ import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from nni import errors
@@ -16,6 +17,8 @@ from nni.storage import mounted
 
 _KNOWN_DIGESTS = 1024
 _READ = 1 << 20
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAKING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _Version = tuple[int, int, int]
 
 
@@ -43,7 +46,15 @@ class KeptVolume(mounted.MountedVolume):
     async def rename(self, source: str, target: str) -> None:
         """See the port."""
         await super().rename(source, target)
+        known = self._digests.pop(source, None)
+        if known is not None:
+            self._digests[target] = known
         self._tell(target)
+
+    async def copy(self, source: str, target: str) -> None:
+        """Make a new file with the content of another; nothing happens when it exists."""
+        work = functools.partial(self._copy, source, target)
+        await asyncio.to_thread(self._tree.guarded, f"copied to {target}", source, work)
 
     async def append(self, path: str, offset: int, content: bytes) -> int:
         """Write what a file does not have yet of a piece, making missing parents, and return the file's size.
@@ -56,9 +67,24 @@ class KeptVolume(mounted.MountedVolume):
         self._tell(path)
         return size
 
+    async def begun(self, path: str) -> Mapping[str, int]:
+        """Return the files below a path that no list shows, since they are being written, with their sizes."""
+        return await asyncio.to_thread(self._tree.guarded, "looked through", path, functools.partial(self._begun, path))
+
     async def digest(self, path: str) -> bytes | None:
         """Return the sha256 of a file, None when it does not exist. A file that has not changed is read once."""
         return await asyncio.to_thread(self._tree.guarded, "read", path, functools.partial(self._digest, path))
+
+    def _begun(self, path: str) -> Mapping[str, int]:
+        found = {}
+        with contextlib.suppress(FileNotFoundError), self._tree.parent(f"{path}/{paths.TEMPORARY}") as (top, _):
+            for where, _, names, folder in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+                for name in names:
+                    if name.startswith(paths.TEMPORARY):
+                        with contextlib.suppress(FileNotFoundError):  # it may go while we look
+                            size = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+                            found[_normal(f"{path}/{where}/{name}")] = size
+        return found
 
     def _tell(self, path: str) -> None:
         for wake in self._listeners.get(_normal(path), ()):
@@ -78,10 +104,19 @@ class KeptVolume(mounted.MountedVolume):
             finally:
                 os.close(descriptor)
 
+    def _copy(self, source: str, target: str) -> None:
+        with (
+            self._tree.parent(source) as (folder, name),
+            os.fdopen(os.open(name, _READING, dir_fd=folder), "rb") as reader,
+            self._tree.parent(target, make=True) as (other, new),
+            contextlib.suppress(FileExistsError),
+            os.fdopen(os.open(new, _MAKING, 0o644, dir_fd=other), "wb") as writer,
+        ):
+            shutil.copyfileobj(reader, writer, _READ)
+
     def _digest(self, path: str) -> bytes | None:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with contextlib.suppress(FileNotFoundError), self._tree.parent(path) as (folder, name):
-            descriptor = os.open(name, flags, dir_fd=folder)
+            descriptor = os.open(name, _READING, dir_fd=folder)
             try:
                 found = os.fstat(descriptor)
                 if not stat.S_ISREG(found.st_mode):

@@ -11,6 +11,9 @@ All requests are below the replica's own path (``nni.wire.intake.path``):
 ``Upload-Offset`` says where a piece belongs, ``Content-Digest`` what it is; with PUT, ``Upload-Length`` and
 ``Repr-Digest`` say how long the whole is and what it is. The answer carries the size that is known by then, and the
 sender goes on from there: any piece may be sent again. 409 is such an answer to a piece that begins above it.
+
+``Upload-Base-Digest`` says that the whole begins with the file that is there, should that be the one of this digest: an
+upload begins behind it then.
 """
 
 import base64
@@ -31,6 +34,7 @@ OFFSET = "Upload-Offset"
 LENGTH = "Upload-Length"
 DIGEST = "Content-Digest"
 WHOLE_DIGEST = "Repr-Digest"
+BASE_DIGEST = "Upload-Base-Digest"
 
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]{44}):")
 
