@@ -226,3 +226,11 @@ def test_nothing_heavy_is_imported_for_it() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert ended.stderr == ""
+
+
+def test_where_nothing_is_said_a_tuner_goes_the_way_of_nnis() -> None:
+    needed = {"PBT": {"all_checkpoint_dir": "/p"}}
+    chosen = (spec.AlgorithmSpec(name=name, class_args=needed.get(name, {})) for name in registry.names())
+    modes = {entry.name: filled["optimize_mode"] for entry, filled in map(registry.arguments_of, chosen)}
+    maximizing = {name for name, mode in modes.items() if mode == "maximize"}
+    assert maximizing == {"Evolution", "GP", "Hyperband", "PBT"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nni import errors
-from nni.core import nearest, spec
+from nni.core import nearest, objectives, spec
 from nni.core.dimension import Space
 from nni.tuners import arguments, spaces
 from nni.tuners.arguments import Argument
@@ -45,11 +45,9 @@ class Entry:
         return factory(*given)
 
 
-_MODE = Argument(kind=str, default="minimize", values=("minimize", "maximize"))
 _TUNERS_MODE = Argument(kind=str, values=("minimize", "maximize", None))
 """An assessor's; the tuner's when None."""
 _SEED = Argument(kind=int, minimum=0, maximum=_MAX_SEED)
-_USUAL = {"optimize_mode": _MODE, "seed": _SEED}
 _OPTIMIZE = Argument(kind=dict, each=Argument(kind=str, default="minimize", values=("minimize", "maximize")))
 _TPE_ARGS = Argument(
     kind=dict,
@@ -68,6 +66,16 @@ _TPE_ARGS = Argument(
 _SERIAL = {"serial": "leave it out; brackets overlap, so that no node waits"}
 
 
+def _usual(name: str) -> Mapping[str, Argument]:
+    """Return the arguments that most tuners take."""
+    return {**_mode(name), "seed": _SEED}
+
+
+def _mode(name: str) -> Mapping[str, Argument]:
+    default = objectives.default_mode(name)
+    return {"optimize_mode": Argument(kind=str, default=default, values=("minimize", "maximize"))}
+
+
 def _budgets(given: Mapping[str, Any]) -> tuple[str, str] | None:
     least, most = given["min_budget"], given["max_budget"]
     return ("max_budget", f"is {most}, less than min_budget ({least})") if most < least else None
@@ -82,40 +90,40 @@ def _share(default: float) -> Argument:
 
 
 _TUNERS = (
-    Entry(name="Auto", arguments=_USUAL, factory="nni.tuners.auto:make"),
+    Entry(name="Auto", arguments=_usual("Auto"), factory="nni.tuners.auto:make"),
     Entry(
         name="TPE",
-        arguments={**_USUAL, "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
+        arguments={**_usual("TPE"), "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
         factory="nni.tuners.tpe:make",
     ),
-    Entry(name="Random", arguments=_USUAL, factory="nni.tuners.random_search:make", is_blind=True),
-    Entry(name="GridSearch", arguments={"optimize_mode": _MODE}, factory="nni.tuners.grid:make", is_blind=True),
-    Entry(name="Anneal", arguments=_USUAL, factory="nni.tuners.anneal:make"),
+    Entry(name="Random", arguments=_usual("Random"), factory="nni.tuners.random_search:make", is_blind=True),
+    Entry(name="GridSearch", arguments=_mode("GridSearch"), factory="nni.tuners.grid:make", is_blind=True),
+    Entry(name="Anneal", arguments=_usual("Anneal"), factory="nni.tuners.anneal:make"),
     Entry(
         name="Evolution",
-        arguments={**_USUAL, "population_size": _count(32, 2)},
+        arguments={**_usual("Evolution"), "population_size": _count(32, 2)},
         factory="nni.tuners.evolution:make",
     ),
     Entry(
         name="Batch",
-        arguments={"optimize_mode": _MODE},
+        arguments=_mode("Batch"),
         factory="nni.tuners.batch:make",
         aliases=("BatchTuner",),
         is_blind=True,
         refuses=spaces.one_choice,
     ),
-    Entry(name="GP", arguments=_USUAL, factory="nni.tuners.auto:make_gp", aliases=("GPTuner",)),
-    Entry(name="CMA-ES", arguments=_USUAL, factory="nni.tuners.cmaes:make", refuses=spaces.numbers_alone),
-    Entry(name="QMC", arguments=_USUAL, factory="nni.tuners.qmc:make", is_blind=True),
+    Entry(name="GP", arguments=_usual("GP"), factory="nni.tuners.auto:make_gp", aliases=("GPTuner",)),
+    Entry(name="CMA-ES", arguments=_usual("CMA-ES"), factory="nni.tuners.cmaes:make", refuses=spaces.numbers_alone),
+    Entry(name="QMC", arguments=_usual("QMC"), factory="nni.tuners.qmc:make", is_blind=True),
     Entry(
         name="NSGA-II",
-        arguments={**_USUAL, "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
+        arguments={**_usual("NSGA-II"), "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
         factory="nni.tuners.nsga2:make",
     ),
     Entry(
         name="Hyperband",
         arguments={
-            **_USUAL,
+            **_usual("Hyperband"),
             "R": _count(60),
             "eta": _count(3, 2),
             "exec_mode": Argument(kind=str, default="parallelism", values=("parallelism",), gone=_SERIAL),
@@ -127,7 +135,7 @@ _TUNERS = (
     ),
     Entry(
         name="ASHA",
-        arguments={**_USUAL, "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
+        arguments={**_usual("ASHA"), "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
         contradicts=_budgets,
         factory="nni.tuners.asha:make",
         refuses=spaces.without_budget,
@@ -137,7 +145,7 @@ _TUNERS = (
     Entry(
         name="PBT",
         arguments={
-            **_USUAL,
+            **_usual("PBT"),
             "all_checkpoint_dir": Argument(kind=str, is_needed=True),
             "population_size": _count(10, 2),
             "factor": _share(0.2),
