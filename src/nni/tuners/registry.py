@@ -242,6 +242,11 @@ def promotes(chosen: spec.AlgorithmSpec) -> bool:
     return entry is not None and entry.promotes
 
 
+def may_have_more_later(chosen: spec.AlgorithmSpec) -> bool:
+    """Return whether a tuner that has no more to suggest may have when more trials have ended, as a user's own may."""
+    return promotes(chosen) or chosen.class_name is not None
+
+
 def is_blind(chosen: spec.AlgorithmSpec) -> bool:
     """Return whether a tuner learns nothing from results, so that its suggestions can be fetched at any time."""
     entry = find(chosen.name or "")
