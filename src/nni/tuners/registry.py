@@ -8,7 +8,7 @@ from typing import Any
 from nni import errors
 from nni.core import nearest, objectives, spec
 from nni.core.dimension import Space
-from nni.tuners import arguments, spaces
+from nni.tuners import arguments, gone, spaces
 from nni.tuners.arguments import Argument
 
 _MAX_SEED = 2**32 - 1
@@ -146,7 +146,9 @@ _TUNERS = (
         name="PBT",
         arguments={
             **_usual("PBT"),
-            "all_checkpoint_dir": Argument(kind=str, is_needed=True),
+            "all_checkpoint_dir": Argument(
+                kind=str, is_needed=True, meaning="a directory on a storage that all trials share, as they see it"
+            ),
             "population_size": _count(10, 2),
             "factor": _share(0.2),
             "resample_probability": _share(0.25),
@@ -179,7 +181,7 @@ _ASSESSORS = (
         arguments={
             "optimize_mode": _TUNERS_MODE,
             "epoch_num": _count(20),
-            "start_step": _count(6, 1),
+            "start_step": _count(6, 0),
             "threshold": _share(0.95),
             "gap": _count(1),
         },
@@ -192,20 +194,6 @@ _ASSESSORS = (
     ),
 )
 ASSESSORS: Mapping[str, Entry] = {entry.name: entry for entry in _ASSESSORS}
-
-_GONE = {
-    "BOHB": "'ASHA' for budgets, 'Auto' for its model",
-    "DNGO": "'Auto'",
-    "DNGOTuner": "'Auto'",
-    "Metis": "'Auto'",
-    "MetisTuner": "'Auto'",
-    "NetworkMorphism": "'Auto' over a search space of architectures",
-    "PPO": "'Evolution' over a search space of architectures",
-    "PPOTuner": "'Evolution' over a search space of architectures",
-    "RegularizedEvolutionTuner": "'Evolution'",
-    "SMAC": "'Auto'",
-    "TPE_legacy": "'TPE'",
-}
 
 
 def names() -> tuple[str, ...]:
@@ -298,7 +286,8 @@ def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry],
     if entry is None:
         return [errors.Problem(f"{path}.name", _unknown(chosen.name, among, what))]
     where = f"{path}.class_args"
-    found = arguments.problems(entry.arguments, {}, chosen.class_args, where, f"an argument of {entry.name}")
+    old = gone.arguments(entry.name) if among is TUNERS else {}
+    found = arguments.problems(entry.arguments, old, chosen.class_args, where, f"an argument of {entry.name}")
     if not found and entry.contradicts is not None:
         wrong = entry.contradicts(arguments.filled(entry.arguments, chosen.class_args))
         found += [errors.Problem(f"{where}.{wrong[0]}", wrong[1])] if wrong else []
@@ -307,9 +296,9 @@ def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry],
 
 def _unknown(name: str, among: Mapping[str, Entry], what: str) -> str:
     """Return what to say of a name that is not one of a tuner, or not one of an assessor."""
-    for gone, instead in _GONE.items():
-        if gone.lower() == name.lower() and what == "tuner":
-            return f"the tuner {gone!r} is not carried over from NNI; use {instead}"
+    for old, instead in gone.NAMES.items():
+        if old.lower() == name.lower() and what == "tuner":
+            return f"the tuner {old!r} is not carried over from NNI; use {instead}"
     near = nearest.nearest(name, tuple(among))
     hint = f"did you mean {near!r}?" if near else f"use {nearest.either(tuple(among))}"
     return f"there is no {what} {name!r}; {hint}"
