@@ -46,7 +46,7 @@ check: $(STAMP)/install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --verbose --no-cache 2>&1 | tail -n 40
-	$(BIN)/vermin --quiet --no-tips --violations --eval-annotations --target=3.8- src/nni/__init__.py src/nni/_version.py src/nni/errors.py src/nni/trial.py src/nni/utils.py src/nni/wire src/nni/runtime
+	$(BIN)/vermin --quiet --no-tips --violations --eval-annotations --target=3.8- src/nni/__init__.py src/nni/_version.py src/nni/errors.py src/nni/parameter_expressions.py src/nni/trial.py src/nni/utils.py src/nni/wire src/nni/runtime
 
 test: install check
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile

@@ -37,7 +37,8 @@ class Ours:
         from nni.tuners import registry
 
         self._outcome = model.Outcome
-        tuner, arguments = registry.arguments_of(spec.AlgorithmSpec(name=name, class_args={"seed": seed}))
+        chosen = spec.AlgorithmSpec(name=name, class_args={"optimize_mode": "minimize", "seed": seed})
+        tuner, arguments = registry.arguments_of(chosen)
         self._tuner = tuner.make(spaces.parse(space), arguments)
 
     def ask(self, number: int) -> Mapping[str, Any]:

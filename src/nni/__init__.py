@@ -24,6 +24,7 @@ from nni.trial import (
 if TYPE_CHECKING:
     from nni import assessor as assessor
     from nni import experiment as experiment
+    from nni import parameter_expressions as parameter_expressions
     from nni import testing as testing
     from nni import tuner as tuner
     from nni import utils as utils
@@ -44,7 +45,7 @@ __all__ = [
     "report_intermediate_result",
 ]
 
-_SUBMODULES = ("assessor", "experiment", "testing", "tuner", "utils")
+_SUBMODULES = ("assessor", "experiment", "parameter_expressions", "testing", "tuner", "utils")
 _LATE = {"ClassArgsValidator": "nni.utils", "Experiment": "nni.experiment"}
 
 

@@ -45,7 +45,8 @@ class Tuner:
 
         Args:
             parameter_id_list: One id for each set of parameters.
-            kwargs: Passed on to ``generate_parameters``.
+            kwargs: Passed on to ``generate_parameters``. ``st_callback(parameter_id, parameters)`` takes parameters
+                later, for an id for which there were none when it was asked for.
         """
         generated = []
         for parameter_id in parameter_id_list:
@@ -73,8 +74,8 @@ class Tuner:
 
         Args:
             parameter_id: Of the trial's parameters.
-            success: Whether it ended well.
-            kwargs: ``trial_job_id``.
+            success: Whether it ended well, and was not stopped.
+            kwargs: Nothing yet.
         """
 
     def import_data(self, data: list[dict[str, Any]]) -> None:

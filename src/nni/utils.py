@@ -1,8 +1,11 @@
 """Names that NNI's users import from ``nni.utils``, with NNI's behaviour. Nothing else goes here."""
 
+import copy
 import enum
 import pathlib
-from typing import Any, Callable, List, Mapping, Optional, TypeVar
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Tuple, TypeVar
+
+from nni import parameter_expressions
 
 Base = TypeVar("Base")
 
@@ -58,6 +61,82 @@ def split_index(params: Any) -> Any:
     if NodeType.INDEX in params:
         return split_index(params[NodeType.VALUE])
     return {name: split_index(value) for name, value in params.items()}
+
+
+def json2space(x: Any, oldy: Any = None, name: str = NodeType.ROOT) -> List[str]:
+    """Return the names of a search space's dimensions, those below a choice before the choice itself.
+
+    Args:
+        x: The search space: ``{"lr": {"_type": "uniform", "_value": [0, 1]}}`` gives ``["root[lr]-uniform"]``.
+        oldy: Parameters as ``json2parameter`` makes them; of each choice only what is below the chosen option counts.
+        name: What the names begin with.
+
+    Raises:
+        RuntimeError: An option that is a mapping has no ``_name``.
+    """
+    below: List[str] = []
+    if not isinstance(x, dict) or NodeType.TYPE not in x:
+        for key, inner in _members(x):
+            below += json2space(inner, oldy[key] if oldy else None, "%s[%s]" % (name, key))
+        return below
+    name = "%s-%s" % (name, x[NodeType.TYPE])
+    if x[NodeType.TYPE] == "choice" and oldy is None:
+        below = json2space(x[NodeType.VALUE], None, name)
+    elif x[NodeType.TYPE] == "choice":
+        index = oldy[NodeType.INDEX]
+        below = json2space(x[NodeType.VALUE][index], oldy[NodeType.VALUE], "%s[%d]" % (name, index))
+    return [*below, name]
+
+
+def json2parameter(  # noqa: PLR0917 - NNI's
+    x: Any,
+    is_rand: Mapping[str, bool],
+    random_state: Any,
+    oldy: Any = None,
+    Rand: bool = False,  # noqa: N803 - NNI's
+    name: str = NodeType.ROOT,
+) -> Any:
+    """Return parameters of a search space, choices with the index of the option: ``{"_index": 0, "_value": 16}``.
+
+    Args:
+        x: The search space.
+        is_rand: Whether to draw anew, by the names that ``json2space`` gives.
+        random_state: A ``numpy.random.RandomState``.
+        oldy: Parameters from which is taken what is not drawn.
+        Rand: Whether to draw everything.
+        name: What the names begin with.
+
+    Raises:
+        RuntimeError: An option that is a mapping has no ``_name``.
+    """
+    if not isinstance(x, (dict, list)):
+        return copy.deepcopy(x)
+    if isinstance(x, list) or NodeType.TYPE not in x:
+        made = {
+            key: json2parameter(inner, is_rand, random_state, oldy[key] if oldy else None, Rand, "%s[%s]" % (name, key))
+            for key, inner in _members(x)
+        }
+        return made if isinstance(x, dict) else list(made.values())
+    kind, value = x[NodeType.TYPE], x[NodeType.VALUE]
+    name = "%s-%s" % (name, kind)
+    if not Rand and not is_rand[name]:
+        return copy.deepcopy(oldy)
+    if kind != "choice":
+        return getattr(parameter_expressions, kind)(*value, random_state)
+    index = random_state.randint(len(value))
+    below = json2parameter(value[index], is_rand, random_state, None, True, "%s[%d]" % (name, index))
+    return {NodeType.INDEX: index, NodeType.VALUE: below}
+
+
+def _members(x: Any) -> Iterator[Tuple[Any, Any]]:
+    """Yield what a part of a search space consists of, by name or by place."""
+    if isinstance(x, dict):
+        yield from x.items()
+    elif isinstance(x, list):
+        for place, option in enumerate(x):
+            if isinstance(option, dict) and NodeType.NAME not in option:
+                raise RuntimeError("The option %r of a choice has no %r." % (option, NodeType.NAME))
+            yield place, option
 
 
 def convert_dict2tuple(value: Any) -> Any:

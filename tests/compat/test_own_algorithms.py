@@ -268,3 +268,72 @@ async def test_an_answer_too_long_to_read_ends_the_tuner_alone(code: Path, monke
             await long.ask([0])
     assert (await long.ended()).startswith("The tuner long.Long answered more than")
     await long.close()
+
+
+LISTENING = """
+import os
+
+from nni.tuner import Tuner
+
+here = os.path.dirname(__file__)
+
+
+class ListeningTuner(Tuner):
+    def __init__(self, accept):
+        if accept:
+            self._accept_customized_trials()
+
+    def write(self, *said):
+        with open(os.path.join(here, 'told.txt'), 'a') as f:
+            print(*said, file=f)
+
+    def update_search_space(self, search_space):
+        pass
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        return {'x': parameter_id}
+
+    def receive_trial_result(self, parameter_id, parameters, value, customized, trial_job_id):
+        self.write('result', parameter_id, parameters['x'], value, customized, trial_job_id)
+
+    def trial_end(self, parameter_id, success):
+        self.write('end', parameter_id, success)
+
+    def import_data(self, data):
+        self.write('import', data)
+"""
+
+
+@pytest.mark.parametrize("accept", [False, True])
+async def test_what_a_tuner_is_told_of_which_trials(code: Path, accept: bool) -> None:
+    (code / "listening.py").write_text(LISTENING)
+    listening = tuner(code, "listening.ListeningTuner", accept=accept)
+    await listening.open()
+    assert await contract.drawn(listening, [0, 1]) == [{"x": 0}, {"x": 1}]
+
+    def outcome(number: int, name: str, value: float | None, **more: Any) -> model.Outcome:
+        return model.Outcome(
+            parameter_id=number,
+            parameters={"x": number},
+            value=value,
+            metric=None if value is None else str(value),
+            succeeded=value is not None,
+            trial=model.TrialId(name),
+            **more,
+        )
+
+    await listening.tell(
+        [
+            outcome(0, "whole", 0.5),
+            outcome(1, "early", 0.25, is_whole=False),
+            outcome(2, "users", 0.75, is_customized=True),
+            outcome(3, "usersbad", None, is_customized=True),
+            outcome(4, "before", 1.0),
+        ]
+    )
+    await listening.close()
+    told = ["result 0 0 0.5 False whole", "end 0 True", "result 1 1 0.25 False early", "end 1 False"]
+    if accept:
+        told += ["result 2 2 0.75 True users", "end 2 True", "end 3 False"]
+    told += ["import [{'parameter': {'x': 4}, 'value': 1.0}]"]
+    assert (code / "told.txt").read_text().splitlines() == told

@@ -170,3 +170,138 @@ def test_parameters_of_the_users_own_that_nobody_could_show_are_refused(
     with pytest.raises(errors.RequestRefusedError, match=r"at place 0 cannot have these parameters: x is nan"):
         connected.post("experiment/import-data", [{"parameter": {"x": float("nan")}, "value": 1}])
     experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+
+BREEDING = """\
+import os
+from collections import deque
+
+import numpy as np
+
+import nni
+from nni import ClassArgsValidator
+from nni.tuner import Tuner
+from nni.utils import OptimizeMode, extract_scalar_reward, json2parameter, json2space, split_index
+
+here = os.path.dirname(os.path.abspath(__file__))
+
+
+class MineClassArgsValidator(ClassArgsValidator):
+    def validate_class_args(self, **kwargs):
+        self.choices('optimize_mode', 'maximize', 'minimize').validate(kwargs['optimize_mode'])
+        self.range('size', int, 1, 99).validate(kwargs['size'])
+
+
+class Mine(Tuner):
+    def __init__(self, optimize_mode, size=2, generations=3):
+        super(Mine, self).__init__()
+        self.mode = OptimizeMode(optimize_mode)
+        self.size, self.left = size, generations
+        self.random = np.random.RandomState(1)
+        self.under_way, self.waiting, self.best = {}, deque(), None
+        self._accept_customized_trials()
+
+    def write(self, text, *values):
+        with open(os.path.join(here, 'story.txt'), 'a') as f:
+            f.write(text % values + '\\n')
+
+    def update_search_space(self, search_space):
+        self.space = search_space
+        self.names = json2space(search_space)
+        self.young = deque()
+        self.breed(dict.fromkeys(self.names, True), None)
+
+    def breed(self, is_rand, parent):
+        self.left -= 1
+        for _ in range(self.size):
+            self.young.append(json2parameter(self.space, is_rand, self.random, parent))
+
+    def generate_multiple_parameters(self, parameter_id_list, **kwargs):
+        self.send_trial_callback = kwargs['st_callback']
+        result = []
+        for parameter_id in parameter_id_list:
+            try:
+                result.append(self.generate_parameters(parameter_id, **kwargs))
+            except nni.NoMoreTrialError:
+                self.waiting.append(parameter_id)
+        return result
+
+    def generate_parameters(self, parameter_id, **kwargs):
+        if not self.young:
+            raise nni.NoMoreTrialError('no more parameters now.')
+        self.under_way[parameter_id] = self.young.popleft()
+        return split_index(self.under_way[parameter_id])
+
+    def receive_trial_result(self, parameter_id, parameters, value, **kwargs):
+        self.write('%s customized=%s', kwargs['trial_job_id'], kwargs['customized'])
+        if kwargs['customized']:
+            return
+        reward = extract_scalar_reward(value)
+        assert split_index(self.under_way[parameter_id]) == parameters
+        reward = -reward if self.mode is OptimizeMode.Minimize else reward
+        if self.best is None or reward > self.best[0]:
+            self.best = reward, self.under_way[parameter_id]
+
+    def trial_end(self, parameter_id, success):
+        if self.under_way.pop(parameter_id, None) is None or self.under_way or self.young or not self.left:
+            return
+        self.write('a generation of %d', self.size)
+        parent = self.best[1]
+        changed = self.random.choice(json2space(self.space, parent))
+        self.breed({name: name == changed for name in self.names}, parent)
+        while self.waiting and self.young:
+            parameter_id = self.waiting.popleft()
+            self.send_trial_callback(parameter_id, self.generate_parameters(parameter_id))
+"""
+NESTED = {
+    "x": {"_type": "quniform", "_value": [0, 1, 0.1]},
+    "net": {
+        "_type": "choice",
+        "_value": [
+            {"_name": "wide", "units": {"_type": "randint", "_value": [1, 9]}},
+            {"_name": "deep", "rate": {"_type": "loguniform", "_value": [0.01, 1]}},
+        ],
+    },
+}
+BRED = """\
+import nni
+parameters = nni.get_next_parameter()
+nni.report_final_result({"default": parameters["x"], "name": parameters["net"]["_name"]})
+"""
+
+
+@pytest.mark.parametrize("platform", ["local", "kubeflow"])
+def test_a_population_that_is_bred_when_the_one_before_has_ended(
+    make: Callable[..., Experiment], free_port: int, tmp_path: Path, platform: str
+) -> None:
+    (tmp_path / "mine.py").write_text(BREEDING)
+    experiment = make(BRED, platform, trial_concurrency=3, search_space=NESTED)
+    experiment.config.tuner.name = None
+    experiment.config.tuner.class_name = "mine.Mine"
+    experiment.config.tuner.code_directory = tmp_path
+    experiment.config.tuner.class_args = {"optimize_mode": "maximize", "size": 2}
+    experiment.start(free_port)
+    own = experiment._connected.post("trial-jobs", {"x": 7, "net": {"_name": "mine"}})["trialJobId"]
+
+    # It ends by itself: nobody says how many trials there are to be.
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    trials = {trial.trialJobId: trial.hyperParameters[0] for trial in experiment.list_trial_jobs()}
+    assert len(trials) == 7
+    assert {one["parameter_source"] for key, one in trials.items() if key != own} == {"algorithm"}
+    assert trials[own]["parameter_source"] == "customized"
+    story = (tmp_path / "story.txt").read_text().splitlines()
+    assert story.count("a generation of 2") == 2
+    told = {line for line in story if "customized" in line}
+    assert told == {f"{key} customized={key == own}" for key in trials}
+
+
+def test_arguments_that_a_validator_refuses_are_said_before_anything_runs(
+    make_own: Callable[..., Experiment], free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(BREEDING)
+    experiment = make_own()
+    experiment.config.tuner.class_args = {"optimize_mode": "maximize", "size": 0}
+    refused = "MineClassArgsValidator refuses the class_args of Mine: size should be of type int and from 1 to 99"
+    with pytest.raises(errors.ManagerError, match=refused):
+        experiment.start(free_port)

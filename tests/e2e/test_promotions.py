@@ -66,10 +66,10 @@ def test_the_best_go_on_from_their_checkpoints_and_the_experiment_ends_by_itself
 def test_a_manager_that_starts_again_goes_on_where_its_rungs_were(
     supervise: Callable[..., Callable[[], subprocess.Popen[bytes]]], cluster: Sandbox, free_port: int
 ) -> None:
-    """A bracket of four, two and one, whose manager ends while the two run."""
+    """A bracket of four, two and one, whose manager ends while the two run; Hyperband maximises unless told not to."""
     start = supervise(
         GATED + GROWING,
-        tuner={"name": "Hyperband", "classArgs": {"R": 4, "eta": 2, "optimize_mode": "maximize"}},
+        tuner={"name": "Hyperband", "classArgs": {"R": 4, "eta": 2}},
         maxTrialNumber=4,
     )
     first = start()

@@ -2,11 +2,13 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-from nni import utils
+from nni import parameter_expressions, utils
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,66 @@ def test_arguments_that_fit_pass() -> None:
 def test_arguments_that_do_not_fit_are_errors(name: str, wrong: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Validator().validate_class_args(**{**GOOD, name: wrong})
+
+
+NESTED = {
+    "x": {"_type": "quniform", "_value": [0, 1, 0.1]},
+    "net": {
+        "_type": "choice",
+        "_value": [
+            {"_name": "wide", "units": {"_type": "choice", "_value": [1, 9, [2, 3]]}},
+            {"_name": "deep", "rate": {"_type": "loguniform", "_value": [0.01, 1]}},
+        ],
+    },
+}
+NAMES = [
+    "root[x]-quniform",
+    "root[net]-choice[0][units]-choice",
+    "root[net]-choice[1][rate]-loguniform",
+    "root[net]-choice",
+]
+
+
+def test_the_dimensions_of_a_search_space_have_names() -> None:
+    assert utils.json2space(NESTED) == NAMES
+    deep = {"x": 0.5, "net": {"_index": 1, "_value": {"_name": "deep", "rate": 0.1}}}
+    assert utils.json2space(NESTED, deep) == [NAMES[0], NAMES[2], NAMES[3]]
+    with pytest.raises(RuntimeError, match=r"^The option \{'units': 1\} of a choice has no '_name'\.$"):
+        utils.json2space({"net": {"_type": "choice", "_value": [{"units": 1}]}})
+
+
+def test_parameters_are_drawn_anew_where_it_is_said() -> None:
+    chance = np.random.RandomState(1)
+    parents = [utils.json2parameter(NESTED, dict.fromkeys(NAMES, True), chance) for _ in range(50)]
+    assert {parent["net"]["_index"] for parent in parents} == {0, 1}
+    for parent in parents:
+        number = 1 if parent["net"]["_index"] else 0
+        below = NAMES[1 + number]
+        child = utils.json2parameter(NESTED, {name: name == below for name in NAMES}, chance, parent)
+        assert child["x"] == parent["x"]
+        assert utils.split_index(child)["net"]["_name"] == ("wide", "deep")[number]
+    rates = [parent["net"]["_value"]["rate"] for parent in parents if parent["net"]["_index"] == 1]
+    assert all(0.01 <= rate <= 1 for rate in rates)
+    assert len(set(rates)) == len(rates)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "is_right"),
+    [
+        ("choice", (["a", "b"],), lambda value: value in ("a", "b")),
+        ("randint", (1, 4), lambda value: value in (1, 2, 3)),
+        ("uniform", (2, 3), lambda value: 2 <= value <= 3),
+        ("quniform", (1, 10, 4), lambda value: value in (1, 4, 8, 10)),
+        ("loguniform", (0.001, 10), lambda value: 0.001 <= value <= 10),
+        ("qloguniform", (1, 10, 4), lambda value: value in (1, 4, 8, 10)),
+        ("normal", (5, 0.1), lambda value: 4 < value < 6),
+        ("qnormal", (0, 3, 2), lambda value: value % 2 == 0),
+        ("lognormal", (0, 1), lambda value: value > 0),
+        ("qlognormal", (1, 1, 0.5), lambda value: value >= 0 and value % 0.5 == 0),
+    ],
+)
+def test_draws_from_each_type(kind: str, values: tuple[Any, ...], is_right: Callable[[Any], bool]) -> None:
+    chance = np.random.RandomState(0)
+    drawn = [getattr(parameter_expressions, kind)(*values, chance) for _ in range(200)]
+    assert [value for value in drawn if not is_right(value)] == []
+    assert len(set(drawn)) > 1

@@ -41,7 +41,9 @@ NESTED = {
 
 
 def make(name: str, search_space: Mapping[str, Any], **arguments: Any) -> algorithm.Algorithm:
-    chosen = spec.AlgorithmSpec(name=name, class_args={**NEEDED.get(name, {}), **arguments})
+    chosen = spec.AlgorithmSpec(
+        name=name, class_args={"optimize_mode": "minimize", **NEEDED.get(name, {}), **arguments}
+    )
     tuner, all_arguments = registry.arguments_of(chosen)
     made: algorithm.Algorithm = tuner.make(space.parse(search_space), all_arguments)
     return made

@@ -21,7 +21,8 @@ UNIT = {"x": {"_type": "uniform", "_value": [0, 1]}}
 
 
 def make(name: str, search_space: Mapping[str, Any], **arguments: Any) -> algorithm.Algorithm:
-    entry, complete = registry.arguments_of(spec.AlgorithmSpec(name=name, class_args=arguments))
+    chosen = spec.AlgorithmSpec(name=name, class_args={"optimize_mode": "minimize", **arguments})
+    entry, complete = registry.arguments_of(chosen)
     made: algorithm.Algorithm = entry.make(space.parse(search_space), complete)
     return made
 
@@ -278,7 +279,35 @@ def test_the_numbers_of_several_objectives(metric: str, values: list[float] | No
 )
 def test_what_trials_are_compared_by(arguments: dict[str, Any], primary: str, is_maximized: bool) -> None:
     assert objectives.primary(objectives.several(arguments)) == primary
-    assert objectives.is_maximized(arguments) is is_maximized
+    assert objectives.is_maximized(spec.AlgorithmSpec(name="TPE", class_args=arguments)) is is_maximized
+
+
+MEDIANSTOP = spec.AlgorithmSpec(name="Medianstop")
+
+
+@pytest.mark.parametrize(
+    ("tuner", "assessor", "is_maximized"),
+    [
+        *((name, None, False) for name in ("TPE", "Anneal", "Random", "GridSearch", "Batch", "Auto", "ASHA", "QMC")),
+        *((name, None, True) for name in ("Evolution", "Hyperband", "PBT", "PBTTuner", "GP", "gptuner")),
+        ("TPE", MEDIANSTOP, False),
+        ("Auto", MEDIANSTOP, False),
+        ("Evolution", spec.AlgorithmSpec(name="Medianstop", class_args={"optimize_mode": "minimize"}), True),
+        ("Random", MEDIANSTOP, True),
+        ("GridSearch", spec.AlgorithmSpec(name="curvefitting"), True),
+        ("Batch", spec.AlgorithmSpec(name="Medianstop", class_args={"optimize_mode": "minimize"}), False),
+        ("Random", spec.AlgorithmSpec(name="Percentile"), False),
+        (None, MEDIANSTOP, True),
+        (None, spec.AlgorithmSpec(class_name="my.Assessor"), False),
+    ],
+)
+def test_where_nothing_is_said_it_is_as_in_nni(
+    tuner: str | None, assessor: spec.AlgorithmSpec | None, is_maximized: bool
+) -> None:
+    chosen = spec.AlgorithmSpec(name=tuner, class_name=None if tuner else "my.Tuner")
+    assert objectives.is_maximized(chosen, assessor) is is_maximized
+    said = spec.AlgorithmSpec(name=tuner, class_name=chosen.class_name, class_args={"optimize_mode": "minimize"})
+    assert objectives.is_maximized(said, assessor) is False
 
 
 def test_the_pareto_front_of_three_objectives_is_that_of_all_pairs() -> None:

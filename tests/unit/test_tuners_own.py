@@ -49,14 +49,6 @@ def test_what_a_tuner_may_define_does_nothing(caplog: pytest.LogCaptureFixture) 
     assert caplog.messages == ["Tuner has no import_data, so 1 results are passed over."]
 
 
-def test_customized_trials_are_accepted_on_request() -> None:
-    own, other = Countdown(), Countdown()
-    own._accept_customized_trials()
-    assert (own._accept_customized, other._accept_customized) == (True, False)
-    own._accept_customized_trials(False)
-    assert own._accept_customized is False
-
-
 def test_an_assessor_must_define_how_it_assesses() -> None:
     with pytest.raises(NotImplementedError, match=r"^Assessor does not define assess_trial\("):
         assessor.Assessor().assess_trial("abc", [1.0])

@@ -27,7 +27,8 @@ class Play:
     """An experiment by hand: asks, runs, ends, and gives the tuner a new process."""
 
     def __init__(self, name: str, search_space: Mapping[str, Any] = UNIT, **arguments: Any) -> None:
-        entry, complete = registry.arguments_of(spec.AlgorithmSpec(name=name, class_args=arguments))
+        chosen = spec.AlgorithmSpec(name=name, class_args={"optimize_mode": "minimize", **arguments})
+        entry, complete = registry.arguments_of(chosen)
         self._make: Callable[[], desk.Desk] = lambda: desk.Desk(
             lambda text: entry.make(space.parse(text), complete), search_space
         )

@@ -137,7 +137,12 @@ def test_all_mistakes_come_together() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "path", "sentence"),
     [
-        ("PBT", {}, "all_checkpoint_dir", "is not set; it must be a text"),
+        (
+            "PBT",
+            {},
+            "all_checkpoint_dir",
+            "is not set; it must be a directory on a storage that all trials share, as they see it",
+        ),
         ("PBT", {"all_checkpoint_dir": "/x", "fraction": 2}, "fraction", "must be a number from 0 to 1, not 2"),
         ("NSGA-II", {"optimize": {"a": "up"}}, "optimize.a", "must be 'minimize' or 'maximize', not 'up'"),
         (
@@ -226,3 +231,67 @@ def test_nothing_heavy_is_imported_for_it() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert ended.stderr == ""
+
+
+def test_where_nothing_is_said_a_tuner_goes_the_way_of_nnis() -> None:
+    needed = {"PBT": {"all_checkpoint_dir": "/p"}}
+    chosen = (spec.AlgorithmSpec(name=name, class_args=needed.get(name, {})) for name in registry.names())
+    modes = {entry.name: filled["optimize_mode"] for entry, filled in map(registry.arguments_of, chosen)}
+    maximizing = {name for name, mode in modes.items() if mode == "maximize"}
+    assert maximizing == {"Evolution", "GP", "Hyperband", "PBT"}
+
+
+NNIS = {
+    "Random": ["seed", "optimize_mode"],
+    "GridSearch": ["optimize_mode"],
+    "TPE": ["optimize_mode", "seed", "tpe_args"],
+    "Anneal": ["optimize_mode", "parallel_optimize", "constant_liar_type"],
+    "Evolution": ["optimize_mode", "population_size"],
+    "GP": [
+        *("optimize_mode", "utility", "kappa", "xi", "nu", "alpha", "cold_start_num", "selection_num_warm_up"),
+        "selection_num_starting_points",
+    ],
+    "PBT": [
+        *("optimize_mode", "all_checkpoint_dir", "population_size", "factor", "resample_probability", "fraction"),
+        # Its validator has this one.
+        "factors",
+    ],
+    "Hyperband": ["optimize_mode", "R", "eta", "exec_mode"],
+}
+"""What NNI 3.0's tuners take."""
+TPE_ARGS = ["constant_liar_type", "n_startup_jobs", "n_ei_candidates", "linear_forgetting", "prior_weight", "gamma"]
+
+
+def test_every_argument_of_nnis_tuners_is_taken_or_says_what_to_do_instead() -> None:
+    for name, arguments in NNIS.items():
+        for argument in arguments:
+            found = [message for path, message in mistakes(name, **{argument: object()}) if path.endswith(argument)]
+            assert "is not an argument of" not in found[0], (name, argument)
+    for argument in TPE_ARGS:
+        ((_, message),) = mistakes("TPE", tpe_args={argument: object()})
+        assert "is not one of" not in message, argument
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "instead"),
+    [
+        ("GP", "utility", "leave it out, it is the expected improvement"),
+        ("GP", "kappa", "leave it out, the expected improvement needs none"),
+        ("GPTuner", "nu", "leave it out, it is 2.5, NNI's default"),
+        ("GP", "cold_start_num", "leave it out, or give initial_parameters to begin with"),
+        ("Anneal", "parallel_optimize", "leave it out, running trials always count"),
+        ("TPE", "constant_liar_type", "write it in tpe_args"),
+        ("GridSearch", "seed", "leave it out, nothing is drawn by chance"),
+        ("PBT", "factors", "write factor"),
+        ("Hyperband", "max_budget", "write R, the largest budget, or name 'ASHA', which takes it"),
+        (
+            "Auto",
+            "optimize",
+            "name 'NSGA-II' or 'TPE', which take several objectives, or write optimize_mode for the one called "
+            "'default'",
+        ),
+    ],
+)
+def test_what_to_use_instead(name: str, argument: str, instead: str) -> None:
+    found = dict(mistakes(name, **{argument: {"a": "minimize", "b": "minimize"}}))
+    assert found[f"tuner.class_args.{argument}"] == f"has no counterpart in this tuner; {instead}"

@@ -17,7 +17,7 @@ class Started:
     """The experiment began, or went on after a restart of its manager."""
 
     promotes: bool = False
-    """Whether the tuner is one that may have ended trials go on."""
+    """Whether the tuner may have more to suggest when more trials have ended, as one that has them go on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

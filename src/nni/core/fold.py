@@ -70,7 +70,7 @@ def _trial_requested(happened: event.TrialRequested, state: State, at: float) ->
     number = state.next_parameter_id
     state.next_parameter_id += 1
     proposal = event.Proposal(trial=happened.trial, parameter_id=number, parameters=happened.parameters)
-    proposals.add(state, proposal, at)
+    proposals.add(state, proposal, at, is_customized=True)
 
 
 @_fold.register

@@ -245,3 +245,5 @@ class Outcome:
     trial: TrialId = TrialId("")
     is_whole: bool = True
     """Whether it was not stopped early."""
+    is_customized: bool = False
+    """Whether the parameters are the user's, not a tuner's."""

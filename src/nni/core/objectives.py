@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from nni.core import model
 from nni.core import trial as trials
@@ -11,6 +11,32 @@ Name = TypeVar("Name")
 Mode = Literal["minimize", "maximize"]
 Objectives = Mapping[str, Mode]
 """``minimize`` or ``maximize`` for each key of a metric; ``default`` stands for a metric that is a plain number too."""
+
+_NNI_MAXIMIZES = ("evolution", "gp", "gptuner", "hyperband", "pbt", "pbttuner")
+"""The tuners, in small letters, that NNI has maximise where a configuration says nothing."""
+_NNI_HAS_NONE = ("batch", "batchtuner", "gridsearch", "random")
+"""Those to which NNI has no direction matter."""
+_NNI_STOPS_LOW = ("curvefitting", "medianstop")
+"""The assessors that NNI has maximise where a configuration says nothing."""
+
+
+class Choice(Protocol):
+    """A tuner or an assessor with its arguments."""
+
+    @property
+    def name(self) -> str | None:
+        """Of a built-in one, in any case."""
+        ...
+
+    @property
+    def class_name(self) -> str | None:
+        """Of a user's own."""
+        ...
+
+    @property
+    def class_args(self) -> Mapping[str, Any]:
+        """As the user wrote them."""
+        ...
 
 
 def of(arguments: Mapping[str, Any]) -> Objectives:
@@ -29,11 +55,25 @@ def primary(optimize: Mapping[str, Any]) -> str:
     return "default" if "default" in optimize else next(iter(optimize), "default")
 
 
-def is_maximized(arguments: Mapping[str, Any]) -> bool:
-    """Return whether a larger primary objective is better, by a tuner's arguments; NNI's default is minimize."""
-    optimize = several(arguments)
-    mode = optimize.get(primary(optimize)) or arguments.get("optimize_mode", "minimize")
-    return bool(mode == "maximize")
+def default_mode(name: str) -> Mode:
+    """Return what a built-in tuner looks for where its arguments do not say: what NNI's of that name does."""
+    return "maximize" if name.lower() in _NNI_MAXIMIZES else "minimize"
+
+
+def is_maximized(tuner: Choice, assessor: Choice | None = None) -> bool:
+    """Return whether a larger primary objective is better.
+
+    As the tuner's arguments say, else as is usual for it. Where the tuner goes no way, as random search does, the
+    assessor decides: ``Medianstop`` beside it stops what is low in NNI.
+    """
+    optimize = several(tuner.class_args)
+    mode = optimize.get(primary(optimize)) or tuner.class_args.get("optimize_mode")
+    has_none = tuner.class_name is not None or (tuner.name or "").lower() in _NNI_HAS_NONE
+    if mode is None and assessor is not None and has_none:
+        mode = assessor.class_args.get("optimize_mode")
+        if mode is None and (assessor.name or "").lower() in _NNI_STOPS_LOW:
+            mode = "maximize"
+    return bool((mode or default_mode(tuner.name or "")) == "maximize")
 
 
 def values(outcome: model.Outcome, optimize: Objectives) -> list[float] | None:

@@ -103,4 +103,5 @@ def _outcome(trial: Trial) -> model.Outcome:
         succeeded=has_worked and value is not None,
         trial=trial.id,
         is_whole=trial.status is model.TrialStatus.SUCCEEDED,
+        is_customized=trial.is_customized,
     )

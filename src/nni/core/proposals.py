@@ -39,14 +39,15 @@ def _promote(state: State, trial: Trial, proposal: event.Proposal) -> None:
         state.todo[trial.id] = None
 
 
-def add(state: State, proposal: event.Proposal, at: float) -> None:
-    """Add a trial."""
+def add(state: State, proposal: event.Proposal, at: float, *, is_customized: bool = False) -> None:
+    """Add a trial; its parameters may be the user's."""
     trial = Trial(
         id=proposal.trial,
         sequence=len(state.trials),
         parameter_id=proposal.parameter_id,
         parameters=proposal.parameters,
         created_at=at,
+        is_customized=is_customized,
     )
     state.put(trial)
     state.todo[trial.id] = None

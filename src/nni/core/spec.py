@@ -187,8 +187,8 @@ class ExperimentSpec:
 
     @property
     def maximize(self) -> bool:
-        """Whether a larger primary objective is better: as the tuner has it, NNI's default being minimize."""
-        return objectives.is_maximized(self.tuner.class_args)
+        """Whether a larger primary objective is better."""
+        return objectives.is_maximized(self.tuner, self.assessor)
 
     @property
     def optimize(self) -> Mapping[str, Literal["minimize", "maximize"]]:

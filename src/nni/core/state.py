@@ -80,7 +80,7 @@ class State:
     is_space_new: bool = False
     """Whether the tuner does not have the search space yet."""
     promotes: bool = False
-    """Whether the tuner may have ended trials go on."""
+    """Whether the tuner may have more to suggest when more trials have ended, as one that has them go on."""
     waits_for_ends: bool = False
     """Whether such a tuner has nothing to suggest before it learns of another end."""
     is_tuner_new: bool = False

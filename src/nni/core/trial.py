@@ -81,6 +81,8 @@ class Trial:
     parameter_id: int
     parameters: model.Parameters
     created_at: float
+    is_customized: bool = False
+    """Whether its parameters are the user's, not the tuner's."""
     step: Step = Step.PROPOSED
     status: model.TrialStatus = model.TrialStatus.WAITING
     attempt: int = 1

@@ -179,9 +179,10 @@ class Experiment:
             raise
         for line in self.get_errors():
             progress.say(f"Error: {line}")
-        arguments = (self.config.tuner if self.config.tuner.is_set else self.config.advisor).class_args or {}
-        objective = objectives.primary(objectives.several(arguments))
-        progress.summarize(self.list_trial_jobs(), objective, maximize=objectives.is_maximized(arguments))
+        tuner = self.config.tuner if self.config.tuner.is_set else self.config.advisor
+        objective = objectives.primary(objectives.several(tuner.class_args))
+        maximize = objectives.is_maximized(tuner, self.config.assessor)
+        progress.summarize(self.list_trial_jobs(), objective, maximize=maximize)
         return status != "ERROR"
 
     def stop(self) -> None:

@@ -138,7 +138,7 @@ async def run(
                 )
                 is_stopped = _is_only_looked_at(request, parts.state)
                 if not is_stopped:
-                    parts.running.emit(event.Started(promotes=known_algorithms.promotes(spec.tuner)))
+                    parts.running.emit(event.Started(promotes=known_algorithms.may_have_more_later(spec.tuner)))
                 async with machine.listed(_known(parts), parts.state, parts.revisions):
                     ready(request.url, secrets.portal_token(request.directory))
                     if not is_stopped:

@@ -23,7 +23,7 @@ from nni.runtime import main
 os._exit(main.main(sys.argv[1:], archive=sys.argv[0]))
 """
 
-_TRAVELS = ("__init__.py", "_version.py", "errors.py", "trial.py", "utils.py")
+_TRAVELS = ("__init__.py", "_version.py", "errors.py", "parameter_expressions.py", "trial.py", "utils.py")
 _PACKAGES = ("wire", "runtime")
 _GONE = (
     "algorithms.py",

@@ -241,7 +241,7 @@ def _hyper_parameters(trial: trials.Trial) -> list[str]:
         compact(
             {
                 "parameter_id": number,
-                "parameter_source": "algorithm",
+                "parameter_source": "customized" if trial.is_customized else "algorithm",
                 "parameters": parameters,
                 "parameter_index": index,
             }

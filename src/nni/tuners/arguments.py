@@ -13,9 +13,11 @@ class Argument:
 
     kind: type
     default: Any = None
+    """An argument whose default is None may be None."""
     is_needed: bool = False
     """Whether it must be given."""
-    """An argument whose default is None may be None."""
+    meaning: str = ""
+    """What it is to one who left it out, where it is needed."""
     values: tuple[Any, ...] = ()
     """The only ones allowed; any of its kind when empty."""
     minimum: float | None = None
@@ -43,7 +45,7 @@ def problems(
     found = []
     for name, value in given.items():
         where = f"{path}.{name}"
-        if name in gone:
+        if name in gone and name not in valid:
             found.append(errors.Problem(where, f"has no counterpart in this tuner; {gone[name]}"))
         elif name not in valid:
             found.append(errors.Problem(where, f"is not {what}; there are {_listed(valid)}"))
@@ -51,7 +53,8 @@ def problems(
             found += _value(valid[name], value, where)
     missing = [name for name, one in valid.items() if one.is_needed and given.get(name) is None]
     return found + [
-        errors.Problem(f"{path}.{name}", f"is not set; it must be {_allowed(valid[name])}") for name in missing
+        errors.Problem(f"{path}.{name}", f"is not set; it must be {valid[name].meaning or _allowed(valid[name])}")
+        for name in missing
     ]
 
 

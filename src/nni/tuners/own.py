@@ -1,13 +1,15 @@
 """Users' own tuners and assessors, written for NNI's base classes, as the tuner process calls them."""
 
+import collections
 import importlib
 import inspect
 import json
 import sys
+import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nni import assessor, errors, tuner
+from nni import assessor, errors, tuner, utils
 from nni.core import model, plain, spec
 
 _LIMIT = 1_000_000
@@ -20,7 +22,10 @@ class OwnTuner:
     def __init__(self, inner: tuner.Tuner, search_space: Mapping[str, Any]) -> None:
         """Take the user's tuner and the search space as the user wrote it."""
         self._inner = inner
-        self._proposed: set[int] = set()
+        self._names: dict[int, int] = {}
+        """What the user's tuner calls those parameters that it proposed."""
+        self._late: collections.deque[tuple[int, Any]] = collections.deque()
+        """What it proposed after it had been asked, under the ids of then."""
         self.update(search_space)
 
     def update(self, search_space: Mapping[str, Any]) -> None:
@@ -29,16 +34,28 @@ class OwnTuner:
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
-        made = self._inner.generate_multiple_parameters([parameter_id])
+        if self._late:
+            return self._taken(parameter_id, *self._late.popleft())
+        made = self._inner.generate_multiple_parameters([parameter_id], st_callback=self._propose)
         if not isinstance(made, list | tuple):
             raise errors.TunerError(
                 f"generate_multiple_parameters of {type(self._inner).__name__} must return a list of mappings, one for "
                 f"each id, not {plain.shown(made)}."
             )
-        if not made:
-            raise errors.NoMoreTrialError("The tuner has no more parameters.")
-        self._proposed.add(parameter_id)
-        return self._parameters(made[0])
+        if made:
+            return self._taken(parameter_id, parameter_id, made[0])
+        if self._late:
+            return self._taken(parameter_id, *self._late.popleft())
+        raise errors.NoMoreTrialError("The tuner has no more parameters.")
+
+    def _propose(self, parameter_id: int, parameters: Any) -> None:
+        """Take parameters for an id that the tuner had none for when it was asked; NNI calls this ``st_callback``."""
+        self._late.append((parameter_id, parameters))
+
+    def _taken(self, parameter_id: int, name: int, made: Any) -> model.Parameters:
+        parameters = self._parameters(made)
+        self._names[parameter_id] = name
+        return parameters
 
     def _parameters(self, made: Any) -> model.Parameters:
         """Return what the user's tuner made, with Python's numbers for numpy's."""
@@ -60,17 +77,24 @@ class OwnTuner:
         return parameters
 
     def learn(self, outcome: model.Outcome) -> None:
-        """See ``algorithm.Algorithm``. What was proposed before a restart comes by ``import_data``, as in NNI."""
+        """See ``algorithm.Algorithm``.
+
+        As in NNI what was proposed before a restart comes by ``import_data``, and trials of the user's own are told to
+        a tuner that has said ``_accept_customized_trials()``, and to no other.
+        """
         has_value = outcome.succeeded and outcome.metric is not None
         value = json.loads(outcome.metric) if has_value and outcome.metric is not None else None
-        if outcome.parameter_id not in self._proposed:
-            if has_value:
+        accepts = getattr(self._inner, "_accept_customized", False)
+        if outcome.parameter_id not in self._names and not (outcome.is_customized and accepts):
+            if has_value and not outcome.is_customized:
                 self._inner.import_data([{"parameter": dict(outcome.parameters), "value": value}])
             return
-        about = {"customized": False, "trial_job_id": outcome.trial}
+        name = self._names.get(outcome.parameter_id, outcome.parameter_id)
         if has_value:
-            self._inner.receive_trial_result(outcome.parameter_id, dict(outcome.parameters), value, **about)
-        self._inner.trial_end(outcome.parameter_id, outcome.succeeded, trial_job_id=outcome.trial)
+            about = {"customized": outcome.is_customized, "trial_job_id": outcome.trial}
+            self._inner.receive_trial_result(name, dict(outcome.parameters), value, **about)
+        # Without keywords: those who wrote theirs for NNI take none.
+        self._inner.trial_end(name, outcome.succeeded and outcome.is_whole)
 
     def leave(self, *, failed: bool) -> None:
         """Tell the tuner that its process ends."""
@@ -137,7 +161,27 @@ def _made(chosen: spec.AlgorithmSpec) -> Any:
     found = getattr(module, name, None)
     if not inspect.isclass(found):
         raise errors.TunerError(f"There is no class {name} in {module.__file__}; set class_name to 'module.Class'.")
+    _validate(module, found, chosen)
     return found(**chosen.class_args)
+
+
+def _validate(module: types.ModuleType, found: type, chosen: spec.AlgorithmSpec) -> None:
+    """Have the validator that stands beside a class look at its arguments: NNI's registry names it, here it is found.
+
+    Raises:
+        TunerError: It refuses them.
+    """
+    near = [
+        one
+        for one in vars(module).values()
+        if inspect.isclass(one) and issubclass(one, utils.ClassArgsValidator) and one.__module__ == module.__name__
+    ]
+    if len(near) != 1:
+        return
+    try:
+        near[0]().validate_class_args(**chosen.class_args)
+    except Exception as error:  # whatever checks them raises what it likes
+        raise errors.TunerError(f"{near[0].__name__} refuses the class_args of {found.__name__}: {error}") from error
 
 
 def _leave(inner: tuner.Tuner | assessor.Assessor, *, failed: bool) -> None:

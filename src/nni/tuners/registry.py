@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nni import errors
-from nni.core import nearest, spec
+from nni.core import nearest, objectives, spec
 from nni.core.dimension import Space
-from nni.tuners import arguments, spaces
+from nni.tuners import arguments, gone, spaces
 from nni.tuners.arguments import Argument
 
 _MAX_SEED = 2**32 - 1
@@ -45,11 +45,9 @@ class Entry:
         return factory(*given)
 
 
-_MODE = Argument(kind=str, default="minimize", values=("minimize", "maximize"))
 _TUNERS_MODE = Argument(kind=str, values=("minimize", "maximize", None))
 """An assessor's; the tuner's when None."""
 _SEED = Argument(kind=int, minimum=0, maximum=_MAX_SEED)
-_USUAL = {"optimize_mode": _MODE, "seed": _SEED}
 _OPTIMIZE = Argument(kind=dict, each=Argument(kind=str, default="minimize", values=("minimize", "maximize")))
 _TPE_ARGS = Argument(
     kind=dict,
@@ -68,6 +66,16 @@ _TPE_ARGS = Argument(
 _SERIAL = {"serial": "leave it out; brackets overlap, so that no node waits"}
 
 
+def _usual(name: str) -> Mapping[str, Argument]:
+    """Return the arguments that most tuners take."""
+    return {**_mode(name), "seed": _SEED}
+
+
+def _mode(name: str) -> Mapping[str, Argument]:
+    default = objectives.default_mode(name)
+    return {"optimize_mode": Argument(kind=str, default=default, values=("minimize", "maximize"))}
+
+
 def _budgets(given: Mapping[str, Any]) -> tuple[str, str] | None:
     least, most = given["min_budget"], given["max_budget"]
     return ("max_budget", f"is {most}, less than min_budget ({least})") if most < least else None
@@ -82,40 +90,40 @@ def _share(default: float) -> Argument:
 
 
 _TUNERS = (
-    Entry(name="Auto", arguments=_USUAL, factory="nni.tuners.auto:make"),
+    Entry(name="Auto", arguments=_usual("Auto"), factory="nni.tuners.auto:make"),
     Entry(
         name="TPE",
-        arguments={**_USUAL, "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
+        arguments={**_usual("TPE"), "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
         factory="nni.tuners.tpe:make",
     ),
-    Entry(name="Random", arguments=_USUAL, factory="nni.tuners.random_search:make", is_blind=True),
-    Entry(name="GridSearch", arguments={"optimize_mode": _MODE}, factory="nni.tuners.grid:make", is_blind=True),
-    Entry(name="Anneal", arguments=_USUAL, factory="nni.tuners.anneal:make"),
+    Entry(name="Random", arguments=_usual("Random"), factory="nni.tuners.random_search:make", is_blind=True),
+    Entry(name="GridSearch", arguments=_mode("GridSearch"), factory="nni.tuners.grid:make", is_blind=True),
+    Entry(name="Anneal", arguments=_usual("Anneal"), factory="nni.tuners.anneal:make"),
     Entry(
         name="Evolution",
-        arguments={**_USUAL, "population_size": _count(32, 2)},
+        arguments={**_usual("Evolution"), "population_size": _count(32, 2)},
         factory="nni.tuners.evolution:make",
     ),
     Entry(
         name="Batch",
-        arguments={"optimize_mode": _MODE},
+        arguments=_mode("Batch"),
         factory="nni.tuners.batch:make",
         aliases=("BatchTuner",),
         is_blind=True,
         refuses=spaces.one_choice,
     ),
-    Entry(name="GP", arguments=_USUAL, factory="nni.tuners.auto:make_gp", aliases=("GPTuner",)),
-    Entry(name="CMA-ES", arguments=_USUAL, factory="nni.tuners.cmaes:make", refuses=spaces.numbers_alone),
-    Entry(name="QMC", arguments=_USUAL, factory="nni.tuners.qmc:make", is_blind=True),
+    Entry(name="GP", arguments=_usual("GP"), factory="nni.tuners.auto:make_gp", aliases=("GPTuner",)),
+    Entry(name="CMA-ES", arguments=_usual("CMA-ES"), factory="nni.tuners.cmaes:make", refuses=spaces.numbers_alone),
+    Entry(name="QMC", arguments=_usual("QMC"), factory="nni.tuners.qmc:make", is_blind=True),
     Entry(
         name="NSGA-II",
-        arguments={**_USUAL, "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
+        arguments={**_usual("NSGA-II"), "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
         factory="nni.tuners.nsga2:make",
     ),
     Entry(
         name="Hyperband",
         arguments={
-            **_USUAL,
+            **_usual("Hyperband"),
             "R": _count(60),
             "eta": _count(3, 2),
             "exec_mode": Argument(kind=str, default="parallelism", values=("parallelism",), gone=_SERIAL),
@@ -127,7 +135,7 @@ _TUNERS = (
     ),
     Entry(
         name="ASHA",
-        arguments={**_USUAL, "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
+        arguments={**_usual("ASHA"), "min_budget": _count(1), "max_budget": _count(81), "eta": _count(3, 2)},
         contradicts=_budgets,
         factory="nni.tuners.asha:make",
         refuses=spaces.without_budget,
@@ -137,8 +145,10 @@ _TUNERS = (
     Entry(
         name="PBT",
         arguments={
-            **_USUAL,
-            "all_checkpoint_dir": Argument(kind=str, is_needed=True),
+            **_usual("PBT"),
+            "all_checkpoint_dir": Argument(
+                kind=str, is_needed=True, meaning="a directory on a storage that all trials share, as they see it"
+            ),
             "population_size": _count(10, 2),
             "factor": _share(0.2),
             "resample_probability": _share(0.25),
@@ -171,7 +181,7 @@ _ASSESSORS = (
         arguments={
             "optimize_mode": _TUNERS_MODE,
             "epoch_num": _count(20),
-            "start_step": _count(6, 1),
+            "start_step": _count(6, 0),
             "threshold": _share(0.95),
             "gap": _count(1),
         },
@@ -184,20 +194,6 @@ _ASSESSORS = (
     ),
 )
 ASSESSORS: Mapping[str, Entry] = {entry.name: entry for entry in _ASSESSORS}
-
-_GONE = {
-    "BOHB": "'ASHA' for budgets, 'Auto' for its model",
-    "DNGO": "'Auto'",
-    "DNGOTuner": "'Auto'",
-    "Metis": "'Auto'",
-    "MetisTuner": "'Auto'",
-    "NetworkMorphism": "'Auto' over a search space of architectures",
-    "PPO": "'Evolution' over a search space of architectures",
-    "PPOTuner": "'Evolution' over a search space of architectures",
-    "RegularizedEvolutionTuner": "'Evolution'",
-    "SMAC": "'Auto'",
-    "TPE_legacy": "'TPE'",
-}
 
 
 def names() -> tuple[str, ...]:
@@ -232,6 +228,11 @@ def promotes(chosen: spec.AlgorithmSpec) -> bool:
     """Return whether a tuner has ended trials go on."""
     entry = find(chosen.name or "")
     return entry is not None and entry.promotes
+
+
+def may_have_more_later(chosen: spec.AlgorithmSpec) -> bool:
+    """Return whether a tuner that has no more to suggest may have when more trials have ended, as a user's own may."""
+    return promotes(chosen) or chosen.class_name is not None
 
 
 def is_blind(chosen: spec.AlgorithmSpec) -> bool:
@@ -285,7 +286,8 @@ def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry],
     if entry is None:
         return [errors.Problem(f"{path}.name", _unknown(chosen.name, among, what))]
     where = f"{path}.class_args"
-    found = arguments.problems(entry.arguments, {}, chosen.class_args, where, f"an argument of {entry.name}")
+    old = gone.arguments(entry.name) if among is TUNERS else {}
+    found = arguments.problems(entry.arguments, old, chosen.class_args, where, f"an argument of {entry.name}")
     if not found and entry.contradicts is not None:
         wrong = entry.contradicts(arguments.filled(entry.arguments, chosen.class_args))
         found += [errors.Problem(f"{where}.{wrong[0]}", wrong[1])] if wrong else []
@@ -294,9 +296,9 @@ def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry],
 
 def _unknown(name: str, among: Mapping[str, Entry], what: str) -> str:
     """Return what to say of a name that is not one of a tuner, or not one of an assessor."""
-    for gone, instead in _GONE.items():
-        if gone.lower() == name.lower() and what == "tuner":
-            return f"the tuner {gone!r} is not carried over from NNI; use {instead}"
+    for old, instead in gone.NAMES.items():
+        if old.lower() == name.lower() and what == "tuner":
+            return f"the tuner {old!r} is not carried over from NNI; use {instead}"
     near = nearest.nearest(name, tuple(among))
     hint = f"did you mean {near!r}?" if near else f"use {nearest.either(tuple(among))}"
     return f"there is no {what} {name!r}; {hint}"
