@@ -336,7 +336,11 @@ def test_parameters_are_found_by_their_numbers(search_space: Mapping[str, Any]) 
     ("search_space", "size"),
     [
         (one("uniform", 0, 1), None),
-        (one("qnormal", 0, 1, 1), None),
+        (one("normal", 0, 1), None),
+        # Six standard deviations to either side.
+        (one("qnormal", 0, 1, 1), 13),
+        (one("qnormal", 0.5, 2, 5), 5),
+        (one("qlognormal", 0, 1, 100), 5),
         (one("randint", 0, 10**30), 10**30),
         (one("quniform", 0, 1, 0.1), 11),
         (one("qloguniform", 1, 100, 5), 21),
@@ -348,6 +352,17 @@ def test_how_many_points_a_space_has(search_space: Mapping[str, Any], size: int 
     assert points.size(space.parse(search_space)) == size
 
 
-def test_every_point_of_a_space_has_its_number() -> None:
-    parsed = space.parse(NESTED)
-    assert len({json.dumps(points.at(parsed, index)) for index in range(16)}) == 16
+@pytest.mark.parametrize("search_space", [NESTED, one("qnormal", 0.5, 2, 5), one("qlognormal", 0, 1, 100)])
+def test_every_point_of_a_space_has_its_number(search_space: Mapping[str, Any]) -> None:
+    parsed = space.parse(search_space)
+    size = points.size(parsed)
+    assert size is not None
+    found = [points.at(parsed, index) for index in range(size)]
+    assert len(set(map(json.dumps, found))) == size
+    assert all(points.locate(parsed, one) is not None for one in found)
+
+
+@pytest.mark.parametrize("name", [*DRAWING, "CMA-ES", "GridSearch"])
+def test_a_quantised_normal_number_is_exhausted_point_by_point(name: str) -> None:
+    tuner = make(name, one("qnormal", 10, 1, 1), **({} if name == "GridSearch" else {"seed": 1}))
+    assert sorted(point["x"] for point in all_points(tuner)) == list(range(4, 17))

@@ -8,6 +8,9 @@ from nni import errors
 from nni.core import dimension, nearest, plain
 from nni.core.dimension import Space
 
+_LARGEST_LOGARITHM = 700.0
+"""Of what a float holds."""
+
 
 def parse(value: Any, path: str = "search_space") -> Space:
     """Return a search space as records, in the order in which it was written.
@@ -217,9 +220,10 @@ def _parse_normal(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.An
         return None
     if read[1] <= 0:
         spot.wrong("._value[1]", f"{read[1]!r} is not above 0, and sigma must be")
-    return dimension.Normal(
-        name=spot.name, key=spot.key, mu=read[0], sigma=read[1], q=_step(read, spot), is_log="log" in kind
-    )
+    is_log = "log" in kind
+    if is_log and read[0] + 6 * read[1] > _LARGEST_LOGARITHM:
+        spot.wrong("._value", f"{plain.shown(values)} has values beyond all numbers; mu and sigma are of the logarithm")
+    return dimension.Normal(name=spot.name, key=spot.key, mu=read[0], sigma=read[1], q=_step(read, spot), is_log=is_log)
 
 
 _PARSERS: Mapping[str, Callable[[str, Sequence[Any], _Spot], dimension.AnyDimension | None]] = {

@@ -55,9 +55,9 @@ class GridSearch:
 def _finest(space: Space) -> int:
     """Return how many steps the finest dimension of a finite space has; 1 where none is quantised."""
     steps = [
-        round((one.high - one.low) / one.q)
+        (points.size((one,)) or 1) - 1
         for one in spaces.walk(space)
-        if isinstance(one, dimensions.Uniform) and one.q is not None
+        if isinstance(one, dimensions.Uniform | dimensions.Normal)
     ]
     return max(steps, default=1)
 

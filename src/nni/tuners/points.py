@@ -93,8 +93,8 @@ def at(space: Space, index: int) -> dict[str, Any]:
         match one:
             case dimensions.RandInt():
                 return one.low + place
-            case dimensions.Uniform(q=float() | int() as q):
-                return one.settle((round(one.low / q) + place) * q)
+            case dimensions.Uniform(q=float() | int() as q) | dimensions.Normal(q=float() | int() as q):
+                return one.settle((_multiples(one, q)[0] + place) * q)
             case dimensions.NestedChoice():
                 # What is left of this digit is read below the branch that it falls into.
                 for number, branch in enumerate(one.branches):
@@ -148,7 +148,8 @@ def _number(one: dimensions.AnyDimension, value: Any) -> Number:
         raise TypeError(value)
     number: Number = value
     if isinstance(one, dimensions.Normal):
-        plain = math.log(value) if one.is_log else value
+        # What lies near zero is rounded to it.
+        plain = value if not one.is_log else math.log(value) if value else -math.inf
         number = min(max(_NORMAL.cdf((plain - one.mu) / one.sigma), _TAIL), 1 - _TAIL)
     own = domain(one)
     if not isinstance(own, Categories) and not own.low <= number <= own.high:
@@ -165,10 +166,17 @@ def _size(one: dimensions.AnyDimension) -> int | None:
             return None if None in sizes else sum(own or 0 for own in sizes)
         case dimensions.RandInt():
             return one.high - one.low
-        case dimensions.Uniform(q=float() | int() as q):
-            return round(one.high / q) - round(one.low / q) + 1
+        case dimensions.Uniform(q=float() | int() as q) | dimensions.Normal(q=float() | int() as q):
+            least, most = _multiples(one, q)
+            return most - least + 1
         case _:
             return None
+
+
+def _multiples(one: dimensions.Uniform | dimensions.Normal, q: float) -> tuple[int, int]:
+    """Return the least and the largest multiple of its step that a number is rounded to."""
+    ends = (one.low, one.high) if isinstance(one, dimensions.Uniform) else (_value(one, _TAIL), _value(one, 1 - _TAIL))
+    return round(ends[0] / q), round(ends[1] / q)
 
 
 def _product(sizes: list[int | None]) -> int | None:

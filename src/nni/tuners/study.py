@@ -21,6 +21,7 @@ class Study:
         *,
         optimize: objectives.Objectives,
         seed: int | None,
+        generation_key: str | None = None,
     ) -> None:
         """Take the space and the sampler that looks for the optimum.
 
@@ -29,12 +30,15 @@ class Study:
             sampler: Used by this tuner alone.
             optimize: What is better.
             seed: Fixes what the sampler does not: which points are taken when only a few are left.
+            generation_key: The system attribute in which the sampler counts generations, where it does: a trial that
+                it did not propose is put into the next one whose children are to come.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._optimize = space, optimize
         self._study = optuna.create_study(directions=list(optimize.values()), sampler=sampler)
         self._running: dict[int, optuna.Trial] = {}
         self._novelty = novelty.Novelty(space, seed)
+        self._generation = {generation_key: 0} if generation_key else {}
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
@@ -44,7 +48,9 @@ class Study:
     def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
         """See ``algorithm.Reminded``."""
         self._novelty.take(parameters)
-        if (numbers := points.locate(self._space, parameters)) is not None:
+        # One that counts generations takes no running trials into account, and such a one would be in none.
+        numbers = None if self._generation else points.locate(self._space, parameters)
+        if numbers is not None:
             self._running[parameter_id], _ = self._ask_for(numbers)
 
     def learn(self, outcome: model.Outcome) -> None:
@@ -53,7 +59,11 @@ class Study:
         state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
         trial = self._running.pop(outcome.parameter_id, None)
         if trial is not None:
-            self._study.tell(trial, values, state)
+            told = self._study.tell(trial, values, state)
+            # The parents of those that run have been chosen.
+            self._generation = {
+                key: max(own, told.system_attrs.get(key, 0) + 1) for key, own in self._generation.items()
+            }
             return
         self._novelty.take(outcome.parameters)
         numbers = points.locate(self._space, outcome.parameters)
@@ -61,7 +71,13 @@ class Study:
             distributions = {key: _distribution(domain) for key, (domain, _) in numbers.items()}
             params = {key: number for key, (_, number) in numbers.items()}
             self._study.add_trial(
-                optuna.trial.create_trial(state=state, values=values, params=params, distributions=distributions)
+                optuna.trial.create_trial(
+                    state=state,
+                    values=values,
+                    params=params,
+                    distributions=distributions,
+                    system_attrs=self._generation,
+                )
             )
 
     def _new(self) -> tuple[optuna.Trial, model.Parameters] | None:
