@@ -1,5 +1,6 @@
 """The Kubeflow platform on a sandbox as tests use it."""
 
+import asyncio
 import contextlib
 import dataclasses
 import time
@@ -29,6 +30,7 @@ class World:
         self.api = Connection(sandbox)
         (self.export,) = sandbox.exports
         self.observed = contract.Observed()
+        self.life: asyncio.Queue[str | None] = asyncio.Queue()
 
     @contextlib.asynccontextmanager
     async def platform(
@@ -56,12 +58,19 @@ class World:
             intake_url=intake_url,
             token=lambda slot: f"{key}{slot}",
             clock=SystemClock(),
+            life=self.life.put_nowait,
         )
         try:
             await made.open(self.observed.take)
             yield made
         finally:
             await made.close()
+
+    async def heard(self, *, well: bool) -> str:
+        """Wait until the API server is said to be well, or not to be, and return why not."""
+        while ((said := await self.life.get()) is None) is not well:
+            pass
+        return said or ""
 
     def order(self, trial: str, script: str = "exec sleep 1000", slot: int = 0) -> model.JobOrder:
         ordered = contract.order(trial, slot)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator
 
@@ -9,7 +11,7 @@ import pytest
 
 from nni import errors
 from nni.core import model
-from nni.platforms.kubeflow import client, watch
+from nni.platforms.kubeflow import client, pulse, watch
 from nni.testing import faults
 from nni.testing.sandbox import Sandbox
 from platforms import World
@@ -62,6 +64,42 @@ async def test_a_watch_that_fails_misses_nothing(world: World, wanted: list[faul
             assert phases[-1] is model.JobPhase.SUCCEEDED
             assert phases.count(model.JobPhase.SUCCEEDED) == 1
         await jobs.clean_up()
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the server often, and wait little for its answers."""
+    for name in ("PERIOD_SECONDS", "AGAIN_SECONDS"):
+        monkeypatch.setattr(pulse, name, 0.05)
+    monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("eager")
+async def test_a_server_that_hangs_and_one_that_is_killed_are_noticed_though_nothing_is_asked_of_them() -> None:
+    with Sandbox(nfs={"10.20.30.40:/mnt/nfs/nni": None}) as lonely:
+        world = World(lonely)
+        async with world.platform() as jobs, asyncio.timeout(60):
+            await world.heard(well=True)
+            os.kill(lonely.pid, signal.SIGSTOP)
+            assert "does not answer" in await world.heard(well=False)
+            os.kill(lonely.pid, signal.SIGCONT)
+            await world.heard(well=True)
+            # The watches go on, too.
+            ordered = world.order("t0", "exit 0")
+            await jobs.create(ordered)
+            await world.observed.until(ordered.attempt, is_over)
+            os.kill(lonely.pid, signal.SIGKILL)
+            assert "does not answer" in await world.heard(well=False)
+
+
+@pytest.mark.usefixtures("eager")
+async def test_a_watch_that_cannot_be_opened_is_no_sign_of_life(world: World) -> None:
+    async with world.platform(), asyncio.timeout(60):
+        await world.heard(well=True)
+        down = faults.ServerError(verbs=["watch"], resources=["pods"], code=503)
+        with world.sandbox.faults(down, faults.DroppedWatch(resources=["pods"])):
+            assert (await world.heard(well=False)).startswith("pods cannot be watched now: ")
+        await world.heard(well=True)
 
 
 CREATES: list[faults.Fault] = [

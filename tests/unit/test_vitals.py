@@ -1,7 +1,7 @@
 """Signs of life: what is heard at the ports, and who is told."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -30,6 +30,9 @@ class Tuner:
     def __init__(self) -> None:
         self.broken = asyncio.Event()
         self.has_told = False
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.pid = 4711
 
     async def open(self) -> None:
         pass
@@ -37,6 +40,7 @@ class Tuner:
     async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         if self.broken.is_set():
             raise errors.TunerError("The tuner is gone.")
+        await self.answers.wait()
         return [model.Suggestion(parameters={}) for _ in parameter_ids]
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
@@ -91,7 +95,12 @@ class Scene:
         self.changed = asyncio.Event()
         self.signs = health.Vitals(self._change)
         self.tuner, self.platform, self.files = Tuner(), Platform(), volume.MemoryVolume()
-        self.heard = vitals.Heard(self.signs, Clock(), platform=self.platform, tuner=self.tuner, volume=self.files)
+        self.clock = Clock()
+        self.heard = vitals.Heard(self.signs, self.clock, platform=self._make, tuner=self.tuner, volume=self.files)
+
+    def _make(self, *, life: Callable[[str | None], None]) -> ports.Platform:
+        self.lives = life
+        return self.platform
 
     def _change(self) -> None:
         self.changes += 1
@@ -120,6 +129,22 @@ async def test_answers_are_signs_of_life_and_failures_are_told() -> None:
     assert scene.changes == 1
 
 
+async def test_an_answer_that_is_long_in_coming_is_told_with_the_time_of_the_question(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(vitals, "LATE_SECONDS", 0.01)
+    scene = Scene()
+    scene.tuner.answers.clear()
+    asking = asyncio.create_task(scene.heard.tuner.ask([1]))
+    await scene.changed.wait()
+    state, sentence = scene.shown(health.TUNER)
+    assert (state, "`kill -9 4711` ends it" in str(sentence)) == ("late", True)
+    assert scene.signs.signs[health.TUNER].failed_at == 101.0
+    scene.tuner.answers.set()
+    await asking
+    assert scene.shown(health.TUNER) == ("ok", None)
+
+
 async def test_the_end_of_the_tuner_s_process_is_noted_without_a_call() -> None:
     scene = Scene()
     async with scene.heard.watching():
@@ -144,6 +169,39 @@ async def test_a_platform_that_is_away_has_failed_and_one_that_refuses_has_not()
     with pytest.raises(errors.PlatformError):
         await scene.heard.platform.create(order(slot=1))
     assert scene.shown(health.PLATFORM) == ("ok", None)
+
+
+async def test_a_platform_whose_life_is_not_heard_of_has_failed_until_it_is_again() -> None:
+    scene = Scene()
+    await scene.heard.platform.open(lambda happened: None)
+    scene.lives("Pods cannot be watched.")
+    failed_at = scene.signs.signs[health.PLATFORM].failed_at
+    # It answers, and what happens on it is not seen all the same.
+    await scene.heard.platform.create(order())
+    scene.lives("Jobs cannot be watched.")
+    assert scene.shown(health.PLATFORM) == ("failed", "Jobs cannot be watched.")
+    assert scene.signs.signs[health.PLATFORM].failed_at == failed_at
+    scene.lives(None)
+    assert scene.shown(health.PLATFORM) == ("ok", None)
+
+
+async def test_a_call_that_failed_is_forgotten_when_it_is_not_made_again_and_the_platform_lives() -> None:
+    scene = Scene()
+    scene.platform.is_away = True
+    with pytest.raises(errors.PlatformUnavailableError):
+        await scene.heard.platform.create(order())
+    scene.lives(None)
+    assert scene.shown(health.PLATFORM)[0] == "failed"
+    scene.clock.time += vitals.FORGOTTEN_SECONDS
+    scene.lives(None)
+    assert scene.shown(health.PLATFORM) == ("ok", None)
+
+
+async def test_what_lives_on_is_told_now_and_then() -> None:
+    scene = Scene()
+    for second in range(25):
+        scene.signs.hears(health.PLATFORM, 100.0 + second)
+    assert scene.changes == 2
 
 
 async def test_a_path_that_a_user_got_wrong_is_no_failure_of_the_volume() -> None:

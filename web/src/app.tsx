@@ -2,9 +2,9 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { statusWord } from "./data/format";
+import { duration, statusWord } from "./data/format";
 import { Live, type Link } from "./data/live";
-import type { Model } from "./data/model";
+import type { Model, Sign } from "./data/model";
 import { isPaused, progress } from "./data/progress";
 import { loadAnew } from "./data/reload";
 import { useRoute, type Route } from "./data/route";
@@ -107,7 +107,7 @@ export function App() {
           </button>
           <ThemeSwitch theme={theme} setTheme={setTheme} where="in-header" />
         </header>
-        <Notices model={model} link={link} />
+        <Notices model={model} link={link} now={now} />
         <main id="main" tabIndex={-1}>
           {model ? <Page model={model} now={now} route={route} /> : link === "connecting" && <p class="empty">Loading</p>}
         </main>
@@ -118,12 +118,16 @@ export function App() {
 
 const isKnown = (page: string): boolean => page in LATER;
 
-function Notices({ model, link }: { model: Model | null; link: Link }) {
+const isUnseen = (sign: Sign): boolean => sign.part === "platform" && sign.state === "failed";
+
+function Notices({ model, link, now }: { model: Model | null; link: Link; now: number }) {
   const id = model?.experiment.id ?? "";
   const dead = model?.health.find((sign) => sign.part === "tuner" && sign.state === "failed")?.sentence;
   const told = [...(model?.experiment.errors ?? []), ...(dead && !model?.experiment.isOver ? [dead] : [])];
+  const unseen = model?.experiment.isOver ? undefined : model?.health.find(isUnseen);
+  if (link !== "refused" && link !== "lost" && told.length === 0 && !unseen) return null;
   return (
-    <>
+    <div role="region" aria-label="Notices" class="notices">
       {link === "refused" && (
         <p class="notice bad">
           This browser is not signed in any more. <code>nnictl webui url {id}</code> prints the link.
@@ -135,12 +139,18 @@ function Notices({ model, link }: { model: Model | null; link: Link }) {
           <code>nnictl experiment status {id}</code> tells.
         </p>
       )}
+      {model && unseen && (
+        <p class="notice bad">
+          {unseen.sentence?.replace(/[^.]$/, "$&.")} Nothing has been seen of the cluster for{" "}
+          {duration(now + model.ahead - (unseen.heardAt ?? unseen.since ?? 0))}: what is shown of trials may be old.
+        </p>
+      )}
       {[...new Set(told)].map((sentence) => (
         <p class="notice bad" key={sentence}>
           {sentence}
         </p>
       ))}
-    </>
+    </div>
   );
 }
 

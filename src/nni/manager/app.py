@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import random
@@ -172,11 +173,10 @@ async def _join(
     if files_for_pods is not None and state.live:
         await asyncio.to_thread(_check_port, request)
     door = await asyncio.to_thread(doors.of, stand, request.directory, request.port + 1)
-    platform = stand.platform(request.experiment_id, door=door, tokens=tokens.of, clock=CLOCK)
     tuner, assessor = renewal.of(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
-    signs = health.Vitals(revisions.nudge)
-    heard = vitals.Heard(signs, CLOCK, platform=platform, tuner=tuner, volume=files.volume)
+    platform = functools.partial(stand.platform, request.experiment_id, door=door, tokens=tokens.of, clock=CLOCK)
+    heard = vitals.Heard(health.Vitals(revisions.nudge), CLOCK, platform=platform, tuner=tuner, volume=files.volume)
     files.volume = heard.volume
 
     async def perform(action: event.Action) -> None:

@@ -68,8 +68,12 @@ class Ground(doors.Place, Protocol):
         door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
+        life: Callable[[str | None], None],
     ) -> ports.Platform:
-        """Return the platform, not yet open."""
+        """Return the platform, not yet open.
+
+        Where it is far away, ``life`` is told None for each sign of life, and why there is none, as one sentence.
+        """
         ...
 
     async def surroundings(self) -> around.Surroundings:
@@ -167,6 +171,7 @@ class _Local:
         door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
+        life: Callable[[str | None], None],
     ) -> ports.Platform:
         return local.LocalPlatform(
             experiment_id=experiment_id,
@@ -324,6 +329,7 @@ class KubeflowGround:
         door: doors.Door,
         tokens: Callable[[int], str],
         clock: ports.Clock,
+        life: Callable[[str | None], None],
     ) -> ports.Platform:
         """See the protocol."""
         return platform.KubeflowPlatform(
@@ -337,6 +343,7 @@ class KubeflowGround:
             intake_fingerprint=door.fingerprint,
             token=tokens,
             clock=clock,
+            life=life,
         )
 
     async def surroundings(self) -> around.Surroundings:

@@ -40,6 +40,11 @@ class _Seat(Generic[_Process]):
                 self._is_open.clear()
                 return said
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the process of now, None when there is none."""
+        return None if self._process is None else self._process.pid
+
     async def close(self) -> None:
         """See the port."""
         if self._process is not None:

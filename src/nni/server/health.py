@@ -23,6 +23,12 @@ class Sign:
     failure: str | None = None
     """What went wrong since, as one sentence; None when nothing did."""
     failed_at: float | None = None
+    is_late: bool = False
+    """Whether that is only an answer that is long in coming: it may come yet."""
+
+
+TOLD_AGAIN_SECONDS = 10.0
+"""A part that goes on living is told to do so no more often than that."""
 
 
 class Vitals:
@@ -32,10 +38,11 @@ class Vitals:
         """Begin with parts of which nothing is known.
 
         Args:
-            changed: Called when a part fails or comes back.
+            changed: Called when a part fails or comes back, and now and then for one that lives.
         """
         self._changed = changed
         self._signs = dict.fromkeys((TUNER, PLATFORM, STORAGE, METRICS), Sign())
+        self._told_at: dict[str, float] = {}
 
     @property
     def signs(self) -> Mapping[str, Sign]:
@@ -46,14 +53,15 @@ class Vitals:
         """Note that a part did what it should."""
         was_failing = self._signs[part].failure is not None
         self._signs[part] = Sign(heard_at=at)
-        if was_failing:
+        if was_failing or at - self._told_at.setdefault(part, at) >= TOLD_AGAIN_SECONDS:
+            self._told_at[part] = at
             self._changed()
 
-    def fails(self, part: str, sentence: str, at: float) -> None:
-        """Note that a part did not do what it should."""
+    def fails(self, part: str, sentence: str, at: float, *, is_late: bool = False) -> None:
+        """Note that a part did not do what it should, or has not done it yet for long."""
         before = self._signs[part]
         failed_at = before.failed_at if before.failure is not None else at
-        self._signs[part] = Sign(heard_at=before.heard_at, failure=sentence, failed_at=failed_at)
+        self._signs[part] = Sign(heard_at=before.heard_at, failure=sentence, failed_at=failed_at, is_late=is_late)
         if before.failure != sentence:
             self._changed()
 
@@ -65,6 +73,7 @@ def shown(signs: Mapping[str, Sign]) -> list[views.Json]:
 
 def _shown(part: str, sign: Sign) -> views.Json:
     state = "failed" if sign.failure is not None else "unknown" if sign.heard_at is None else "ok"
+    state = "late" if sign.is_late else state
     answer: views.Json = {"part": part, "state": state}
     if sign.heard_at is not None:
         answer["heardAt"] = views.milliseconds(sign.heard_at)

@@ -189,7 +189,8 @@ export type Part = "tuner" | "platform" | "storage" | "metrics";
 
 export interface Sign {
   part: Part;
-  state: "ok" | "failed" | "unknown";
+  /** `late` is one that has not answered yet, for long. */
+  state: "ok" | "late" | "failed" | "unknown";
   heardAt?: number;
   sentence?: string;
   since?: number;

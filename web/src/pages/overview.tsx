@@ -5,10 +5,11 @@ import { IntermediateCurves, worthShowing } from "../charts/curves";
 import { MetricScatter } from "../charts/scatter";
 import { useSteady } from "../charts/steady";
 import { capital, duration, hours, metric, parameter, reasonWord, roughly, statusWord } from "../data/format";
-import { primary, ranked, type Model } from "../data/model";
+import { primary, ranked, type Model, type Sign } from "../data/model";
 import { concerns, failures, isPaused, progress, shownStatuses, usage, type Concern } from "../data/progress";
 import { detail } from "../data/rest";
 import { allColumns } from "../parts/columns";
+import { partName, silence } from "../parts/lights";
 import { Controls, Limits } from "../parts/limits";
 import { useFetched, When } from "../parts/small";
 import { TrialTable } from "../parts/table";
@@ -222,11 +223,15 @@ function Concerns({ model, now }: PageProps) {
   // Looking through all trials for silent ones once in some seconds is enough.
   const minute = Math.floor(now / 10_000);
   const all = useMemo(() => concerns(model, now + model.ahead), [model, minute]);
+  const ailing = model.experiment.isOver ? [] : model.health.filter((sign) => sign.state === "failed" || sign.state === "late");
   return (
     <section>
       <h2>Needs a look</h2>
-      {all.length === 0 && <p class="hint">Nothing: no trial has failed, none is held up.</p>}
+      {all.length + ailing.length === 0 && <p class="hint">Nothing: no trial has failed, none is held up.</p>}
       <ul class="concerns">
+        {ailing.map((sign) => (
+          <Ailing key={sign.part} sign={sign} platform={model.experiment.platform} now={now + model.ahead} />
+        ))}
         {all.slice(0, MOST_CONCERNS).map((concern) => (
           <Look key={concern.kind + concern.sentence} concern={concern} now={now + model.ahead} />
         ))}
@@ -261,6 +266,20 @@ function Look({ concern: { kind, sentence, trial, count }, now }: { concern: Con
       </p>
       <p>{sentence}</p>
       {kind === "failed" && <LastLines id={trial.trialJobId} key={trial.trialJobId} />}
+    </li>
+  );
+}
+
+/** A part that the experiment leans on, and that does not do what it should. */
+function Ailing({ sign, platform, now }: { sign: Sign; platform: string; now: number }) {
+  const isLate = sign.state === "late";
+  return (
+    <li class={isLate ? "waiting" : "failed"}>
+      <p class="hint">
+        <span class={`status ${isLate ? "WAITING" : "FAILED"}`}>{partName(sign.part, platform)}</span> ·{" "}
+        {isLate ? silence(sign, now) : <When time={sign.since} now={now} />}
+      </p>
+      <p>{sign.sentence}</p>
     </li>
   );
 }

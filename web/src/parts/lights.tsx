@@ -1,6 +1,6 @@
 // Health: a light for each part that the experiment leans on, with the age of its last sign of life.
 
-import { absolute, ago } from "../data/format";
+import { absolute, ago, duration } from "../data/format";
 import type { Part, Sign } from "../data/model";
 
 interface Props {
@@ -13,11 +13,15 @@ interface Props {
 
 const NAMES: Record<Part, string> = { tuner: "Tuner", platform: "API server", storage: "Storage", metrics: "Metrics" };
 
+export function partName(part: Part, platform: string): string {
+  return part === "platform" && platform === "local" ? "Processes" : NAMES[part];
+}
+
 export function Lights({ health, platform, now, isLong = false }: Props) {
   return (
     <ul class={isLong ? "lights long" : "lights"} aria-label="Health">
       {health.map((sign) => {
-        const name = sign.part === "platform" && platform === "local" ? "Processes" : NAMES[sign.part];
+        const name = partName(sign.part, platform);
         const told = tell(sign, now);
         const title = `${name}: ${told}${sign.heardAt === undefined ? "" : `; last sign of life ${absolute(sign.heardAt)}`}`;
         return (
@@ -32,11 +36,20 @@ export function Lights({ health, platform, now, isLong = false }: Props) {
 
 function tell(sign: Sign, now: number): string {
   if (sign.state === "failed") return `${sign.sentence ?? "failed"} (${ago(sign.since ?? now, now)})`;
+  if (sign.state === "late") return `${silence(sign, now)}; ${sign.sentence ?? ""}`;
   if (sign.heardAt === undefined) return "nothing heard yet";
   return `last sign of life ${ago(sign.heardAt, now)}`;
 }
 
-function short(sign: Sign, now: number): string {
-  if (sign.state === "failed") return "failed";
-  return sign.heardAt === undefined ? "–" : ago(sign.heardAt, now).replace(" ago", "").replace("just now", "now");
+/** How long an answer is waited for. */
+export function silence(sign: Sign, now: number): string {
+  return `no answer for ${duration(now - (sign.since ?? now))}`;
 }
+
+function short(sign: Sign, now: number): string {
+  if (sign.state === "late") return silence(sign, now);
+  if (sign.state === "failed") return `failed ${age(sign.since ?? now, now)}`;
+  return sign.heardAt === undefined ? "–" : age(sign.heardAt, now);
+}
+
+const age = (moment: number, now: number): string => ago(moment, now).replace(" ago", "").replace("just now", "now");

@@ -112,9 +112,10 @@ class Client:
             versions[group["name"]] = sorted(listed, key=lambda version: version != first)
         return versions
 
-    def version(self) -> str:
-        """Return the version of Kubernetes, as ``v1.32.0``."""
-        return str(self._ask(lambda apis, how: apis.version.get_code(**how))["gitVersion"])
+    def version(self, seconds: float = READ_SECONDS) -> str:
+        """Return the version of Kubernetes, as ``v1.32.0``; the server has so many seconds for its answer."""
+        patience = {"_request_timeout": (CONNECT_SECONDS, seconds)}
+        return str(self._ask(lambda apis, how: apis.version.get_code(**how | patience))["gitVersion"])
 
     def who(self) -> str:
         """Return the name under which the server knows this client."""
@@ -360,7 +361,7 @@ def _api_client(environment: Mapping[str, str], context: str | None) -> Any:
 
     configuration = kubernetes.client.Configuration()
     configuration.retries = False
-    configuration.connection_pool_maxsize = THREADS + WATCHES
+    configuration.connection_pool_maxsize = THREADS + WATCHES + 1
     file = kubeconfig.find(environment)
     if file is not None:
         kubeconfig.check_plugin(file, context, environment.get("PATH"))

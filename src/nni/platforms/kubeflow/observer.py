@@ -6,12 +6,13 @@ What the watches show of an attempt becomes one observation, emitted when it cha
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nni import errors
 from nni.core import event, model, ports
-from nni.platforms.kubeflow import api, client, inquiries, kinds, names, status, watch
+from nni.platforms.kubeflow import api, client, inquiries, kinds, names, pulse, status, watch
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Observer:
         clock: ports.Clock,
         asks_queue: bool,
         grace: float | None,
+        life: Callable[[str | None], None],
     ) -> None:
         """Take the finished parts.
 
@@ -76,6 +78,7 @@ class Observer:
             clock: Stamps what the cluster does not.
             asks_queue: Whether jobs are in a queue of Kueue.
             grace: The user's own grace period, in seconds.
+            life: Told on the loop's thread None for a sign of life of the API server, and why there is none.
         """
         self._connection = connection
         self._kind = kind
@@ -83,10 +86,12 @@ class Observer:
         self._selector = names.selector(experiment_id)
         self._clock = clock
         self._grace = grace
+        self._life = life
         self._emit: ports.Emit = lambda happened: None
         self._seen: dict[model.AttemptKey, _Seen] = {}
         self._news = asyncio.Event()
         self._watchers: Sequence[watch.Watcher] = ()
+        self._pulse: pulse.Pulse | None = None
         self._inquiries = inquiries.Inquiries(
             connection, look_up=self._not_started, answer=self._answered, asks_queue=asks_queue
         )
@@ -100,15 +105,26 @@ class Observer:
             PlatformUnavailableError: The server does not answer.
         """
         self._emit = emit
+        loop = asyncio.get_running_loop()
+
+        def tell(trouble: str | None) -> None:
+            loop.call_soon_threadsafe(self._life, trouble)
+
+        def renew() -> None:
+            for one in self._watchers:
+                one.renew()
+
+        felt = self._pulse = pulse.Pulse(self._connection, tell=tell, renew=renew)
         self._watchers = (
-            self._watcher(self._resource, _cut, self._take_jobs),
-            self._watcher(api.PODS, _cut_pod, self._take_pods),
+            self._watcher(self._resource, _cut, self._take_jobs, felt),
+            self._watcher(api.PODS, _cut_pod, self._take_pods, felt),
         )
         for one in self._watchers:
             one.start()
         async with asyncio.timeout(client.CONNECT_SECONDS + client.READ_SECONDS), asyncio.TaskGroup() as tasks:
             for one in self._watchers:
                 tasks.create_task(_done(one))
+        felt.start()
         # Joined in close(): it outlives this call, not the observer.
         self._asking = asyncio.get_running_loop().create_task(self._inquiries.run())
 
@@ -117,13 +133,21 @@ class Observer:
         resource: api.Resource,
         cut: Callable[[api.Object], api.Object],
         take: Callable[[Sequence[watch.Change]], None],
+        felt: pulse.Pulse,
     ) -> watch.Watcher:
         loop = asyncio.get_running_loop()
 
         def deliver(changes: Sequence[watch.Change]) -> None:
             loop.call_soon_threadsafe(take, changes)
 
-        return watch.Watcher(self._connection, resource, self._selector, cut=cut, deliver=deliver)
+        return watch.Watcher(
+            self._connection,
+            resource,
+            self._selector,
+            cut=cut,
+            deliver=deliver,
+            report=functools.partial(felt.note, resource.plural),
+        )
 
     async def close(self) -> None:
         """Stop watching."""
@@ -132,6 +156,8 @@ class Observer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._asking
         async with asyncio.TaskGroup() as tasks:
+            if self._pulse is not None:
+                tasks.create_task(asyncio.to_thread(self._pulse.stop))
             for one in self._watchers:
                 tasks.create_task(asyncio.to_thread(one.stop))
 

@@ -34,6 +34,7 @@ class KubeflowPlatform:
         intake_fingerprint: str | None = None,
         token: Callable[[int], str],
         clock: ports.Clock,
+        life: Callable[[str | None], None] = lambda trouble: None,
     ) -> None:
         """Take the finished parts.
 
@@ -48,6 +49,8 @@ class KubeflowPlatform:
             intake_fingerprint: sha256 of the certificate that they find there; None for whatever their image trusts.
             token: Gives the token of a slot.
             clock: Stamps what the cluster does not.
+            life: Told on the loop's thread None for a sign of life of the API server, and why there is none, as one
+                sentence: it does not answer, or what happens there cannot be watched.
         """
         self._connection = connection
         self._kind = kind
@@ -68,6 +71,7 @@ class KubeflowPlatform:
             clock=clock,
             asks_queue=spec.queue is not None,
             grace=spec.start_grace_seconds,
+            life=life,
         )
         self._jobs = jobs.Jobs(connection, kind, self._resource, experiment_id, self._observer)
 

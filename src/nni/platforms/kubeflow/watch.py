@@ -60,6 +60,7 @@ class Watcher:
         *,
         cut: Callable[[api.Object], api.Object],
         deliver: Callable[[Sequence[Change]], None],
+        report: Callable[[str | None], None] = lambda trouble: None,
     ) -> None:
         """Take the finished parts; nothing happens before ``start``.
 
@@ -69,15 +70,19 @@ class Watcher:
             selector: Which ones.
             cut: Returns what is needed of an object.
             deliver: Takes changes in order, called in the watcher's thread.
+            report: Told None when a watch is open, and why none can be opened, as one sentence; in that thread too.
         """
         self._source = source
         self._resource = resource
         self._selector = selector
         self._cut = cut
         self._deliver = deliver
+        self._report = report
         self._known: dict[str, api.Object] = {}
         self._version: str | None = None
         self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self._is_cut = False
         self._stream: api.Stream | None = None
         self._guard = threading.Lock()
         self._said = ""
@@ -93,11 +98,17 @@ class Watcher:
     def stop(self) -> None:
         """Stop following, and wait a little for the thread: the open watch is cut."""
         self._stopping.set()
-        with self._guard:
-            if self._stream is not None:
-                self._stream.shut_down()
+        self.renew()
         # A call that hangs on a dead connection ends by its own time-out, and its thread with it.
         self._thread.join(timeout=STOP_SECONDS)
+
+    def renew(self) -> None:
+        """Open the watch anew, now: it goes on where it was."""
+        with self._guard:
+            self._is_cut = True
+            if self._stream is not None:
+                self._stream.shut_down()
+        self._hurry.set()
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -115,14 +126,22 @@ class Watcher:
                 self._say(logging.WARNING, f"{self._resource.plural} cannot be watched now: {error}")
             else:
                 pause, self._said = FIRST_PAUSE_SECONDS, ""
-                self._stopping.wait(SHORTEST_ROUND_SECONDS - (time.monotonic() - began))
+                self._rest(SHORTEST_ROUND_SECONDS - (time.monotonic() - began))
                 continue
-            self._stopping.wait(pause * self._random.uniform(0.5, 1.5))
+            self._rest(pause * self._random.uniform(0.5, 1.5))
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, unless somebody is in a hurry."""
+        self._hurry.wait(seconds)
+        self._hurry.clear()
 
     def _round(self) -> None:
         """List if need be, and follow one watch to its end."""
+        with self._guard:
+            self._is_cut = False
         stream = self._opened()
+        self._report(None)
         with self._guard:
             if self._stopping.is_set():
                 stream.shut_down()
@@ -131,7 +150,7 @@ class Watcher:
             for events in stream.batches():
                 self._take(events)
         except errors.PlatformUnavailableError:
-            if not self._stopping.is_set():
+            if not self._is_cut:
                 raise
         finally:
             with self._guard:
@@ -149,6 +168,10 @@ class Watcher:
         except api.Refusal as refusal:
             if refusal.code == 410:
                 raise _GoneError from refusal
+            self._report(f"{self._resource.plural} cannot be watched: {refusal.message}")
+            raise
+        except errors.PlatformUnavailableError as error:
+            self._report(f"{self._resource.plural} cannot be watched now: {error}")
             raise
 
     def _list(self) -> str:
