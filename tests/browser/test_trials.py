@@ -62,6 +62,28 @@ async def test_a_filter_stands_in_the_address(browser: playwright.Browser, tale:
         assert visit.faults == []
 
 
+async def test_a_condition_that_says_nothing_is_refused(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="detail") as visit:
+        await visit.presses("Add condition")
+        await visit.page.get_by_label("Value").fill("0,9")
+        await visit.page.get_by_role("button", name="Add", exact=True).click()
+        await visit.shows("Metric is a number, written like 0.9 or 1e-3; “0,9” is none.")
+        await visit.shows("5 trials")
+        assert "where=" not in visit.page.url
+        await visit.page.get_by_label("Field").select_option("Duration")
+        await visit.shows("Written like 90s, 5m or 1h 30m.")
+        await visit.page.get_by_label("Comparison").select_option("<")
+        await visit.page.get_by_label("Value").fill("1h")
+        await visit.page.get_by_role("button", name="Add", exact=True).click()
+        await visit.page.get_by_role("button", name="Remove: Duration < 1h").wait_for()
+        await visit.shows("5 trials")
+        # An address may hold anything: what cannot be read is told, and left out.
+        await visit.goes("detail?where=metric>=0,9&where=x:lr<0.2")
+        await visit.shows("Metric >= 0,9 (left out: Metric is a number, written like 0.9 or 1e-3; “0,9” is none.)")
+        await visit.shows("2 of 5 trials")
+        assert visit.faults == []
+
+
 async def test_columns_are_chosen_and_saved_as_csv(browser: playwright.Browser, tale: story.Story) -> None:
     async with visiting(browser, tale, start="detail?sort=number") as visit:
         await visit.presses("Columns")
