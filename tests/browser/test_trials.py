@@ -313,6 +313,41 @@ async def test_curves_are_chosen_by_what_they_are_of(browser: playwright.Browser
         assert visit.faults == []
 
 
+async def test_what_is_done_with_many_trials(browser: playwright.Browser) -> None:
+    tale = story.Story(max_trial_number=None)
+    tale.is_now()
+    tale.happens(event.Started())
+    names = [f"t{number:04}" for number in range(130)]
+    for place, trial in enumerate(names):
+        tale.runs(trial)
+        tale.reports(trial, "0.5", "0.6", final=str(place))
+        tale.ends(trial)
+    async with visiting(browser, tale, start="detail?tab=intermediate&curves=50") as visit:
+        # No two curves look the same; those beyond are grey, and say so.
+        swatch = visit.page.get_by_role("list", name="Curves").locator("li line")
+        await visit.shows("30 curves have a look of their own, the other 20 are grey")
+        looks = await swatch.evaluate_all(
+            "all => all.map(its => its.getAttribute('stroke') + its.getAttribute('stroke-dasharray'))"
+        )
+        assert (len(looks), len(set(looks[:30])), set(looks[30:])) == (50, 30, {"var(--quiet)"})
+        await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await visit.page.get_by_label("Choose all").check()
+        await visit.shows("130 trials chosen")
+        await visit.presses("Copy JSON")
+        await visit.page.get_by_role("button", name="Copied").wait_for()
+        copied = json.loads(await visit.page.evaluate("navigator.clipboard.readText()"))
+        assert [its["trial"] for its in copied] == names
+        assert copied[129] == {"trial": "t0129", "status": "SUCCEEDED", "parameters": {"x": 129}, "metric": 129}
+        # A filter that leaves nothing says so, and goes.
+        await visit.page.get_by_label("Search trials").fill("nowhere")
+        await visit.shows("The filter leaves no trial to draw.")
+        await visit.shows("None of 130 trials is like this now.")
+        await visit.presses("Clear filters")
+        await visit.page.get_by_text("130 trials", exact=True).wait_for()
+        assert "search" not in visit.page.url
+        assert visit.faults == []
+
+
 async def test_of_many_trials_the_best_twentieth_is_drawn_first(browser: playwright.Browser) -> None:
     tale = story.Story(max_trial_number=None)
     tale.is_now()
