@@ -8,6 +8,7 @@ import { capital, duration, hours, metric, parameter, plural, reasonWord, roughl
 import { primary, ranked, type Model } from "../data/model";
 import { alike, concerns, failures, isPaused, progress, shownStatuses, usage, type Concern } from "../data/progress";
 import { detail } from "../data/rest";
+import { About } from "../parts/about";
 import { allColumns } from "../parts/columns";
 import { Controls, Limits } from "../parts/limits";
 import { useFetched, When } from "../parts/small";
@@ -176,6 +177,7 @@ function Counts({ model, now }: PageProps) {
           </div>
         ))}
       </dl>
+      <About model={model} />
     </section>
   );
 }
