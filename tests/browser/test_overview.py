@@ -1,5 +1,8 @@
 """The overview in a real browser: what people see from the first minute to the end."""
 
+import json
+import pathlib
+
 import pytest
 from playwright import async_api as playwright
 
@@ -9,6 +12,8 @@ from nni.testing import story
 from nni.testing.browser import STATIC, visiting
 
 pytestmark = [pytest.mark.requires("browser"), pytest.mark.asyncio(loop_scope="session")]
+
+LOADED = "performance.getEntriesByType('resource').map(its => its.name)"
 
 
 async def test_an_experiment_from_its_first_minute_to_its_end(browser: playwright.Browser) -> None:
@@ -208,24 +213,93 @@ async def test_what_was_used_what_failed_and_how_much_is_left(browser: playwrigh
         assert visit.faults == []
 
 
-async def test_a_trial_that_is_silent_for_longer_than_others_took_needs_a_look(browser: playwright.Browser) -> None:
+async def test_a_trial_that_is_silent_for_long_needs_a_look(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()
     tale.passes(-600)
     tale.happens(event.Started())
-    tale.runs("silen", "talks", "aaaaa", "bbbbb", "ccccc", "ddddd")
-    tale.reports("talks", "0.1")
-    tale.passes(90)
+    tale.runs("silen", "stuck", "talks", "aaaaa", "bbbbb", "ccccc", "ddddd")
+    for _ in range(3):
+        tale.passes(30)
+        tale.reports("stuck", "0.1")
+        tale.reports("talks", "0.1")
     for trial in ("aaaaa", "bbbbb", "ccccc", "ddddd"):
         tale.reports(trial, final="1")
         tale.ends(trial)
     tale.passes(510)
+    tale.reports("talks", "0.1")
     async with visiting(browser, tale) as visit:
         look = visit.page.locator(".concerns li.silent")
         await look.filter(has_text="silen").filter(has_text="without any result").wait_for()
-        assert await look.count() == 1
+        fallen = look.filter(has_text="stuck").filter(has_text="a report came about every 30 s before")
+        await fallen.filter(has_text="since 8 min ago").wait_for()
+        assert await look.count() == 2
         tale.reports("silen", "0.5")
+        tale.reports("stuck", "0.5")
         await visit.shows("Nothing: no trial has failed, none is held up.")
+
+
+async def test_like_reasons_are_told_once_and_none_is_kept_back(browser: playwright.Browser) -> None:
+    tale = story.Story(max_trial_number=None)
+    tale.is_now()
+    tale.happens(event.Started())
+    for number in range(12):
+        tale.runs(f"like{number:02}")
+        tale.ends(f"like{number:02}", code=1, lines=[f"loss is {number * 1.5} at step {number}"])
+    words = ("disk", "key", "shape", "type", "value", "index", "memory", "import", "name", "zero")
+    for word in words:
+        tale.runs(f"{word[:3]}xx")
+        tale.ends(f"{word[:3]}xx", code=1, lines=[f"{word} error"])
+    async with visiting(browser, tale) as visit:
+        look = visit.page.locator(".concerns li.failed")
+        await visit.presses("Show 3 more reasons, of 14 trials")
+        await look.filter(has_text="disk error").wait_for()
+        assert await look.count() == len(words) + 1
+        await look.filter(has_text="loss is 16.5 at step 11").get_by_text("11 more like it").click()
+        await visit.shows("12 of 22 trials")
+        await visit.shows("Reason like = The command of … ended with exit code 1: loss is … at step …")
+        assert visit.faults == []
+
+
+async def test_what_the_experiment_is_made_of_is_shown_and_taken_along(browser: playwright.Browser) -> None:
+    space = {"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}, "opt": {"_type": "choice", "_value": ["a", "b"]}}
+    canonical = {
+        "searchSpace": space,
+        "tuner": {"name": "TPE"},
+        "assessor": {"name": "Medianstop"},
+        "trainingService": {"platform": "kubeflow", "worker": {"env": {"HF_TOKEN": "hush", "EPOCHS": "3"}}},
+    }
+    tale = story.Story(search_space=space, canonical=canonical)
+    tale.is_now()
+    tale.happens(event.Started())
+    tale.runs("aaaaa", "bbbbb")
+    tale.reports("aaaaa", "0.25", final="0.5")
+    tale.ends("aaaaa")
+    async with visiting(browser, tale) as visit:
+        await visit.shows("aaaaa")
+        assert not [one for one in await visit.page.evaluate(LOADED) if "panels" in one]
+        await visit.presses("Search space")
+        await visit.page.get_by_role("row", name="lr loguniform 0.0001, 0.1").wait_for()
+        async with visit.page.expect_download() as waiting:
+            await visit.presses("Download")
+        assert json.loads(pathlib.Path(await (await waiting.value).path()).read_text()) == space
+        await visit.page.get_by_role("tab", name="Configuration").click()
+        await visit.shows('"HF_TOKEN": "(hidden)"')
+        await visit.shows('"EPOCHS": "3"')
+        assert "hush" not in await visit.page.locator("dialog").inner_text()
+        await visit.page.get_by_role("tab", name="Summary").click()
+        await visit.shows("Medianstop")
+        await visit.shows("0.5, trial aaaaa")
+        await visit.page.get_by_label("with intermediate results").check()
+        async with visit.page.expect_download() as waiting:
+            await visit.presses("Download summary")
+        summary = json.loads(pathlib.Path(await (await waiting.value).path()).read_text())
+        assert summary["experimentParameters"]["params"]["assessor"] == {"name": "Medianstop"}
+        assert "hush" not in json.dumps(summary)
+        first, second = summary["trialMessage"]
+        assert (first["trialJobId"], first["finalValue"], first["intermediate"]) == ("aaaaa", 0.5, [0.25])
+        assert (second["status"], second["intermediate"]) == ("RUNNING", [])
+        assert visit.faults == []
 
 
 async def test_a_hidden_page_closes_its_stream_and_catches_up_when_it_is_shown(browser: playwright.Browser) -> None:

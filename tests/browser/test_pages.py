@@ -110,6 +110,13 @@ async def test_every_page_fits_and_is_accessible(
             wide = await visit.page.evaluate("document.documentElement.scrollWidth")
             if said or wide > width:
                 wrong[page] = (said, wide)
+        await visit.goes("oview")
+        for panel in ("Search space", "Configuration", "Summary"):
+            await visit.presses(panel)
+            await visit.page.get_by_role("tabpanel").locator("pre, p, dl").first.wait_for()
+            if said := await visit.barriers(axe, *rules):
+                wrong[panel] = (said, 0)
+            await visit.presses("Close")
         assert wrong == {}
         assert visit.faults == []
 

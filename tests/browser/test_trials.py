@@ -62,6 +62,28 @@ async def test_a_filter_stands_in_the_address(browser: playwright.Browser, tale:
         assert visit.faults == []
 
 
+async def test_a_condition_that_says_nothing_is_refused(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="detail") as visit:
+        await visit.presses("Add condition")
+        await visit.page.get_by_label("Value").fill("0,9")
+        await visit.page.get_by_role("button", name="Add", exact=True).click()
+        await visit.shows("Metric is a number, written like 0.9 or 1e-3; “0,9” is none.")
+        await visit.shows("5 trials")
+        assert "where=" not in visit.page.url
+        await visit.page.get_by_label("Field").select_option("Duration")
+        await visit.shows("Written like 90s, 5m or 1h 30m.")
+        await visit.page.get_by_label("Comparison").select_option("<")
+        await visit.page.get_by_label("Value").fill("1h")
+        await visit.page.get_by_role("button", name="Add", exact=True).click()
+        await visit.page.get_by_role("button", name="Remove: Duration < 1h").wait_for()
+        await visit.shows("5 trials")
+        # An address may hold anything: what cannot be read is told, and left out.
+        await visit.goes("detail?where=metric>=0,9&where=x:lr<0.2")
+        await visit.shows("Metric >= 0,9 (left out: Metric is a number, written like 0.9 or 1e-3; “0,9” is none.)")
+        await visit.shows("2 of 5 trials")
+        assert visit.faults == []
+
+
 async def test_columns_are_chosen_and_saved_as_csv(browser: playwright.Browser, tale: story.Story) -> None:
     async with visiting(browser, tale, start="detail?sort=number") as visit:
         await visit.presses("Columns")
@@ -288,6 +310,41 @@ async def test_curves_are_chosen_by_what_they_are_of(browser: playwright.Browser
         await visit.presses("Best")
         await visit.page.get_by_label("Search trials").fill("ccccc")
         await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 1 report.").wait_for()
+        assert visit.faults == []
+
+
+async def test_what_is_done_with_many_trials(browser: playwright.Browser) -> None:
+    tale = story.Story(max_trial_number=None)
+    tale.is_now()
+    tale.happens(event.Started())
+    names = [f"t{number:04}" for number in range(130)]
+    for place, trial in enumerate(names):
+        tale.runs(trial)
+        tale.reports(trial, "0.5", "0.6", final=str(place))
+        tale.ends(trial)
+    async with visiting(browser, tale, start="detail?tab=intermediate&curves=50") as visit:
+        # No two curves look the same; those beyond are grey, and say so.
+        swatch = visit.page.get_by_role("list", name="Curves").locator("li line")
+        await visit.shows("30 curves have a look of their own, the other 20 are grey")
+        looks = await swatch.evaluate_all(
+            "all => all.map(its => its.getAttribute('stroke') + its.getAttribute('stroke-dasharray'))"
+        )
+        assert (len(looks), len(set(looks[:30])), set(looks[30:])) == (50, 30, {"var(--quiet)"})
+        await visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await visit.page.get_by_label("Choose all").check()
+        await visit.shows("130 trials chosen")
+        await visit.presses("Copy JSON")
+        await visit.page.get_by_role("button", name="Copied").wait_for()
+        copied = json.loads(await visit.page.evaluate("navigator.clipboard.readText()"))
+        assert [its["trial"] for its in copied] == names
+        assert copied[129] == {"trial": "t0129", "status": "SUCCEEDED", "parameters": {"x": 129}, "metric": 129}
+        # A filter that leaves nothing says so, and goes.
+        await visit.page.get_by_label("Search trials").fill("nowhere")
+        await visit.shows("The filter leaves no trial to draw.")
+        await visit.shows("None of 130 trials is like this now.")
+        await visit.presses("Clear filters")
+        await visit.page.get_by_text("130 trials", exact=True).wait_for()
+        assert "search" not in visit.page.url
         assert visit.faults == []
 
 

@@ -55,7 +55,7 @@ def test_numbers_have_six_digits_and_what_json_cannot_hold_has_a_name(tale: stor
     }
 
 
-def test_the_last_value_stands_only_where_there_is_no_final_one(tale: story.Story) -> None:
+def test_the_last_value_stands_where_a_trial_goes_on_or_has_no_final_one(tale: story.Story) -> None:
     tale.runs("aaaaa", "bbbbb")
     tale.reports("aaaaa", "0.1", final='{"default": 0.5, "loss": 2, "note": "x"}')
     tale.reports("bbbbb", "0.25")
@@ -64,6 +64,20 @@ def test_the_last_value_stands_only_where_there_is_no_final_one(tale: story.Stor
     assert (read["finalValue"], read["lastValue"], read["intermediateCount"]) == ([0.5, None], [[1, 0.25]], [1, 1])
     assert read["metrics"] == [{"name": "loss", "values": [[0, 2]]}]
     assert [read["statuses"][code] for code in read["status"]] == ["SUCCEEDED", "RUNNING"]
+
+
+def test_a_trial_that_still_runs_has_a_last_value_beside_its_final_one_and_the_time_of_its_last_report(
+    tale: story.Story,
+) -> None:
+    tale.runs("aaaaa", "bbbbb", "ccccc")
+    tale.passes(3)
+    for trial in ("aaaaa", "bbbbb"):
+        tale.reports(trial, "0.25", final="0.5")
+    tale.passes(3)
+    tale.ends("bbbbb")
+    read = columns(tale)
+    assert (read["finalValue"], read["lastValue"]) == ([0.5, 0.5, None], [[0, 0.25]])
+    assert read["reportTime"] == [[0, 30]]
 
 
 def test_a_reason_that_many_trials_share_stands_once(tale: story.Story) -> None:

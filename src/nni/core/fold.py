@@ -273,6 +273,8 @@ def _replica_reported(happened: event.ReplicaReported, state: State, at: float) 
     if happened.replica == state.chief and not trial.is_over:
         _note_for_assessor(state, trial, new)
         trial = trials.take_metrics(trial, new, state.spec.primary)
+        if new:
+            trial = dataclasses.replace(trial, reported_at=at)
         # A queue that took the pods back lets them say their last words.
         is_queued = trial.observation is not None and trial.observation.phase is model.JobPhase.QUEUED
         if trial.status is model.TrialStatus.WAITING and trial.step is Step.LIVE and not is_queued:

@@ -113,6 +113,8 @@ class Trial:
     final: str | None = None
     """The final metric as JSON text."""
     final_value: float | None = None
+    reported_at: float | None = None
+    """When the current attempt's last metric came."""
     metric_path: str | None = None
     """How the last metric came: ``intake`` or ``volume``."""
 

@@ -2,8 +2,8 @@
 
 Ten thousand trials as NNI lists them are some ten megabytes. Here a column is one array, numbers have six significant
 digits (``trial-jobs/<id>`` has all of them), times are in tenths of a second, each from the one before it, the last
-intermediate result stands only where there is no final one, and a reason that many trials share stands once. A column
-of which most is missing is given as pairs of place and value.
+intermediate result stands only where a trial goes on or has no final one, and a reason that many trials share stands
+once. A column of which most is missing is given as pairs of place and value.
 """
 
 import itertools
@@ -45,9 +45,12 @@ def columns(known: Sequence[trials.Trial], origin: float) -> views.Json:
         "attempt": _sparse(None if its.attempt == 1 else its.attempt for its in known),
         "cause": _sparse(its.cause.value if its.past else None for its in known),
         "past": _sparse(_past(its, start) if its.past else None for its, start in zip(known, submitted, strict=True)),
+        "reportTime": _reports(known, submitted),
         "intermediateCount": [its.intermediate_count for its in known],
         "finalValue": [rounded(its.shown_value) for its in known],
-        "lastValue": _sparse(rounded(its.last_value) if its.shown_value is None else None for its in known),
+        "lastValue": _sparse(
+            None if its.is_over and its.shown_value is not None else rounded(its.last_value) for its in known
+        ),
         "metrics": _metric_columns(known),
         "exitCode": _sparse(its.exit_code or None for its in known),
         **_reasons(known),
@@ -80,6 +83,11 @@ def _since(moments: Iterable[float | None], starts: Sequence[int]) -> list[int |
         None if at is None else views.milliseconds(at) // TICK - start // TICK
         for at, start in zip(moments, starts, strict=True)
     ]
+
+
+def _reports(known: Sequence[trials.Trial], starts: Sequence[int]) -> list[list[Any]]:
+    """Return when the last metric came of each trial from which another may come."""
+    return _sparse(_since((None if its.is_over else its.reported_at for its in known), starts))
 
 
 def _past(trial: trials.Trial, submitted: int) -> list[list[Any]]:

@@ -215,6 +215,7 @@ def row(trial: trials.Trial) -> Json:
         "metricPath": trial.metric_path,
         "finalValue": trial.shown_value,
         "lastValue": trial.last_value,
+        "reportTime": None if trial.reported_at is None else milliseconds(trial.reported_at),
         "reason": None if trial.reason is None else reason(trial.reason),
     }
     answer.update((name, value) for name, value in optional.items() if value is not None)

@@ -6,8 +6,9 @@ import { metric, plural } from "../data/format";
 import { isLive, type Trial } from "../data/model";
 import { curves, type Curve } from "../data/rest";
 import { go } from "../data/route";
-import { CURVES } from "../data/theme";
-import { axis, Plot } from "./plot";
+import { lookOf, MOST_LOOKS } from "../data/looks";
+import { strokeOf, type Palette } from "../data/theme";
+import { axis, Plot, Swatch } from "./plot";
 import { SIDE } from "./scatter";
 import { useSteady } from "./steady";
 
@@ -21,6 +22,7 @@ interface Props {
 
 export function IntermediateCurves({ trials, height, best, empty }: Props) {
   const known = useSteady(useCurves(trials), 100);
+  const [single, setSingle] = useState<string | null>(null);
   const shown = trials.filter((trial) => (known.get(trial.trialJobId)?.sequence.length ?? 0) > 0);
   const data = useMemo(() => align(shown.map((trial) => known.get(trial.trialJobId) as Curve)), [known, ids(shown)]);
   if (shown.length === 0) {
@@ -40,18 +42,25 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
         options={(palette) => ({
           scales: { x: { time: false } },
           axes: [axis(palette, { label: "Report", isWhole: true }), axis(palette, { size: SIDE })],
-          series: [{}, ...shown.map((trial, place) => line(trial, place, trial.trialJobId === best))],
+          series: [{}, ...shown.map((trial, place) => line(trial, place, palette, trial.trialJobId === best))],
         })}
         tip={(series, place) => {
           const trial = shown[series - 1];
           return trial ? `${trial.trialJobId}: ${metric(data[series]?.[place] ?? undefined)} at report ${place}` : null;
         }}
+        single={Math.max(0, shown.findIndex((trial) => trial.trialJobId === single) + 1) || null}
         onPick={(series) => shown[series - 1] && go(`trial/${shown[series - 1]?.trialJobId}`)}
       />
       <ul class="legend" aria-label="Curves">
         {shown.map((trial, place) => (
-          <li key={trial.trialJobId}>
-            <span class="swatch" style={{ background: CURVES[place % CURVES.length] as string }} />
+          <li
+            key={trial.trialJobId}
+            onMouseEnter={() => setSingle(trial.trialJobId)}
+            onMouseLeave={() => setSingle(null)}
+            onFocusIn={() => setSingle(trial.trialJobId)}
+            onFocusOut={() => setSingle(null)}
+          >
+            <Swatch look={lookOf(place)} />
             <a href={`trial/${trial.trialJobId}`}>
               <code>{trial.trialJobId}</code>
             </a>
@@ -59,15 +68,21 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
           </li>
         ))}
       </ul>
+      {shown.length > MOST_LOOKS && (
+        <p class="hint">
+          {MOST_LOOKS} curves have a look of their own, the other {shown.length - MOST_LOOKS} are grey: rest on a name to single its curve out.
+        </p>
+      )}
     </>
   );
 }
 
 const ids = (trials: readonly Trial[]): string => trials.map((trial) => trial.trialJobId).join(" ");
 
-function line(trial: Trial, place: number, isBest: boolean): uPlot.Series {
-  const stroke = CURVES[place % CURVES.length] as string;
-  return { stroke, width: isBest ? 2.5 : 1.5, spanGaps: true, points: { show: trial.intermediateCount < 3, size: 5, fill: stroke } };
+function line(trial: Trial, place: number, palette: Palette, isBest: boolean): uPlot.Series {
+  const look = lookOf(place);
+  const stroke = strokeOf(look, palette);
+  return { stroke, dash: [...look.dash], width: isBest ? 2.5 : 1.5, spanGaps: true, points: { show: trial.intermediateCount < 3, size: 5, fill: stroke } };
 }
 
 /** Curves over common steps; a step that a curve has not reached is empty. */

@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { metric } from "../data/format";
+import type { Look } from "../data/looks";
 import { usePalette, type Palette } from "../data/theme";
 
 export interface PlotProps {
@@ -17,6 +18,8 @@ export interface PlotProps {
   /** What is said of a point; null for points that say nothing. */
   tip?: (series: number, place: number) => string | null;
   onPick?: (series: number, place: number) => void;
+  /** The series that stands out from the others; null for none. */
+  single?: number | null;
 }
 
 const REACH = 20;
@@ -36,6 +39,7 @@ export function Plot(props: PlotProps) {
       height: latest.current.height,
       legend: { show: false },
       padding: [8, 18, 0, 0],
+      focus: { alpha: 0.2 },
       cursor: { points: { show: false }, drag: { x: false, y: false }, x: false, y: false },
       ...latest.current.options(palette),
     };
@@ -57,6 +61,12 @@ export function Plot(props: PlotProps) {
   useEffect(() => {
     if (plot.current && plot.current.data !== props.data) plot.current.setData(props.data);
   }, [props.data]);
+
+  const single = props.single ?? null;
+  useEffect(() => {
+    // uPlot's types leave out that null takes the focus back.
+    plot.current?.setSeries(single as number, { focus: true });
+  }, [single]);
 
   return <div class="plot" ref={holder} role="img" aria-label={props.label} style={{ height: `${props.height}px` }} />;
 }
@@ -115,6 +125,15 @@ function nearest(plot: uPlot, left: number, top: number, { tip }: PlotProps): [n
     }
   }
   return best;
+}
+
+/** How a curve looks, beside its name. */
+export function Swatch({ look: { colour, dash } }: { look: Look }) {
+  return (
+    <svg class="swatch" viewBox="0 0 26 6" aria-hidden="true">
+      <line x2={26} y1={3} y2={3} stroke={colour === null ? "var(--quiet)" : `var(--curve-${colour})`} stroke-width={2.5} stroke-dasharray={dash.join(" ")} />
+    </svg>
+  );
 }
 
 /** What the marks of a chart mean. */

@@ -3,7 +3,7 @@
 import { useMemo } from "preact/hooks";
 import type uPlot from "uplot";
 import { capital, metric, statusWord } from "../data/format";
-import { hasResult, isLive, primary, type Model, type Trial } from "../data/model";
+import { hasResult, isLive, primary, shownValue, type Model, type Trial } from "../data/model";
 import { go } from "../data/route";
 import { axis, dots, isCrowd, Legend, Plot, rings, stairs } from "./plot";
 
@@ -26,7 +26,9 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
   if (count === 0) {
     return (
       <p class="empty" style={{ height: `${height}px` }}>
-        A point for each trial appears here, as soon as one has reported a metric.
+        {isLogarithmic && trials.some((trial) => shownValue(trial) !== undefined)
+          ? "No metric is above 0, so that none has a place on a logarithmic axis."
+          : "A point for each trial appears here, as soon as one has reported a metric."}
       </p>
     );
   }

@@ -1,6 +1,7 @@
 // Trials as text: CSV, and commands for a shell.
 
-import { cell, METRIC, PARAMETER } from "./filter";
+import { METRIC, PARAMETER } from "./fields";
+import { cell } from "./filter";
 import type { Trial } from "./model";
 
 /** CSV of trials with the given columns of their table; times in ISO 8601, durations in seconds. */
@@ -9,7 +10,7 @@ export function csv(trials: readonly Trial[], fields: readonly string[], now: nu
   return rows.map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
 }
 
-const HEADINGS: Record<string, string> = { id: "trial", duration: "duration_s" };
+const HEADINGS: Record<string, string> = { id: "trial", duration: "duration_s", silent: "silent_s" };
 
 function heading(its: string): string {
   if (its.startsWith(METRIC)) return `metric.${its.slice(METRIC.length)}`;
@@ -20,7 +21,7 @@ function value(trial: Trial, its: string, now: number): unknown {
   if (its.startsWith(PARAMETER)) return trial.parameters[its.slice(PARAMETER.length)];
   const found = cell(trial, its, now);
   if (typeof found !== "number") return found;
-  if (its === "duration") return found / 1000;
+  if (its === "duration" || its === "silent") return found / 1000;
   return TIMES.has(its) ? moment(found) : found;
 }
 

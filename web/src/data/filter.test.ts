@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { chipOf, chipText, select, sorted, type Chip } from "./filter";
-import { trialOf, type Row, type Status } from "./model";
+import { chipOf, chipText, problem, select, sorted, type Chip } from "./filter";
+import { trialOf, type Row, type Status, type Trial } from "./model";
 
 function trial(sequenceId: number, parameters: Record<string, unknown>, more: Partial<Row> = {}) {
   return trialOf({
@@ -37,9 +37,51 @@ describe("select", () => {
     [[], "", ["x:lr!=1"], "t0 t1 t2"],
     [[], "", ["x:net=cnn"], "t3"],
     [[], "", ["duration>=90"], "t0 t1"],
+    [[], "", ["duration>=90s"], "t0 t1"],
+    [[], "", ["duration=1m 30s"], "t0"],
+    [[], "", ["duration>1m30s"], "t1"],
+    [[], "", ["duration<0.5h"], "t0 t1"],
+    [[], "", ["x:opt>=b"], "t1"],
+    // What cannot be read leaves the trials as they are.
+    [[], "", ["metric>=0,9"], "t0 t1 t2 t3"],
+    [[], "", ["duration<soon"], "t0 t1 t2 t3"],
+    [[], "", ["x:lr<big"], ""],
   ])("%j %j %j", (statuses, search, chips, expected) => {
     const filter = { statuses: new Set(statuses as Status[]), search, chips: chips.map((text) => chipOf(text) as Chip) };
     expect(ids(select(TRIALS, filter, 100_000))).toBe(expected);
+  });
+  it.each([
+    ["submitted<2h ago", "old"],
+    ["submitted>=90m ago", "young"],
+    ["submitted=today", "young"],
+    ["submitted=yesterday", "old"],
+    ["submitted=2030-01-30", "old"],
+    ["submitted<=2030-01-30", "old"],
+    ["submitted>2030-01-30", "young"],
+    ["submitted>=2030-01-31 11:30", "young"],
+    ["submitted=2030-01-31T12:00:00", "young"],
+  ])("moments: %s", (text, expected) => {
+    const now = new Date(2030, 0, 31, 13, 0).getTime();
+    const at = (id: string, submitTime: number) => ({ ...(TRIALS[0] as Trial), trialJobId: id, submitTime });
+    const trials = [at("old", new Date(2030, 0, 30, 23, 0).getTime()), at("young", new Date(2030, 0, 31, 12, 0).getTime())];
+    expect(ids(select(trials, { statuses: new Set(), search: "", chips: [chipOf(text) as Chip] }, now))).toBe(expected);
+  });
+  it.each([
+    ["metric>=0,9", "Title is a number, written like 0.9 or 1e-3; “0,9” is none."],
+    ["metric>=0x10", "Title is a number, written like 0.9 or 1e-3; “0x10” is none."],
+    ["metric>=9e-1", null],
+    ["y:loss<.5", null],
+    ["duration>2 hours 5 min", null],
+    ["duration>5m 2h", "Title is a duration, written like 90s, 5m or 1h 30m; “5m 2h” is none."],
+    ["duration>-3", "Title is a duration, written like 90s, 5m or 1h 30m; “-3” is none."],
+    ["started>2h", "Title is a moment, written like 2h ago, today, 2030-01-31 or 2030-01-31 14:30; “2h” is none."],
+    ["started>2030-02-30", "Title is a moment, written like 2h ago, today, 2030-01-31 or 2030-01-31 14:30; “2030-02-30” is none."],
+    ["started>2030-01-31T14:30+02:00", null],
+    ["x:lr<small", "Title is a number, written like 0.9 or 1e-3; “small” is none."],
+    ["x:opt=anything", null],
+    ["id=t1", null],
+  ])("says what is wrong with %s", (text, expected) => {
+    expect(problem(chipOf(text) as Chip, "Title", TRIALS)).toBe(expected);
   });
   it("reads what it writes", () => {
     expect(chipText(chipOf("x:a<=b") as Chip)).toBe("x:a<=b");

@@ -1,7 +1,10 @@
 // Which trials a table shows, and in which order. Everything here can stand in the page's address.
 
+import { LIKE, likeness } from "./complaint";
+import { METRIC, PARAMETER } from "./fields";
 import { shownValue, took, type Status, type Trial } from "./model";
 import { point } from "./values";
+import { EXAMPLES, kindOf, numberIn, wanted, type Kind, type Wanted } from "./wanted";
 
 export type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=";
 export const OPERATORS: readonly Operator[] = ["=", "!=", "<", "<=", ">", ">="];
@@ -22,9 +25,6 @@ export function chipOf(text: string): Chip | null {
 
 export const chipText = (chip: Chip): string => `${chip.field}${chip.operator}${chip.value}`;
 
-export const PARAMETER = "x:";
-export const METRIC = "y:";
-
 /** What a column holds for a trial: what it is sorted and filtered by. */
 export function cell(trial: Trial, field: string, now: number): number | string | undefined {
   if (field.startsWith(PARAMETER)) return point(trial.parameters[field.slice(PARAMETER.length)]);
@@ -42,6 +42,8 @@ export function cell(trial: Trial, field: string, now: number): number | string 
       return trial.intermediateCount;
     case "duration":
       return took(trial, now);
+    case "silent":
+      return trial.status === "RUNNING" ? now - (trial.reportTime ?? trial.startTime ?? now) : undefined;
     case "submitted":
       return trial.submitTime;
     case "started":
@@ -52,6 +54,8 @@ export function cell(trial: Trial, field: string, now: number): number | string 
       return trial.attempt;
     case "reason":
       return trial.reason?.sentence;
+    case LIKE:
+      return likeness(trial) ?? undefined;
     default:
       return undefined;
   }
@@ -74,33 +78,60 @@ export function select(trials: readonly Trial[], filter: Filter, now: number): T
   );
 }
 
-/** Durations are written in seconds, everything else as the table has it. */
+const NOUNS: Record<Kind, string> = {
+  number: "a number",
+  duration: "a duration",
+  time: "a moment",
+  text: "text",
+  value: "a number",
+};
+
+/** Says what is wrong with a condition on a column of this title; null when nothing is. */
+export function problem({ field, operator, value }: Chip, title: string, trials: readonly Trial[]): string | null {
+  if (wanted(field, value, 0) === null) {
+    const kind = kindOf(field);
+    return `${title} is ${NOUNS[kind]}, written like ${EXAMPLES[kind]}; “${value}” is none.`;
+  }
+  if (kindOf(field) !== "value" || numberIn(value) !== null) return null;
+  const isNumber = trials.some((trial) => typeof cell(trial, field, 0) === "number");
+  const isText = trials.some((trial) => typeof cell(trial, field, 0) === "string");
+  if (isNumber && (!isText || !IS_EQUALITY[operator])) return `${title} is a number, written like ${EXAMPLES.number}; “${value}” is none.`;
+  return null;
+}
+
+const IS_EQUALITY: Partial<Record<Operator, true>> = { "=": true, "!=": true };
+
+/** A condition whose value cannot be read leaves the trials as they are: `problem` says so. */
 function testOf(chip: Chip, now: number): (trial: Trial) => boolean {
-  const wanted = Number(chip.value);
-  const isNumber = chip.value.trim() !== "" && Number.isFinite(wanted);
-  const scale = chip.field === "duration" ? 1000 : 1;
+  const its = wanted(chip.field, chip.value, now);
+  if (its === null) return () => true;
   return (trial) => {
-    const its = cell(trial, chip.field, now);
-    if (its === undefined) return chip.operator === "!=";
-    if (isNumber && typeof its === "number") return compare(its, wanted * scale, chip.operator);
-    return compare(String(its).toLowerCase(), chip.value.toLowerCase(), chip.operator);
+    const found = cell(trial, chip.field, now);
+    return found === undefined ? chip.operator === "!=" : compare(found, its, chip);
   };
 }
 
-function compare<T extends number | string>(a: T, b: T, operator: Operator): boolean {
+function compare(found: number | string, its: Wanted, { operator, value }: Chip): boolean {
+  if (typeof found === "number") return typeof its === "string" ? operator === "!=" : within(found, its, operator);
+  const [a, b] = [found.toLowerCase(), value.toLowerCase()];
+  return within(a, { from: b, to: b }, operator);
+}
+
+function within<T extends number | string>(found: T, { from, to }: { from: T; to: T }, operator: Operator): boolean {
+  const isIn = found >= from && (found < to || found === from);
   switch (operator) {
     case "=":
-      return a === b;
+      return isIn;
     case "!=":
-      return a !== b;
+      return !isIn;
     case "<":
-      return a < b;
+      return found < from;
     case "<=":
-      return a <= b;
+      return found < from || isIn;
     case ">":
-      return a > b;
+      return found > from && !isIn;
     case ">=":
-      return a >= b;
+      return found >= from;
   }
 }
 

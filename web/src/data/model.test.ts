@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { apply, begin, hasResult, parametersOf, ranked, type Change, type Head, type Model, type Row, type Setting, type Status, type Summary } from "./model";
-import { concerns, failures, progress, usage } from "./progress";
+import { chipOf, select, type Chip } from "./filter";
+import { alike, concerns, failures, progress, usage, type Concern } from "./progress";
 import { trialsOf, type Columns } from "./snapshot";
 
 const NONE: Record<Status, number> = {
@@ -102,6 +103,7 @@ describe("a table of all trials", () => {
     cause: [[1, "infrastructure"]],
     past: [[1, [["first", 1, 4]]]],
     attempt: [[1, 2]],
+    reportTime: [[0, 7]],
     intermediateCount: [4, 0],
     finalValue: [null, null],
     lastValue: [[0, 0.5]],
@@ -116,7 +118,7 @@ describe("a table of all trials", () => {
   };
   it("becomes trials", () => {
     const [first, second] = trialsOf(columns);
-    expect(first).toMatchObject({ trialJobId: "aaaaa", status: "RUNNING", startTime: 1300, endTime: undefined, attempt: 1, lastValue: 0.5 });
+    expect(first).toMatchObject({ trialJobId: "aaaaa", status: "RUNNING", startTime: 1300, endTime: undefined, attempt: 1, lastValue: 0.5, reportTime: 1700 });
     expect(first?.metrics).toEqual({ loss: 2 });
     expect(first?.parameters).toEqual({ lr: 0.1 });
     expect(second).toMatchObject({ sequenceId: 1, status: "FAILED", submitTime: 1500, endTime: 2400, attempt: 2, exitCode: 137 });
@@ -138,6 +140,23 @@ describe("ranked", () => {
 
 describe("concerns", () => {
   const because = (sentence: string): Partial<Row> => ({ reason: { class: "user", sentence, evidence: "", since: 0 } });
+  it.each([
+    ["No node has 1 GPU free.", "No node has 4 GPU free."],
+    ["Pod nni-exp-abc-trial-t1-master-0 of t1 was evicted from gpu-node-17.", "Pod nni-exp-abc-trial-t2-master-0 of t2 was evicted from gpu-node-2."],
+    ["The command of worker-0 ended with exit code 1: loss 3e-5 at 10.0.0.7:2222", "The command of worker-1 ended with exit code 1: loss 0.25 at 10.0.0.8:2222"],
+  ])("is one of like sentences: %s", (one, other) => {
+    const model = modelOf([row(0, "SUCCEEDED"), row(1, "FAILED", because(one)), row(2, "FAILED", because(other))]);
+    const [found] = concerns(model, 0);
+    expect(concerns(model, 0).map(({ sentence, count }) => [sentence, count])).toEqual([[other, 2]]);
+    const query = new URLSearchParams(alike(found as Concern).slice("detail?".length));
+    const chips = query.getAll("where").map((text) => chipOf(text) as Chip);
+    const filter = { statuses: new Set(query.getAll("status") as Status[]), search: "", chips };
+    expect(select(model.trials, filter, 0).map((its) => its.trialJobId)).toEqual(["t1", "t2"]);
+  });
+  it("tells exit codes apart", () => {
+    const model = modelOf([1, 137].map((code, place) => row(place, "FAILED", because(`The command of worker-0 ended with exit code ${code}`))));
+    expect(concerns(model, 0).length).toBe(2);
+  });
   it("tells each sentence once, failures first", () => {
     const model = modelOf([
       row(0, "FAILED", because("boom")),
@@ -156,6 +175,26 @@ describe("concerns", () => {
     const model = modelOf([...done, row(4, "RUNNING", { startTime: 0 }), row(5, "RUNNING", { startTime: 0, intermediateCount: 1 })]);
     expect(concerns(model, 121_000).map(({ kind, trial: its }) => [kind, its.trialJobId])).toEqual([["silent", "t4"]]);
     expect(concerns(model, 119_000)).toEqual([]);
+  });
+  const MINUTE = 60_000;
+  it.each<[string, Partial<Row>, number, string | null]>([
+    ["reports each minute", { intermediateCount: 10, reportTime: 10 * MINUTE }, 15, null],
+    ["reported each minute", { intermediateCount: 10, reportTime: 10 * MINUTE }, 16, "It has fallen silent, though it runs; a report came about every 1 min before."],
+    ["reports every ten minutes", { intermediateCount: 3, reportTime: 30 * MINUTE }, 75, null],
+    ["reported every ten minutes", { intermediateCount: 3, reportTime: 30 * MINUTE }, 81, "It has fallen silent, though it runs; a report came about every 10 min before."],
+    ["has one report, after a while", { intermediateCount: 1, reportTime: 2 * MINUTE }, 12, null],
+    ["had one report", { intermediateCount: 1, reportTime: 2 * MINUTE }, 13, "It has fallen silent, though it runs."],
+    ["gave its final result and hangs", { reportTime: 2 * MINUTE, finalValue: 1 }, 13, "It has fallen silent, though it runs."],
+  ])("names one that %s", (_, more, minutes, expected) => {
+    const model = modelOf([row(0, "RUNNING", { startTime: 0, ...more })]);
+    const found = concerns(model, minutes * MINUTE);
+    expect(found.map(({ sentence, since }) => [sentence, since])).toEqual(expected === null ? [] : [[expected, more.reportTime]]);
+  });
+  it("goes by what others do while a trial has said little", () => {
+    const done = [0, 1, 2, 3].map((number) => row(number, "SUCCEEDED", { startTime: 0, endTime: 40 * MINUTE, intermediateCount: 4 }));
+    const model = modelOf([...done, row(4, "RUNNING", { startTime: 0, intermediateCount: 1, reportTime: MINUTE })]);
+    expect(concerns(model, 50 * MINUTE)).toEqual([]);
+    expect(concerns(model, 52 * MINUTE).length).toBe(1);
   });
 });
 

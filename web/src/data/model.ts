@@ -58,6 +58,8 @@ export interface Trial {
   intermediateCount: number;
   finalValue: number | undefined;
   lastValue: number | undefined;
+  /** When its last metric came; not known of all that have ended. */
+  reportTime: number | undefined;
   /** Numbers beside the default one in a final metric that is a dictionary. */
   metrics: Readonly<Record<string, number>> | undefined;
   exitCode: number | undefined;
@@ -80,6 +82,7 @@ export interface Row {
   intermediateCount: number;
   finalValue?: number;
   lastValue?: number;
+  reportTime?: number;
   metrics?: Record<string, number>;
   exitCode?: number;
   lastLines?: string[];
@@ -306,6 +309,7 @@ export function trialOf(row: Row): Trial {
     intermediateCount: row.intermediateCount,
     finalValue: row.finalValue,
     lastValue: row.lastValue,
+    reportTime: row.reportTime,
     metrics: row.metrics,
     exitCode: row.exitCode,
     reason: row.reason,

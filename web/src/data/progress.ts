@@ -1,6 +1,8 @@
 // How far the experiment is, what it has used, and what needs a look.
 
 import { ranInAll } from "./attempts";
+import { complaint, likeness, LIKE, masked } from "./complaint";
+import { duration } from "./format";
 import { STATUSES, isLive, took, type Model, type Status, type Trial } from "./model";
 
 export interface Progress {
@@ -58,54 +60,105 @@ export function usage(model: Model, now: number): Usage {
 }
 
 export interface Concern {
+  /** Stays the same while it is of other trials. */
+  key: string;
   kind: "failed" | "waiting" | "silent";
+  /** Of the newest trial that it is about. */
   sentence: string;
-  /** The newest trial that it is about, and how many there are. */
+  /** From when it has been so, of that trial. */
+  since: number;
   trial: Trial;
+  /** How many trials it is about. */
   count: number;
 }
 
 const WEIGHT: Record<Concern["kind"], number> = { failed: 0, silent: 1, waiting: 2 };
 
-/** What needs a look: why trials failed, which are silent and why trials wait; the same sentence told once. */
+/** What needs a look: why trials failed, which are silent and why trials wait; like sentences are told once. */
 export function concerns(model: Model, now: number): Concern[] {
   const found = new Map<string, Concern>();
-  const longest = usualTime(model);
+  const usual = { time: usualTime(model), interval: usualInterval(model) };
   for (let place = model.trials.length - 1; place >= 0; place--) {
     const trial = model.trials[place];
     if (trial === undefined) continue;
-    const [kind, sentence] = concernOf(trial, now, longest);
-    if (kind === null) continue;
-    const known = found.get(kind + sentence);
+    const concern = concernOf(trial, now, usual);
+    if (concern === null) continue;
+    const key = concern.kind + masked(concern.sentence, trial.trialJobId);
+    const known = found.get(key);
     if (known) known.count += 1;
-    else found.set(kind + sentence, { kind, sentence, trial, count: 1 });
+    else found.set(key, { ...concern, key, trial, count: 1 });
   }
   return [...found.values()].sort((a, b) => WEIGHT[a.kind] - WEIGHT[b.kind]);
 }
 
-function concernOf(trial: Trial, now: number, usual: number | null): [Concern["kind"] | null, string] {
-  const sentence = trial.reason?.sentence;
-  if (trial.status === "FAILED") return ["failed", sentence ?? "It failed, and nothing says why."];
-  if (!isLive(trial)) return [null, ""];
-  if (sentence !== undefined) return ["waiting", sentence];
-  const ran = took(trial, now);
-  if (trial.status === "RUNNING" && usual !== null && trial.intermediateCount === 0 && ran !== undefined && ran > usual) {
-    return ["silent", "It has run for longer than three trials in four took, without any result."];
+interface Usual {
+  /** Milliseconds that trials take, and that lie between two reports; null while too little is known. */
+  time: number | null;
+  interval: number | null;
+}
+
+function concernOf(trial: Trial, now: number, usual: Usual): Pick<Concern, "kind" | "sentence" | "since"> | null {
+  const since = trial.reason?.since ?? 0;
+  if (trial.status === "FAILED") return { kind: "failed", sentence: complaint(trial) ?? "", since };
+  if (!isLive(trial)) return null;
+  if (trial.reason) return { kind: "waiting", sentence: trial.reason.sentence, since };
+  return trial.status === "RUNNING" ? silence(trial, now, usual) : null;
+}
+
+const PATIENCE = 5;
+/** Milliseconds without a report that say nothing, however often there was one. */
+const SHORT = 5 * 60_000;
+/** So many reports of a trial say how often it reports. */
+const SOME = 3;
+
+/** Says that a running trial has reported nothing for long: for what others took, or many times its own interval. */
+function silence(trial: Trial, now: number, usual: Usual): Pick<Concern, "kind" | "sentence" | "since"> | null {
+  const { startTime, reportTime, intermediateCount } = trial;
+  if (startTime === undefined) return null;
+  if (reportTime === undefined) {
+    if (intermediateCount > 0 || usual.time === null || now - startTime <= usual.time) return null;
+    return { kind: "silent", sentence: "It has run for longer than three trials in four took, without any result.", since: startTime };
   }
-  return [null, ""];
+  const own = (reportTime - startTime) / Math.max(1, intermediateCount);
+  const interval = intermediateCount < SOME ? Math.max(own, usual.interval ?? 0) : own;
+  if (now - reportTime <= Math.max(PATIENCE * interval, SHORT)) return null;
+  const often = intermediateCount < SOME ? "" : `; a report came about every ${duration(Math.max(1000, interval))} before`;
+  return { kind: "silent", sentence: `It has fallen silent, though it runs${often}.`, since: reportTime };
 }
 
 const FEW = 4;
 
 /** The time that three in four of the trials that succeeded took, a minute at least; null while there are few. */
 function usualTime(model: Model): number | null {
-  const times: number[] = [];
+  return share(model, 0.75, (_, time) => Math.max(60_000, time));
+}
+
+/** The time between two reports, in the middle of what it was in trials that succeeded. */
+function usualInterval(model: Model): number | null {
+  return share(model, 0.5, (trial, time) => (trial.intermediateCount > 0 ? time / trial.intermediateCount : null));
+}
+
+/** Of a value of each trial that succeeded, what a share of them does not exceed; null while there are few. */
+function share(model: Model, of: number, value: (trial: Trial, time: number) => number | null): number | null {
+  const found: number[] = [];
   for (const trial of model.trials) {
-    if (trial.status === "SUCCEEDED" && trial.endTime !== undefined) times.push(took(trial, trial.endTime) ?? 0);
+    if (trial.status !== "SUCCEEDED" || trial.endTime === undefined) continue;
+    const its = value(trial, took(trial, trial.endTime) ?? 0);
+    if (its !== null) found.push(its);
   }
-  if (times.length < FEW) return null;
-  times.sort((a, b) => a - b);
-  return Math.max(60_000, times[Math.floor(times.length * 0.75)] ?? 0);
+  if (found.length < FEW) return null;
+  found.sort((a, b) => a - b);
+  return found[Math.floor(found.length * of)] ?? null;
+}
+
+/** The trials' page with the trials that are like one that needs a look. */
+export function alike({ kind, trial }: Concern): string {
+  const query = new URLSearchParams();
+  if (kind === "failed") query.append("status", "FAILED");
+  else for (const status of kind === "silent" ? ["RUNNING"] : ["WAITING", "RUNNING"]) query.append("status", status);
+  if (kind === "silent") query.append("sort", "-silent");
+  else query.append("where", `${LIKE}=${likeness(trial) ?? ""}`);
+  return `detail?${query}`;
 }
 
 /** How many trials failed for each class of reason, the most frequent first. */

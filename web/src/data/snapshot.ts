@@ -20,6 +20,7 @@ export interface Columns {
   attempt: Pairs<number>;
   cause: Pairs<Cause>;
   past: Pairs<[cause: Cause, startTime: number | null, endTime: number][]>;
+  reportTime: Pairs<number>;
   intermediateCount: number[];
   finalValue: (number | null)[];
   lastValue: Pairs<number>;
@@ -62,6 +63,7 @@ export function trialsOf(columns: Columns): Trial[] {
       intermediateCount: columns.intermediateCount[place] ?? 0,
       finalValue: columns.finalValue[place] ?? undefined,
       lastValue: undefined,
+      reportTime: undefined,
       metrics: undefined,
       exitCode: undefined,
       reason: undefined,
@@ -76,6 +78,7 @@ export function trialsOf(columns: Columns): Trial[] {
       endTime: trial.submitTime + end * tick,
     }));
   });
+  fill(trials, columns.reportTime, (trial, time) => (trial.reportTime = trial.submitTime + time * tick));
   fill(trials, columns.lastValue, (trial, value) => (trial.lastValue = value));
   fill(trials, columns.exitCode, (trial, code) => (trial.exitCode = code));
   for (const { name, values } of columns.metrics) {

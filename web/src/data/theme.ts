@@ -1,6 +1,7 @@
 // Light or dark: as the system has it, or as the reader chose.
 
 import { useEffect, useState } from "preact/hooks";
+import { COLOURS, type Look } from "./looks";
 
 export type Theme = "system" | "light" | "dark";
 const KEY = "nni-theme";
@@ -34,9 +35,11 @@ export interface Palette {
   succeeded: string;
   failed: string;
   stopped: string;
+  /** For curves side by side. */
+  curves: readonly string[];
 }
 
-const NAMES: (keyof Palette)[] = [
+const NAMES: Exclude<keyof Palette, "curves">[] = [
   "text",
   "quiet",
   "line",
@@ -56,9 +59,15 @@ function readPalette(): Palette {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const palette = Object.fromEntries(NAMES.map((name) => [name, read(name)])) as unknown as Palette;
+  const named = Object.fromEntries(NAMES.map((name) => [name, read(name)])) as unknown as Palette;
+  const curves = Array.from({ length: COLOURS }, (_, place) => read(`curve-${place}`));
   probe.remove();
-  return palette;
+  return { ...named, curves };
+}
+
+/** The colour of a curve on a canvas. */
+export function strokeOf({ colour }: Look, palette: Palette): string {
+  return (colour === null ? undefined : palette.curves[colour]) ?? palette.quiet;
 }
 
 /** The colours that are in force, for what is painted on a canvas. */
@@ -75,6 +84,3 @@ export function usePalette(): Palette {
   }, []);
   return palette;
 }
-
-/** Colours for curves side by side that the colour-blind can tell apart (after Okabe and Ito), on light and on dark. */
-export const CURVES = ["#0f7fc4", "#d9730d", "#00916e", "#b4549b", "#a08c00", "#3fa7d6", "#c8442b", "#6f6fd0"];

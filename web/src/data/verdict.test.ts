@@ -52,6 +52,15 @@ describe("verdict", () => {
       trial("RUNNING", { startTime: 0, intermediateCount: 2, lastValue: 0.5 }),
       "It is running, started 5 min ago. It has reported 2 intermediate results; the last is 0.5.",
     ],
+    [
+      trial("RUNNING", { startTime: 0, intermediateCount: 2, lastValue: 0.5, finalValue: 0.6 }),
+      "It is running, started 5 min ago. It has reported 2 intermediate results; the last is 0.5. Its final result is 0.6.",
+    ],
+    [trial("RUNNING", { startTime: 0, finalValue: 0.6 }), "It is running, started 5 min ago. Its final result is 0.6."],
+    [
+      trial("RUNNING", { startTime: 0, attempt: 2, finalValue: 0.6 }),
+      "It is running in attempt 2, started 5 min ago. Its result so far is 0.6.",
+    ],
     [trial("SUCCEEDED", { ...ran, finalValue: 0.5 }), "It succeeded after 2 min with 0.5, number 2 of 3 so far."],
     [trial("SUCCEEDED", { ...ran, finalValue: 2 }), "It succeeded after 2 min with 2, the best so far."],
     [trial("FAILED", { ...ran, reason: { ...reason, sentence: "Boom." } }), "It failed after 2 min. Boom."],

@@ -28,11 +28,15 @@ export function verdict(trial: Trial, model: Model, now: number): string {
 
 function running(trial: Trial, now: number, why: string, which: string): string {
   const since = trial.startTime === undefined ? "" : `, started ${ago(trial.startTime, now)}`;
-  const said =
-    trial.intermediateCount === 0
-      ? "It has reported nothing yet."
-      : `It has reported ${plural(trial.intermediateCount, "intermediate result")}; the last is ${metric(trial.lastValue)}.`;
-  return `It is running${which}${since}. ${said}${why}`;
+  return `It is running${which}${since}. ${said(trial)}${why}`;
+}
+
+function said(trial: Trial): string {
+  const { intermediateCount: count, lastValue: last, finalValue: final } = trial;
+  const reports = count === 0 ? "" : `It has reported ${plural(count, "intermediate result")}${last === undefined ? "" : `; the last is ${metric(last)}`}.`;
+  if (final === undefined) return reports || "It has reported nothing yet.";
+  const result = trial.attempt > 1 ? `Its result so far is ${metric(final)}.` : `Its final result is ${metric(final)}.`;
+  return reports === "" ? result : `${reports} ${result}`;
 }
 
 function succeeded(trial: Trial, model: Model, ran: string): string {

@@ -1,13 +1,14 @@
 // The first page: how the experiment is doing, what is best so far, and what needs a look.
 
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { IntermediateCurves, worthShowing } from "../charts/curves";
 import { MetricScatter } from "../charts/scatter";
 import { useSteady } from "../charts/steady";
-import { capital, duration, hours, metric, parameter, reasonWord, roughly, statusWord } from "../data/format";
+import { capital, duration, hours, metric, parameter, plural, reasonWord, roughly, statusWord } from "../data/format";
 import { primary, ranked, type Model, type Sign } from "../data/model";
-import { concerns, failures, isPaused, progress, shownStatuses, usage, type Concern } from "../data/progress";
+import { alike, concerns, failures, isPaused, progress, shownStatuses, usage, type Concern } from "../data/progress";
 import { detail } from "../data/rest";
+import { About } from "../parts/about";
 import { allColumns } from "../parts/columns";
 import { partName, silence } from "../parts/lights";
 import { Controls, Limits } from "../parts/limits";
@@ -177,6 +178,7 @@ function Counts({ model, now }: PageProps) {
           </div>
         ))}
       </dl>
+      <About model={model} />
     </section>
   );
 }
@@ -224,6 +226,9 @@ function Concerns({ model, now }: PageProps) {
   const minute = Math.floor(now / 10_000);
   const all = useMemo(() => concerns(model, now + model.ahead), [model, minute]);
   const ailing = model.experiment.isOver ? [] : model.health.filter((sign) => sign.state === "failed" || sign.state === "late");
+  const [isWhole, setWhole] = useState(false);
+  const shown = isWhole ? all : all.slice(0, MOST_CONCERNS);
+  const rest = all.slice(shown.length);
   return (
     <section>
       <h2>Needs a look</h2>
@@ -232,11 +237,15 @@ function Concerns({ model, now }: PageProps) {
         {ailing.map((sign) => (
           <Ailing key={sign.part} sign={sign} platform={model.experiment.platform} now={now + model.ahead} />
         ))}
-        {all.slice(0, MOST_CONCERNS).map((concern) => (
-          <Look key={concern.kind + concern.sentence} concern={concern} now={now + model.ahead} />
+        {shown.map((concern) => (
+          <Look key={concern.key} concern={concern} now={now + model.ahead} />
         ))}
       </ul>
-      {all.length > MOST_CONCERNS && <p class="hint">and {all.length - MOST_CONCERNS} other reasons</p>}
+      {rest.length > 0 && (
+        <button type="button" class="small" onClick={() => setWhole(true)}>
+          Show {plural(rest.length, "more reason")}, of {plural(rest.reduce((sum, its) => sum + its.count, 0), "trial")}
+        </button>
+      )}
     </section>
   );
 }
@@ -247,7 +256,8 @@ const MARKS: Record<Concern["kind"], [status: string, word: string]> = {
   waiting: ["WAITING", "Held up"],
 };
 
-function Look({ concern: { kind, sentence, trial, count }, now }: { concern: Concern; now: number }) {
+function Look({ concern, now }: { concern: Concern; now: number }) {
+  const { kind, sentence, since, trial, count } = concern;
   const [status, word] = MARKS[kind];
   return (
     <li class={kind}>
@@ -256,11 +266,18 @@ function Look({ concern: { kind, sentence, trial, count }, now }: { concern: Con
         <a href={`trial/${trial.trialJobId}`}>
           trial <code>{trial.trialJobId}</code>
         </a>
-        {count > 1 && ` and ${count - 1} more`}
-        {trial.reason && trial.reason.since > 0 && (
+        {count > 1 && (
           <>
-            {" "}
-            · <When time={trial.reason.since} now={now} />
+            {" and "}
+            <a href={alike(concern)} title="Show all of them">
+              {count - 1} more like it
+            </a>
+          </>
+        )}
+        {since > 0 && (
+          <>
+            {kind === "silent" ? " · since " : " · "}
+            <When time={since} now={now} />
           </>
         )}
       </p>

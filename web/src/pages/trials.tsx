@@ -66,7 +66,13 @@ export function Trials({ model, now, route: { query } }: Props) {
     <>
       <section>
         <Tabs label="Charts" names={TABS} chosen={tab} choose={(key) => setQuery({ tab: key })}>
-          <Chart tab={tab} model={slow} kept={kept} now={coarse} query={query} />
+          {kept.length === 0 && slow.trials.length > 0 ? (
+            <p class="empty" style={{ height: `${CHART}px` }}>
+              The filter leaves no trial to draw. <ClearFilters />
+            </p>
+          ) : (
+            <Chart tab={tab} model={slow} kept={kept} now={coarse} query={query} />
+          )}
         </Tabs>
       </section>
       <section>
@@ -92,9 +98,17 @@ export function Trials({ model, now, route: { query } }: Props) {
           />
         ) : (
           <p class="empty">
-            {slow.trials.length === 0
-              ? "No trial yet: the tuner is choosing the first parameters. Trials appear here by themselves."
-              : "No trial is like this now."}
+            {slow.trials.length === 0 ? (
+              model.experiment.isOver ? (
+                "There was no trial."
+              ) : (
+                "No trial yet: the tuner is choosing the first parameters. Trials appear here by themselves."
+              )
+            ) : (
+              <>
+                None of {plural(slow.trials.length, "trial")} is like this now. <ClearFilters />
+              </>
+            )}
           </p>
         )}
         <p class="hint" aria-live="polite">
@@ -104,6 +118,14 @@ export function Trials({ model, now, route: { query } }: Props) {
         </p>
       </section>
     </>
+  );
+}
+
+function ClearFilters() {
+  return (
+    <button type="button" class="small" onClick={() => setQuery({ status: null, search: null, where: null })}>
+      Clear filters
+    </button>
   );
 }
 

@@ -2,7 +2,8 @@
 
 import type { ComponentChildren } from "preact";
 import { duration, metric, parameter } from "../data/format";
-import { cell, METRIC, PARAMETER } from "../data/filter";
+import { METRIC, PARAMETER } from "../data/fields";
+import { cell } from "../data/filter";
 import { shownValue, took, type Trial } from "../data/model";
 import { Status, When } from "./small";
 
@@ -65,6 +66,17 @@ const FIXED: readonly Column[] = [
     show: (trial, now) => {
       const time = took(trial, now);
       return time === undefined ? "–" : duration(time);
+    },
+  },
+  {
+    field: "silent",
+    title: "Silent for",
+    width: 118,
+    isNumber: true,
+    isTimely: true,
+    show: (trial, now) => {
+      const time = cell(trial, "silent", now);
+      return typeof time === "number" ? <span title="since its last metric, or its start">{duration(time)}</span> : "–";
     },
   },
   { field: "started", title: "Started", width: 118, isNumber: false, isTimely: true, show: (trial, now) => <When time={trial.startTime} now={now} /> },

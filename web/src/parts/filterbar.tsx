@@ -1,11 +1,13 @@
 // Search, statuses and conditions, all of them in the page's address; and which columns are shown.
 
 import { useState } from "preact/hooks";
-import { chipText, OPERATORS, type Filter, type Operator } from "../data/filter";
+import { LIKE } from "../data/complaint";
+import { chipText, OPERATORS, problem, type Chip, type Filter, type Operator } from "../data/filter";
 import { statusWord } from "../data/format";
 import type { Model, Status } from "../data/model";
 import { shownStatuses } from "../data/progress";
 import { setQuery } from "../data/route";
+import { EXAMPLES, kindOf } from "../data/wanted";
 import { allColumns, defaultFields } from "./columns";
 import { Dialog } from "./small";
 
@@ -56,11 +58,15 @@ export function FilterBar({ model, filter, fields, onCsv }: Props) {
       {filter.chips.length > 0 && (
         <ul class="chips" aria-label="Conditions">
           {filter.chips.map((chip) => {
-            const title = columns.get(chip.field)?.title ?? chip.field;
+            const title = titleOf(chip, columns);
+            const wrong = problem(chip, title, model.trials);
             const others = filter.chips.filter((its) => its !== chip).map(chipText);
             return (
-              <li key={chipText(chip)}>
-                {title} {chip.operator} {chip.value}
+              <li key={chipText(chip)} class={wrong === null ? "" : "bad"}>
+                <span>
+                  {title} {chip.operator} {chip.value}
+                  {wrong !== null && ` (left out: ${wrong})`}
+                </span>
                 <button type="button" aria-label={`Remove: ${title} ${chip.operator} ${chip.value}`} onClick={() => setQuery({ where: others })}>
                   ✕
                 </button>
@@ -75,26 +81,34 @@ export function FilterBar({ model, filter, fields, onCsv }: Props) {
   );
 }
 
+function titleOf(chip: Chip, columns: ReturnType<typeof allColumns>): string {
+  return columns.get(chip.field)?.title ?? (chip.field === LIKE ? "Reason like" : chip.field);
+}
+
 function Condition({ model, filter, onClose }: { model: Model; filter: Filter; onClose: () => void }) {
   const columns = [...allColumns(model.parameterNames, model.metricNames).values()].filter((column) => column.field !== "status");
   const [field, setField] = useState("metric");
   const [operator, setOperator] = useState<Operator>(">=");
   const [value, setValue] = useState("");
+  const [wrong, setWrong] = useState<string | null>(null);
   return (
     <Dialog title="Show only trials where" onClose={onClose}>
       <form
         class="condition"
         onSubmit={(event) => {
           event.preventDefault();
-          setQuery({ where: [...filter.chips.map(chipText), chipText({ field, operator, value })] });
+          const chip = { field, operator, value: value.trim() };
+          const found = problem(chip, columns.find((column) => column.field === field)?.title ?? field, model.trials);
+          setWrong(found);
+          if (found !== null) return;
+          setQuery({ where: [...filter.chips.map(chipText), chipText(chip)] });
           onClose();
         }}
       >
-        <select aria-label="Field" value={field} onChange={(event) => setField(event.currentTarget.value)}>
+        <select aria-label="Field" value={field} onChange={(event) => (setField(event.currentTarget.value), setWrong(null))}>
           {columns.map((column) => (
             <option key={column.field} value={column.field}>
               {column.title}
-              {column.field === "duration" ? " (seconds)" : ""}
             </option>
           ))}
         </select>
@@ -103,11 +117,21 @@ function Condition({ model, filter, onClose }: { model: Model; filter: Filter; o
             <option key={its}>{its}</option>
           ))}
         </select>
-        <input aria-label="Value" size={12} value={value} onInput={(event) => setValue(event.currentTarget.value)} />
+        <input
+          aria-label="Value"
+          size={16}
+          value={value}
+          aria-invalid={wrong !== null}
+          aria-describedby="condition-hint"
+          onInput={(event) => (setValue(event.currentTarget.value), setWrong(null))}
+        />
         <button type="submit" class="strong" disabled={value.trim() === ""}>
           Add
         </button>
       </form>
+      <p id="condition-hint" class={wrong === null ? "hint" : "notice bad"} role="status">
+        {wrong ?? (EXAMPLES[kindOf(field)] && `Written like ${EXAMPLES[kindOf(field)]}.`)}
+      </p>
     </Dialog>
   );
 }

@@ -4,8 +4,8 @@ import { useState } from "preact/hooks";
 import { addCommand } from "../data/export";
 import { plural } from "../data/format";
 import { api } from "../data/live";
-import { isLive, type Model, type Trial } from "../data/model";
-import { addTrial, detail, kill } from "../data/rest";
+import { isLive, type Model, type Row, type Trial } from "../data/model";
+import { addTrial, detail, get, kill } from "../data/rest";
 import { Clone, parametersText } from "./clone";
 import { Compare } from "./compare";
 import { Confirm, Copy, useCommand } from "./small";
@@ -90,17 +90,21 @@ async function exact(trial: Trial): Promise<string> {
   return parametersText((await detail(trial.trialJobId)).hyperParameters[0] ?? "{}");
 }
 
+/** So many trials are asked for one by one; of more, the whole list is. */
+const ONE_BY_ONE = 20;
+
 async function asJson(trials: readonly Trial[]): Promise<string> {
-  const found = [];
-  for (const trial of trials.slice(0, 100)) {
-    const its = await detail(trial.trialJobId);
-    found.push({
-      trial: its.trialJobId,
-      status: its.status,
-      parameters: JSON.parse(parametersText(its.hyperParameters[0] ?? "{}")) as unknown,
-      metric: its.finalValue ?? its.lastValue ?? null,
-    });
-  }
+  const wanted = new Set(trials.map((trial) => trial.trialJobId));
+  const rows: Row[] =
+    trials.length > ONE_BY_ONE
+      ? (await get<Row[]>("trial-jobs")).filter((row) => wanted.has(row.trialJobId))
+      : await Promise.all(trials.map((trial) => detail(trial.trialJobId)));
+  const found = rows.map((its) => ({
+    trial: its.trialJobId,
+    status: its.status,
+    parameters: JSON.parse(parametersText(its.hyperParameters[0] ?? "{}")) as unknown,
+    metric: its.finalValue ?? its.lastValue ?? null,
+  }));
   return JSON.stringify(found.length === 1 ? found[0] : found, null, 2);
 }
 
