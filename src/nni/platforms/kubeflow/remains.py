@@ -45,6 +45,7 @@ class Remains:
             clock=clock,
             asks_queue=False,
             grace=None,
+            life=lambda trouble: None,
         )
         self._jobs = jobs.Jobs(connection, kind, resource, experiment_id, self._observer)
         self._porters: Sequence[str] = ()
