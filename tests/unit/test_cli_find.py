@@ -10,7 +10,7 @@ from nni.cli import finding
 from nni.records import registry
 
 
-def enter(home: Path, name: str, *, is_alive: bool) -> None:
+def enter(home: Path, name: str, *, is_alive: bool, status: str = "") -> None:
     """Enter an experiment in the list of this home; this process stands for the manager of one that runs."""
     registry.Registry(home / "nni-experiments" / ".experiments").write(
         registry.Known(
@@ -21,7 +21,7 @@ def enter(home: Path, name: str, *, is_alive: bool) -> None:
             url_prefix=None,
             pid=os.getpid(),
             process_mark=registry.process_mark(os.getpid()) if is_alive else "gone",
-            status="RUNNING",
+            status=status or ("RUNNING" if is_alive else "STOPPED"),
             start_time=1795441642.0,
             end_time=None,
             directory=home / name,
@@ -81,6 +81,17 @@ def test_none_or_more_than_one(home: Path, alive: list[str], ended: list[str], g
         finding.find(given)
 
     assert str(raised.value) == says
+
+
+@pytest.mark.parametrize("given", ["cut", None])
+def test_one_whose_manager_died_is_not_said_to_have_ended(home: Path, given: str | None) -> None:
+    enter(home, "done", is_alive=False)
+    enter(home, "cut", is_alive=False, status="RUNNING")
+
+    with pytest.raises(errors.ExperimentNotFoundError, match="jobs may still run: nnictl resume cut goes on with them"):
+        finding.find(given)
+
+    assert finding.find("cut", or_ended=True).status == "STOPPED"
 
 
 def test_one_that_has_ended_will_do_where_that_is_asked(home: Path) -> None:

@@ -27,22 +27,35 @@ def find(prefix: str | None, *, or_ended: bool = False) -> "registry.Known":
     Raises:
         ExperimentNotFoundError: There is none, or more than one.
     """
-    alive = [known for known in registered().list() if known.is_alive]
+    listed = registered().list()
+    alive = [known for known in listed if known.is_alive]
     if prefix is not None:
         known = _by_prefix(prefix, alive)
         if known.is_alive or or_ended:
             return known
+        if known.was_cut_off:
+            raise errors.ExperimentNotFoundError(_cut_off(known))
         raise errors.ExperimentNotFoundError(
             f"Experiment {known.id} does not run any more ({known.status}); nnictl resume {known.id} opens it again."
         )
     if len(alive) == 1:
         return alive[0]
+    if not alive and (cut_off := [known for known in listed if known.was_cut_off]):
+        raise errors.ExperimentNotFoundError(_cut_off(cut_off[-1]))
     if not alive:
         raise errors.ExperimentNotFoundError(
             "No experiment runs on this machine; those that have ended: nnictl experiment list --all."
         )
     ids = ", ".join(known.id for known in alive)
     raise errors.ExperimentNotFoundError(f"Several experiments run on this machine; say which: {ids}.")
+
+
+def _cut_off(known: "registry.Known") -> str:
+    """Say what has become of an experiment that nobody stopped."""
+    return (
+        f"The manager of experiment {known.id} is gone and did not stop it, so its jobs may still run: nnictl resume "
+        f"{known.id} goes on with them, nnictl experiment delete {known.id} removes them with all that it left."
+    )
 
 
 def _by_prefix(prefix: str, alive: "Sequence[registry.Known]") -> "registry.Known":

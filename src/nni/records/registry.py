@@ -50,6 +50,8 @@ class Known:
     """The best final metric so far."""
     is_alive: bool = False
     """Whether the manager lived when this was read; not written."""
+    was_cut_off: bool = False
+    """Whether the manager died without saying how the experiment ended; not written."""
 
 
 class Registry:
@@ -66,7 +68,7 @@ class Registry:
             RecordsError: It cannot be written.
         """
         fields = dataclasses.asdict(known)
-        del fields["is_alive"]
+        del fields["is_alive"], fields["was_cut_off"]
         text = json.dumps(fields, default=os.fspath, indent=2)
         target = self._path(known.id)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
@@ -132,10 +134,9 @@ class Registry:
             _log.warning("%s is passed over, it says nothing of an experiment: %r", path, error)
             return None
         is_alive = process_mark(known.pid) == known.process_mark
-        status = known.status
-        if not is_alive and not model.ExperimentStatus(status).is_over:
-            status = model.ExperimentStatus.STOPPED.value
-        return dataclasses.replace(known, is_alive=is_alive, status=status)
+        was_cut_off = not is_alive and not model.ExperimentStatus(known.status).is_over
+        status = model.ExperimentStatus.STOPPED.value if was_cut_off else known.status
+        return dataclasses.replace(known, is_alive=is_alive, was_cut_off=was_cut_off, status=status)
 
 
 def default_directory() -> Path:
@@ -165,6 +166,6 @@ def process_mark(pid: int) -> str:
 def _known(fields: Mapping[str, Any]) -> Known:
     """Return what a file says; fields of a later release are passed over, and an earlier one had no best."""
     model.ExperimentStatus(fields["status"])
-    wanted = [field.name for field in dataclasses.fields(Known) if field.name != "is_alive"]
+    wanted = [field.name for field in dataclasses.fields(Known) if field.name not in ("is_alive", "was_cut_off")]
     paths = {name: Path(fields[name]) for name in ("directory", "working_directory")}
     return Known(**{name: fields[name] for name in wanted if name in fields} | paths)
