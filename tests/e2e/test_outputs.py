@@ -6,6 +6,7 @@ what does not depend on the storage.
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
 import io
 import os
@@ -13,6 +14,7 @@ import string
 import tarfile
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -467,19 +469,49 @@ async def _swap(place: Place, path: str, target: Path) -> None:
         mine.symlink_to(way)
 
 
-@pytest.mark.requires("nfs")
-@pytest.mark.parametrize("place", ["libnfs"], indirect=True)
-async def test_what_the_manager_has_no_right_to_read_is_left_out_of_an_archive(place: Place, portal: Caller) -> None:
+def _become_nobody() -> None:
+    """Let this thread have files as nobody has them: root may read everything."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).setfsuid(65534)
+
+
+@pytest.mark.parametrize(
+    "place", ["kept", "mounted", pytest.param("libnfs", marks=pytest.mark.requires("nfs")), "claim"], indirect=True
+)
+async def test_what_the_manager_has_no_right_to_read_spoils_nothing_else(place: Place, portal: Caller) -> None:
     await place.write(f"{OUTPUT}/kept", b"kept")
-    closed = place.of(f"{OUTPUT}/closed")
-    closed.write_bytes(b"root's own, who is nobody to the server")
-    closed.chmod(0o600)
-    archive = await portal.get("trial-archive/aaaaa")
+    await place.write(f"{OUTPUT}/z", b"behind them")
+    closed = {place.of(f"{OUTPUT}/closed"): 0o000, place.of("checkpoint/epoch"): 0o644}
+    closed |= {place.of(f"{OUTPUT}/{name}/inner"): 0o644 for name in ("shut", "listed")}
+    for path, mode in closed.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"root's own, who is nobody to an NFS server")
+        path.chmod(mode)
+    shut = {place.of("checkpoint"): 0o000, place.of(f"{OUTPUT}/shut"): 0o000, place.of(f"{OUTPUT}/listed"): 0o444}
+    for folder in place.root.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(initializer=_become_nobody))
+    try:
+        for folder, mode in shut.items():
+            folder.chmod(mode)
+        archive = await portal.get("trial-archive/aaaaa")
+        assert isinstance(place.volume, mounted.MountedVolume | nfs_direct.NfsVolume)
+        size = await place.volume.usage(layout.trial(EXPERIMENT, "aaaaa"))
+        with pytest.raises(errors.VolumeError, match="permission denied"):
+            await place.volume.usage(f"{layout.trial(EXPERIMENT, 'aaaaa')}/checkpoint")
+    finally:
+        for folder in shut:
+            folder.chmod(0o777)
+    assert archive.status == 200
     with tarfile.open(fileobj=io.BytesIO(archive.content)) as opened:
         note = opened.extractfile(f"aaaaa/{shelf.LEFT_OUT}")
         assert note is not None
-        assert note.read() == f"{OUTPUT}/closed: this machine has no right to read it\n".encode()
-        assert f"aaaaa/{OUTPUT}/kept" in opened.getnames()
+        left_out = ("checkpoint", f"{OUTPUT}/closed", f"{OUTPUT}/listed/inner", f"{OUTPUT}/shut")
+        expected = {f"{path}: this machine has no right to read it" for path in left_out}
+        assert set(note.read().decode().splitlines()) == expected
+        assert {f"aaaaa/{OUTPUT}/{name}" for name in ("kept", "z")} <= set(opened.getnames())
+    assert size == len(b"0123456789\n" + b"kept" + b"behind them" + b"root's own, who is nobody to an NFS server")
 
 
 async def _look_for(what: bytes, content: aiohttp.StreamReader, found: list[bool]) -> None:
