@@ -10,6 +10,7 @@ import ctypes
 import dataclasses
 import io
 import os
+import shutil
 import string
 import tarfile
 import tracemalloc
@@ -325,6 +326,27 @@ async def test_files_are_reached_by_names_that_file_systems_allow(place: Place, 
     await _is_reached_by_any_name(place, portal, ODD)
 
 
+async def test_an_archive_has_everything_as_it_is(place: Place, portal: Caller) -> None:
+    written = {
+        "1/master-0/trial.log": b"a line\n",
+        f"{OUTPUT}/empty": b"",
+        f"{OUTPUT}/a block": bytes(range(256)) * 2,
+        f"{OUTPUT}/deep/er/large": os.urandom(2 * MIB + 1),
+    }
+    for path, content in written.items():
+        await place.write(path, content)
+    archive = await portal.get("trial-archive/aaaaa")
+    assert (archive.status, archive.headers["Content-Type"]) == (200, "application/x-tar")
+    assert archive.headers["Content-Disposition"] == "attachment; filename=\"aaaaa.tar\"; filename*=UTF-8''aaaaa.tar"
+    with tarfile.open(fileobj=io.BytesIO(archive.content)) as opened:
+        folders = {its.name for its in opened if its.isdir()}
+        files = {its.name: opened.extractfile(its) for its in opened if its.isfile()}
+        found = {name: file.read() for name, file in files.items() if file is not None}
+    everything = {"1/master-0/stdout": b"0123456789\n", **written}
+    assert found == {f"aaaaa/{path}": content for path, content in everything.items()}
+    assert folders == {f"aaaaa/{path}" for path in ("1", "1/master-0", OUTPUT, f"{OUTPUT}/deep", f"{OUTPUT}/deep/er")}
+
+
 @pytest.mark.parametrize("name", ["page.html", "icon.svg", "script.js", "data.xml", "page.HTML", "image.png"])
 @pytest.mark.parametrize("wish", ["", "?download"])
 async def test_nothing_that_a_trial_wrote_runs_in_the_portals_origin(
@@ -374,7 +396,8 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("path", ABOVE)
 async def test_no_path_leads_above_the_trial(portal: Caller, path: str) -> None:
-    for asked in (f"trial-file/aaaaa/{path}", f"trial-files/aaaaa?path={path}"):
+    ways = (f"trial-file/aaaaa/{path}", f"trial-file/aaaaa/{path}?follow", f"trial-files/aaaaa?path={path}")
+    for asked in ways:
         answer = await portal.get(asked)
         assert (answer.status, b"is not a path on the volume" in answer.content) == (400, True), answer.content
 
@@ -431,9 +454,10 @@ async def test_links_are_neither_followed_nor_do_they_spoil_the_rest(
         (top / name).symlink_to(target)
     os.mkfifo(top / "pipe")
     for path in (*links, "pipe", "folder/secret", "other/1/master-0/stdout"):
-        answer = await portal.get(f"trial-file/aaaaa/{OUTPUT}/{path}")
-        said = answer.content.decode()
-        assert (answer.status, "symbolic link" in said) == (400, True), (path, said)
+        for wish in ("", "?follow"):
+            answer = await portal.get(f"trial-file/aaaaa/{OUTPUT}/{path}{wish}")
+            said = answer.content.decode()
+            assert (answer.status, "symbolic link" in said) == (400, True), (path, said)
     for path in ("folder", "other"):
         answer = await portal.get(f"trial-files/aaaaa?path={OUTPUT}/{path}")
         assert (answer.status, b"symbolic link" in answer.content) == (400, True)
@@ -502,7 +526,8 @@ async def test_what_the_manager_has_no_right_to_read_spoils_nothing_else(place: 
             await place.volume.usage(f"{layout.trial(EXPERIMENT, 'aaaaa')}/checkpoint")
     finally:
         for folder in shut:
-            folder.chmod(0o777)
+            folder.chmod(0o700)
+            shutil.rmtree(folder)
     assert archive.status == 200
     with tarfile.open(fileobj=io.BytesIO(archive.content)) as opened:
         note = opened.extractfile(f"aaaaa/{shelf.LEFT_OUT}")
