@@ -6,15 +6,18 @@ what does not depend on the storage.
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
 import io
 import os
+import shutil
 import string
 import tarfile
 import tracemalloc
 import typing
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -397,6 +400,27 @@ async def test_files_are_reached_by_names_that_file_systems_allow(place: Place, 
     await _is_reached_by_any_name(place, portal, ODD)
 
 
+async def test_an_archive_has_everything_as_it_is(place: Place, portal: Caller) -> None:
+    written = {
+        "1/master-0/trial.log": b"a line\n",
+        f"{OUTPUT}/empty": b"",
+        f"{OUTPUT}/a block": bytes(range(256)) * 2,
+        f"{OUTPUT}/deep/er/large": os.urandom(2 * MIB + 1),
+    }
+    for path, content in written.items():
+        await place.write(path, content)
+    archive = await portal.get("trial-archive/aaaaa")
+    assert (archive.status, archive.headers["Content-Type"]) == (200, "application/x-tar")
+    assert archive.headers["Content-Disposition"] == "attachment; filename=\"aaaaa.tar\"; filename*=UTF-8''aaaaa.tar"
+    with tarfile.open(fileobj=io.BytesIO(archive.content)) as opened:
+        folders = {its.name for its in opened if its.isdir()}
+        files = {its.name: opened.extractfile(its) for its in opened if its.isfile()}
+        found = {name: file.read() for name, file in files.items() if file is not None}
+    everything = {"1/master-0/stdout": b"0123456789\n", **written}
+    assert found == {f"aaaaa/{path}": content for path, content in everything.items()}
+    assert folders == {f"aaaaa/{path}" for path in ("1", "1/master-0", OUTPUT, f"{OUTPUT}/deep", f"{OUTPUT}/deep/er")}
+
+
 @pytest.mark.parametrize("name", ["page.html", "icon.svg", "script.js", "data.xml", "page.HTML", "image.png"])
 @pytest.mark.parametrize("wish", ["", "?download"])
 async def test_nothing_that_a_trial_wrote_runs_in_the_portals_origin(
@@ -446,7 +470,8 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("path", ABOVE)
 async def test_no_path_leads_above_the_trial(portal: Caller, path: str) -> None:
-    for asked in (f"trial-file/aaaaa/{path}", f"trial-files/aaaaa?path={path}"):
+    ways = (f"trial-file/aaaaa/{path}", f"trial-file/aaaaa/{path}?follow", f"trial-files/aaaaa?path={path}")
+    for asked in ways:
         answer = await portal.get(asked)
         assert (answer.status, b"is not a path on the volume" in answer.content) == (400, True), answer.content
 
@@ -503,9 +528,10 @@ async def test_links_are_neither_followed_nor_do_they_spoil_the_rest(
         (top / name).symlink_to(target)
     os.mkfifo(top / "pipe")
     for path in (*links, "pipe", "folder/secret", "other/1/master-0/stdout"):
-        answer = await portal.get(f"trial-file/aaaaa/{OUTPUT}/{path}")
-        said = answer.content.decode()
-        assert (answer.status, "symbolic link" in said) == (400, True), (path, said)
+        for wish in ("", "?follow"):
+            answer = await portal.get(f"trial-file/aaaaa/{OUTPUT}/{path}{wish}")
+            said = answer.content.decode()
+            assert (answer.status, "symbolic link" in said) == (400, True), (path, said)
     for path in ("folder", "other"):
         answer = await portal.get(f"trial-files/aaaaa?path={OUTPUT}/{path}")
         assert (answer.status, b"symbolic link" in answer.content) == (400, True)
@@ -544,19 +570,50 @@ async def _swap(place: Place, path: str, target: Path) -> None:
         mine.symlink_to(way)
 
 
-@pytest.mark.requires("nfs")
-@pytest.mark.parametrize("place", ["libnfs"], indirect=True)
-async def test_what_the_manager_has_no_right_to_read_is_left_out_of_an_archive(place: Place, portal: Caller) -> None:
+def _become_nobody() -> None:
+    """Let this thread have files as nobody has them: root may read everything."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).setfsuid(65534)
+
+
+@pytest.mark.parametrize(
+    "place", ["kept", "mounted", pytest.param("libnfs", marks=pytest.mark.requires("nfs")), "claim"], indirect=True
+)
+async def test_what_the_manager_has_no_right_to_read_spoils_nothing_else(place: Place, portal: Caller) -> None:
     await place.write(f"{OUTPUT}/kept", b"kept")
-    closed = place.of(f"{OUTPUT}/closed")
-    closed.write_bytes(b"root's own, who is nobody to the server")
-    closed.chmod(0o600)
-    archive = await portal.get("trial-archive/aaaaa")
+    await place.write(f"{OUTPUT}/z", b"behind them")
+    closed = {place.of(f"{OUTPUT}/closed"): 0o000, place.of("checkpoint/epoch"): 0o644}
+    closed |= {place.of(f"{OUTPUT}/{name}/inner"): 0o644 for name in ("shut", "listed")}
+    for path, mode in closed.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"root's own, who is nobody to an NFS server")
+        path.chmod(mode)
+    shut = {place.of("checkpoint"): 0o000, place.of(f"{OUTPUT}/shut"): 0o000, place.of(f"{OUTPUT}/listed"): 0o444}
+    for folder in place.root.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(initializer=_become_nobody))
+    try:
+        for folder, mode in shut.items():
+            folder.chmod(mode)
+        archive = await portal.get("trial-archive/aaaaa")
+        assert isinstance(place.volume, mounted.MountedVolume | nfs_direct.NfsVolume)
+        size = await place.volume.usage(layout.trial(EXPERIMENT, "aaaaa"))
+        with pytest.raises(errors.VolumeError, match="permission denied"):
+            await place.volume.usage(f"{layout.trial(EXPERIMENT, 'aaaaa')}/checkpoint")
+    finally:
+        for folder in shut:
+            folder.chmod(0o700)
+            shutil.rmtree(folder)
+    assert archive.status == 200
     with tarfile.open(fileobj=io.BytesIO(archive.content)) as opened:
         note = opened.extractfile(f"aaaaa/{shelf.LEFT_OUT}")
         assert note is not None
-        assert note.read() == f"{OUTPUT}/closed: this machine has no right to read it\n".encode()
-        assert f"aaaaa/{OUTPUT}/kept" in opened.getnames()
+        left_out = ("checkpoint", f"{OUTPUT}/closed", f"{OUTPUT}/listed/inner", f"{OUTPUT}/shut")
+        expected = {f"{path}: this machine has no right to read it" for path in left_out}
+        assert set(note.read().decode().splitlines()) == expected
+        assert {f"aaaaa/{OUTPUT}/{name}" for name in ("kept", "z")} <= set(opened.getnames())
+    assert size == len(b"0123456789\n" + b"kept" + b"behind them" + b"root's own, who is nobody to an NFS server")
 
 
 async def _look_for(what: bytes, content: aiohttp.StreamReader, found: list[bool]) -> None:

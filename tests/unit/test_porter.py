@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
+import os
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +149,26 @@ def test_a_porter_stays_in_its_experiments_directory(porter: runtime_porter.Port
 
     assert (answer.result, answer.content) == (None, b"")
     assert "goes nowhere else" in answer.error or "not a path on the volume" in answer.error
+
+
+def _become_nobody() -> None:
+    """Let this thread have files as nobody has them: root may read everything."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).setfsuid(65534)
+
+
+async def test_what_a_porter_has_no_right_to_is_known_as_such(porter: runtime_porter.Porter, tmp_path: Path) -> None:
+    (tmp_path / "nni/mine/file").chmod(0o000)
+    desk = storage_porter.Desk(hold=0.05)
+    desk.open()
+    with ThreadPoolExecutor(initializer=_become_nobody) as threads:
+        asking = asyncio.create_task(storage_porter.PorterVolume(desk).read("nni/mine/file"))
+        (wanted,) = await desk.exchange([]) or ()
+        answer = await asyncio.get_running_loop().run_in_executor(threads, porter.do, wanted)
+        await desk.exchange(errand.decode_answers(errand.encode_answers([answer])))
+        with pytest.raises(errors.VolumeError, match="permission denied") as failed:
+            await asking
+    assert isinstance(failed.value.__cause__, PermissionError)
 
 
 async def test_errands_that_were_not_answered_are_given_out_again() -> None:

@@ -133,7 +133,7 @@ class Volume(Readable, Protocol):
         ...
 
     async def usage(self, path: str) -> int:
-        """Return the bytes that files below a path take."""
+        """Return the bytes that files below a path take, without those that may not be looked at."""
         ...
 
 

@@ -71,7 +71,8 @@ class Porter:
                 return errand.Answer(wanted.number, content=content)
             return errand.Answer(wanted.number, self._act(wanted))
         except errors.VolumeError as error:
-            return errand.Answer(wanted.number, error=str(error))
+            is_denied = isinstance(error.__cause__, PermissionError)
+            return errand.Answer(wanted.number, error=str(error), is_denied=is_denied)
 
     def _act(self, wanted: errand.Errand) -> Any:
         volume, path = self._volume, wanted.path

@@ -74,7 +74,7 @@ class Tree:
         self.guarded("deleted", path, lambda: self._delete(path))
 
     def usage(self, path: str) -> int:
-        """Return the bytes that files below a path take."""
+        """Return the bytes that files below a path take, without those that may not be looked at."""
         return self.guarded("measured", path, lambda: self._usage(path))
 
     def guarded(self, done: str, path: str, work: Callable[[], _T]) -> _T:
@@ -241,7 +241,7 @@ def _read_from(descriptor: int, offset: int, limit: Optional[int]) -> bytes:
 def _sizes(top: int) -> Iterator[int]:
     for _, _, files, folder in os.fwalk(".", dir_fd=top, follow_symlinks=False):
         for name in files:
-            with contextlib.suppress(FileNotFoundError):  # it may go while we count
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # it may go while we count
                 yield os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
 
 

@@ -120,7 +120,7 @@ class Files:
         its = self._named(request)
         with _refusing():
             # What may take long to be reached, or cannot be, is known before the answer begins.
-            await self._shelf(its).entries(layout.CHECKPOINT)
+            await self._shelf(its).reach(layout.CHECKPOINT)
         response = _download(f"{its.id}.tar", "application/x-tar")
         return await self._stream(request, response, self._shelf(its).tar(its.id))
 

@@ -69,6 +69,11 @@ class Shelf:
             if its is not None
         ], len(names)
 
+    async def reach(self, path: str) -> None:
+        """Look into a directory, so that a volume which cannot be reached says so; one that may not be read is."""
+        with _LeftOut().passing(path):
+            await self.volume.list(self.below(path))
+
     async def stat(self, path: str) -> ports.Stat | None:
         """Return what is known of a path."""
         return await self.volume.stat(self.below(path))
@@ -115,7 +120,7 @@ class Shelf:
             VolumeError: The rest cannot be read.
         """
         left_out = _LeftOut()
-        async for path, its in self._walk():
+        async for path, its in self._walk(left_out):
             name = f"{top}/{path}"
             if its.is_directory:
                 yield _header(name, 0, its.modified_at, tarfile.DIRTYPE)
@@ -131,15 +136,13 @@ class Shelf:
     async def _member(self, path: str, its: ports.Stat, name: str, left_out: "_LeftOut") -> AsyncGenerator[bytes]:
         """Yield a file's part of an archive; nothing when it has gone, or may not be read."""
         parts = self.content(path, its, 0, its.size)
+        first = None
         try:
-            first = await anext(parts, b"")
+            with left_out.passing(path):
+                first = await anext(parts, b"")
         except ChangedError:
             left_out.add(path, "it was changed while it was read")
-            return
-        except errors.VolumeError as error:
-            if not isinstance(error.__cause__, PermissionError):
-                raise
-            left_out.add(path, "this machine has no right to read it")
+        if first is None:
             return
         yield _header(name, its.size, its.modified_at, tarfile.REGTYPE)
         yield first
@@ -147,22 +150,27 @@ class Shelf:
             yield part
         yield bytes(-its.size % tarfile.BLOCKSIZE)
 
-    async def _walk(self) -> AsyncIterator[tuple[str, ports.Stat]]:
+    async def _walk(self, left_out: "_LeftOut") -> AsyncIterator[tuple[str, ports.Stat]]:
         """Yield every path with what is known of it, a directory before what is in it. A tree of any depth will do."""
-        waiting = [iter(await self._inside(""))]
+        waiting = [iter(await self._inside("", left_out))]
         while waiting:
             path = next(waiting[-1], None)
             if path is None:
                 waiting.pop()
                 continue
-            its = await self.stat(path)
+            its = None
+            with left_out.passing(path):
+                its = await self.stat(path)
             if its is not None:
                 yield path, its
                 if its.is_directory:
-                    waiting.append(iter(await self._inside(path)))
+                    waiting.append(iter(await self._inside(path, left_out)))
 
-    async def _inside(self, path: str) -> Sequence[str]:
-        return [f"{path}/{name}".lstrip("/") for name in await self.volume.list(self.below(path))]
+    async def _inside(self, path: str, left_out: "_LeftOut") -> Sequence[str]:
+        names: Sequence[str] = ()
+        with left_out.passing(path):
+            names = await self.volume.list(self.below(path))
+        return [f"{path}/{name}".lstrip("/") for name in names]
 
     async def _stats(self, path: str, names: Sequence[str]) -> list[ports.Stat | None]:
         found: dict[str, ports.Stat | None] = {}
@@ -198,6 +206,16 @@ class _LeftOut:
             self.lines.append(f"{path}: {why}\n")
         else:
             self._others += 1
+
+    @contextlib.contextmanager
+    def passing(self, path: str) -> Iterator[None]:
+        """Note it when this machine has no right to read what is looked at while the context is open."""
+        try:
+            yield
+        except errors.VolumeError as error:
+            if not isinstance(error.__cause__, PermissionError):
+                raise
+            self.add(path or ".", "this machine has no right to read it")
 
     def member(self, name: str) -> bytes:
         """Return it as a file of the archive."""

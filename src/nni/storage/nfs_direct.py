@@ -296,10 +296,12 @@ def _usage(nfs: libnfs.Context, names: Sequence[str]) -> int:
     if found is None or not found.is_directory:
         return 0 if found is None else found.size
     total = 0
-    waiting = [_path(names)]
+    top = _path(names)
+    waiting = [top]
     while waiting:
         path = waiting.pop()
-        with contextlib.suppress(FileNotFoundError):  # it may go while we count
+        # It may go while we count; of what may not be looked at below it there is nothing to count.
+        with contextlib.suppress(FileNotFoundError, *(() if path == top else (PermissionError,))):
             for entry in nfs.list(path):
                 total += entry.size
                 if entry.is_directory:

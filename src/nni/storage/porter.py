@@ -45,7 +45,8 @@ class Desk:
             self._unanswered.pop(number, None)
             self._tell()
         if found.error:
-            raise errors.VolumeError(found.error)
+            # As on any other volume, its cause says what kind of error it is.
+            raise errors.VolumeError(found.error) from (PermissionError(found.error) if found.is_denied else None)
         return found
 
     def fail(self, sentence: str) -> None:

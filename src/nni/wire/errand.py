@@ -47,6 +47,8 @@ class Answer(NamedTuple):
     """Why it could not be done, as a sentence; empty when it was."""
     content: bytes = b""
     """What ``read`` read."""
+    is_denied: bool = False
+    """Whether it could not be done since the porter has no right to."""
 
 
 def path(experiment_id: str) -> str:
@@ -95,7 +97,7 @@ def _errand(head: Mapping[str, Any], content: bytes) -> Errand:
 def _answer(head: Mapping[str, Any], content: bytes) -> Answer:
     if not _is_count(head.get("number")) or not isinstance(head.get("error"), str):
         raise errors.WireError("the body holds something that is no answer")
-    return Answer(head["number"], head.get("result"), head["error"], content)
+    return Answer(head["number"], head.get("result"), head["error"], content, head.get("is_denied") is True)
 
 
 def _encode(parts: Iterable[Tuple[Mapping[str, Any], bytes]]) -> bytes:
