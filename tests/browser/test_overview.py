@@ -80,6 +80,22 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
     ]
 
 
+async def test_what_is_paused_in_one_browser_goes_on_in_another_with_as_many_at_once(
+    browser: playwright.Browser,
+) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    tale.happens(event.LimitsChanged(trial_concurrency=5, max_trial_number=9, max_experiment_seconds=None))
+    async with visiting(browser, tale) as visit:
+        await visit.presses("Pause")
+        await visit.page.locator("header", has_text="Paused").wait_for()
+    async with visiting(browser, tale) as another:
+        await another.presses("Resume")
+        await another.page.locator("header", has_text="Running").wait_for()
+        await another.page.locator(".limits div", has_text="Trials at once").filter(has_text="5").wait_for()
+
+
 async def test_a_dead_tuner_is_red_at_once_though_no_trial_has_changed(browser: playwright.Browser) -> None:
     tale = story.Story()
     tale.is_now()

@@ -233,6 +233,25 @@ def test_an_experiment_that_was_stopped_goes_on_with_a_mended_tuner(
     assert nnictl("resume").stderr == f"error: Experiment {experiment.id} is DONE: nothing of it has failed.\n"
 
 
+def test_a_pause_outlives_the_manager_and_ends_as_it_began(
+    nnictl: Run, start: Callable[..., Experiment], tmp_path: Path, free_port: int
+) -> None:
+    (tmp_path / "trial.py").write_text("import time; time.sleep(600)")
+    space = {"x": {"_type": "uniform", "_value": [0, 1]}}
+    experiment = start(trialConcurrency=3, tuner={"name": "Random"}, searchSpace=space)
+    nnictl("update", "concurrency", "--value", "0")
+    assert f"paused: nnictl resume {experiment.id} goes on" in nnictl("experiment", "status").stdout
+    nnictl("stop")
+    nnictl("resume", experiment.id, "--port", str(free_port))
+    again = Experiment.connect(free_port)
+    assert again.get_experiment_profile()["params"]["trialConcurrency"] == 0
+
+    assert nnictl("resume").stdout == f"Experiment {experiment.id} goes on.\n"
+
+    assert again.get_experiment_profile()["params"]["trialConcurrency"] == 3
+    experiments.until(again, lambda change: change["counts"]["RUNNING"] == 3)
+
+
 def test_an_experiment_is_resumed_in_python_with_the_code_that_it_began_with(
     *, nnictl: Run, start: Callable[..., Experiment], tmp_path: Path, free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,6 +176,18 @@ async def test_commands(tale: story.Story, static: pathlib.Path) -> None:
     ]
 
 
+async def test_a_pause_ends_with_as_many_at_once_as_before(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        for number in (7, 0):
+            change = {"params": {"trialConcurrency": number}}
+            await portal.ask(f"{API}/experiment?update_type=TRIAL_CONCURRENCY", "PUT", json=change)
+        assert (await portal.ask(f"{API}/experiment/resume", "POST"))[0] == 200
+        assert (await portal.get("/experiment"))["params"]["trialConcurrency"] == 7
+        status, answer = await portal.ask(f"{API}/experiment/resume", "POST")
+        assert (status, answer["error"]) == (409, "Experiment story123 is RUNNING: nothing of it has failed.")
+    assert [its.trial_concurrency for its in tale.commands if isinstance(its, event.LimitsChanged)] == [7, 0, 7]
+
+
 async def test_a_trial_of_one_s_own(tale: story.Story, static: pathlib.Path) -> None:
     async with calling(tale, static) as portal:
         _, added = await portal.ask(f"{API}/trial-jobs", "POST", json={"x": 0.5})

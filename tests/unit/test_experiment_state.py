@@ -267,6 +267,16 @@ def test_none_at_once_is_a_pause() -> None:
     assert kinds(story.happens(dataclasses.replace(pause, trial_concurrency=2))) == ["Ask"]
 
 
+def test_how_many_ran_at_once_before_a_pause_is_known_after_a_restart() -> None:
+    story = Story(trial_concurrency=1).running("aaaaa")
+    for number in (5, 0, 0):
+        story.happens(event.LimitsChanged(trial_concurrency=number, max_trial_number=3, max_experiment_seconds=None))
+    again = State.new(experiment_id=model.ExperimentId("exp"), spec=story.state.spec)
+    for at, happened in story.history:
+        folding.fold(again, happened, at)
+    assert (again.is_paused, again.usual_concurrency) == (True, 5)
+
+
 def test_a_trial_of_a_users_own_runs_beside_those_of_the_tuner() -> None:
     story = Story(trial_concurrency=1)
     story.starts()

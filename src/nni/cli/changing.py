@@ -17,7 +17,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     space.add_argument("-f", "--filename", metavar="FILE", required=True, help="the search space, in JSON or YAML")
     space.set_defaults(run=update_space)
     for name, what, kind in (
-        ("concurrency", "how many trials run at once; 0 is a pause", int),
+        ("concurrency", "how many trials run at once; 0 is a pause, which nnictl resume ends", int),
         ("trialnum", "how many trials there may be", int),
         ("duration", "how long trials may be added: 90s, 30m, 2h, 1d", _seconds_or_text),
     ):
@@ -26,7 +26,8 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         limit.add_argument("-v", "--value", type=kind, required=True, help=what)
         limit.set_defaults(run=update_limit, limit=name)
     resuming = verbs.add_parser(
-        "resume", help="go on with an experiment that was stopped, or whose tuner or assessor failed and was mended"
+        "resume",
+        help="go on with an experiment that was stopped or paused, or whose tuner or assessor failed and was mended",
     )
     finding.add_id(resuming)
     resuming.add_argument("-p", "--port", type=int, help="the portal's (the one that it had), of one that was stopped")
@@ -61,7 +62,7 @@ def update_limit(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Start the manager of an experiment again, or the tuner and the assessor of one that runs."""
+    """Start the manager of an experiment again, or the tuner and the assessor of one that runs, or end its pause."""
     from nni.experiment import experiment  # noqa: PLC0415 the verbs that need it load it
 
     known = finding.find(arguments.id, or_ended=True)

@@ -96,6 +96,8 @@ def status(arguments: argparse.Namespace) -> int:
         return 0
     counts = ", ".join(f"{number} {name.lower().replace('_', ' ')}" for name, number in seen["trials"].items())
     print(f"Experiment {known.id}: {seen['status']}")
+    if manager.get("experiment")["params"]["trialConcurrency"] == 0:
+        print(f"paused: nnictl resume {known.id} goes on with as many trials at once as before")
     print(f"trials: {counts or 'none yet'}")
     print(f"files:  {known.directory}")
     for line in seen["errors"]:

@@ -337,6 +337,8 @@ def _limits_changed(happened: event.LimitsChanged, state: State, at: float) -> N
         max_trial_number=happened.max_trial_number,
         max_experiment_seconds=happened.max_experiment_seconds,
     )
+    if not state.is_paused:
+        state.usual_concurrency = happened.trial_concurrency
     state.time_is_up = state.waits_for_ends = False
     state.asks_again = state.asked > 0
     if happened.max_experiment_seconds is not None and state.started_at is not None:

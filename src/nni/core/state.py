@@ -43,6 +43,8 @@ class State:
     limits: Limits
     chief: model.Replica
     """The replica whose metrics count."""
+    usual_concurrency: int
+    """How many trials run at once when the experiment is not paused."""
     revision: int = 0
     """Grows with every event."""
     started_at: float | None = None
@@ -111,7 +113,8 @@ class State:
             infrastructure_retries=spec.infrastructure_retries,
         )
         chief = model.Replica(*spec.chief)
-        return cls(experiment_id=experiment_id, spec=spec, limits=limits, chief=chief)
+        usual = spec.trial_concurrency
+        return cls(experiment_id=experiment_id, spec=spec, limits=limits, chief=chief, usual_concurrency=usual)
 
     @property
     def status(self) -> model.ExperimentStatus:
@@ -139,6 +142,11 @@ class State:
         """Whether no trial may be added, by number or by time."""
         most = self.limits.max_trial_number
         return self.time_is_up or (most is not None and len(self.trials) >= most)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no trial is begun, by a user's wish."""
+        return self.limits.trial_concurrency == 0
 
     @property
     def next_timer(self) -> float | None:

@@ -50,6 +50,15 @@ def parse(
     return event.LimitsChanged(**wanted)
 
 
+def unpaused(state: states.State) -> event.LimitsChanged:
+    """Return the change that ends a pause: as many trials run at once as before it."""
+    return event.LimitsChanged(
+        trial_concurrency=state.usual_concurrency,
+        max_trial_number=state.limits.max_trial_number,
+        max_experiment_seconds=state.limits.max_experiment_seconds,
+    )
+
+
 def parse_import(data: object) -> event.ResultsImported:
     """Return the results that ``POST experiment/import-data`` brings.
 

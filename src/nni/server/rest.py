@@ -264,10 +264,13 @@ class Rest:
         return web.Response()
 
     async def _resume(self, request: web.Request) -> web.StreamResponse:
-        """Go on after a failure of the tuner or of the assessor, once it has been mended."""
+        """Go on after a failure of the tuner or of the assessor, once it has been mended, or after a pause."""
         async with self._reopening:
             status = self._state.status
             if status is not model.ExperimentStatus.ERROR:
+                if self._state.is_paused and not self._state.stop_requested:
+                    await self._command(limits.unpaused(self._state))
+                    return web.Response()
                 sentence = f"Experiment {self._state.experiment_id} is {status}: nothing of it has failed."
                 raise answers.refuse(web.HTTPConflict, sentence)
             try:

@@ -46,8 +46,8 @@ export async function change(limit: Limit, value: number | string | null): Promi
   await ask(`experiment?update_type=${limit}`, { method: "PUT", body, headers: { "Content-Type": "application/json" } });
 }
 
-/** Begins the tuner and the assessor anew, after a failure of theirs that has been mended. */
-export async function reopen(): Promise<void> {
+/** Ends a pause, or begins tuner and assessor anew after a failure of theirs that has been mended. */
+export async function resume(): Promise<void> {
   await ask("experiment/resume", { method: "POST" });
 }
 

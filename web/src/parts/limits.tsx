@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { duration, written } from "../data/format";
 import type { Model } from "../data/model";
 import { isPaused } from "../data/progress";
-import { change, reopen, stop, type Limit } from "../data/rest";
+import { change, resume, stop, type Limit } from "../data/rest";
 import { Confirm, useCommand } from "./small";
 
 interface FieldProps {
@@ -123,20 +123,12 @@ export function Limits({ model }: { model: Model }) {
   );
 }
 
-const KEPT = "nni-concurrency-";
-
-/** Pausing is running no new trial; how many ran at once is kept in this browser for the way back. */
+/** Pausing is running no new trial; the manager knows for the way back how many ran at once. */
 export function Controls({ model }: { model: Model }) {
   const [isAsking, setAsking] = useState(false);
   const { run, error, isBusy } = useCommand(() => undefined);
   const { experiment } = model;
   if (experiment.status === "STOPPED" || experiment.status === "STOPPING") return null;
-  const pause = async (): Promise<void> => {
-    localStorage.setItem(KEPT + experiment.id, String(experiment.trialConcurrency));
-    await change("TRIAL_CONCURRENCY", 0);
-  };
-  const resume = (): Promise<void> =>
-    change("TRIAL_CONCURRENCY", Math.max(1, Number(localStorage.getItem(KEPT + experiment.id) ?? 1)));
   return (
     <p class="actions">
       {experiment.status === "ERROR" && (
@@ -145,7 +137,7 @@ export function Controls({ model }: { model: Model }) {
           class="strong"
           disabled={isBusy}
           title="Begins the tuner anew with all results, once what made it fail is mended"
-          onClick={() => run(reopen)}
+          onClick={() => run(resume)}
         >
           Start the tuner again
         </button>
@@ -156,7 +148,7 @@ export function Controls({ model }: { model: Model }) {
         </button>
       ) : (
         experiment.status === "RUNNING" && (
-          <button type="button" disabled={isBusy} title="Running trials go on; no new one is started" onClick={() => run(pause)}>
+          <button type="button" disabled={isBusy} title="Running trials go on; no new one is started" onClick={() => run(() => change("TRIAL_CONCURRENCY", 0))}>
             Pause
           </button>
         )
