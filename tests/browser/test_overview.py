@@ -299,7 +299,7 @@ async def test_what_the_experiment_is_made_of_is_shown_and_taken_along(browser: 
         async with visit.page.expect_download() as waiting:
             await visit.presses("Download")
         assert json.loads(pathlib.Path(await (await waiting.value).path()).read_text()) == space
-        await visit.page.get_by_role("tab", name="Configuration").click()
+        await visit.page.get_by_role("tab", name="Config").click()
         await visit.shows('"HF_TOKEN": "(hidden)"')
         await visit.shows('"EPOCHS": "3"')
         assert "hush" not in await visit.page.locator("dialog").inner_text()

@@ -33,6 +33,7 @@ PAGES = {
     "analysis?tab=contour": "rank among all trials",
     "analysis?tab=distribution": "How large a share",
     "analysis?tab=pareto": "lower is better",
+    "analysis?tab=experiments": "Parameters of the best",
     "cluster": "cannot be seen",
     "logs": "a warning",
     "experiment": "nni-experiments/story123",
@@ -111,7 +112,7 @@ async def test_every_page_fits_and_is_accessible(
             if said or wide > width:
                 wrong[page] = (said, wide)
         await visit.goes("oview")
-        for panel in ("Search space", "Configuration", "Summary"):
+        for panel in ("Search space", "Config", "Summary"):
             await visit.presses(panel)
             await visit.page.get_by_role("tabpanel").locator("pre, p, dl").first.wait_for()
             if said := await visit.barriers(axe, *rules):
@@ -200,6 +201,36 @@ async def test_another_experiment_is_compared(browser: playwright.Browser, tale:
         await visit.shows("9 results, best 0.9, median 0.5")
         assert "with=other456" in visit.page.url
         assert visit.faults == []
+
+
+async def test_experiments_are_compared_by_what_came_of_them(browser: playwright.Browser, tale: story.Story) -> None:
+    for number in range(6):
+        info = {"id": f"other{number}", "experimentName": f"before {number}", "status": "DONE", "isAlive": False}
+        tale.experiments.append({**tale.experiments[0], **info})
+        tale.results[f"other{number}"] = [0.1, 0.2 + number / 100, 0.95]
+    tuner = {"name": "Random", "classArgs": {"optimize_mode": "maximize"}}
+    tale.configs["other5"] = {**tale.state.spec.canonical, "tuner": tuner}
+    del tale.results["other2"]
+    async with visiting(browser, tale, start="analysis?tab=experiments") as visit:
+        # The newest are compared until others are chosen.
+        await visit.shows("Best so far")
+        await visit.page.get_by_role("img", name="Best value so far of 4 experiments.").wait_for()
+        await visit.shows("No experiment other2 is known on this machine.")
+        row = visit.page.get_by_role("row", name="Compare with before 5")
+        assert (await row.inner_text()).split("\t")[1:7] == ["before 5", "Done", "0.9", "3", "3", "3 min"]
+        await visit.page.get_by_role("row", name="tuner.name TPE Random TPE TPE").wait_for()
+        await visit.page.get_by_role("row", name="x 9 3 1 1").wait_for()
+        await visit.shows("Not all of them are after the same")
+        await visit.presses("By time")
+        await visit.page.wait_for_url("**by=time")
+        for number in (2, 3, 4):
+            await visit.page.get_by_label(f"Compare with before {number}").uncheck()
+        await visit.page.get_by_role("img", name="Best value so far of 2 experiments.").wait_for()
+        await visit.page.reload()
+        await visit.page.get_by_role("img", name="Best value so far of 2 experiments.").wait_for()
+        await visit.page.get_by_label("Compare with before 5").uncheck()
+        await visit.page.get_by_role("img", name="Best value so far of 1 experiment.").wait_for()
+        assert visit.faults == ["Failed to load resource: the server responded with a status of 404 (Not Found)"]
 
 
 async def test_the_manager_s_log_by_level(browser: playwright.Browser, tale: story.Story) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from nni.core import event, model, ports
 from nni.manager import machine
-from nni.records import registry
+from nni.records import description, registry, sqlite
 from nni.testing import story
 
 
@@ -54,4 +54,34 @@ def row(trial: str, value: str, *, attempt: int = 1, who: str = "master-0") -> p
     ],
 )
 def test_the_chief_s_word_in_the_last_attempt_counts(rows: list[ports.MetricRow], expected: list[float]) -> None:
-    assert machine.final_values(rows) == expected
+    assert [one.value for one in machine.finals(rows)] == expected
+
+
+async def test_what_came_of_another_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    known = registry.Known(
+        id="other456", name="other", platform="local", port=8081, url_prefix=None, pid=os.getpid(),
+        process_mark=registry.process_mark(os.getpid()), status="RUNNING", start_time=100.0, end_time=None,
+        directory=tmp_path, working_directory=tmp_path,
+    )  # fmt: skip
+    registry.Registry(registry.default_directory()).write(known)
+    tuner = {"name": "TPE", "classArgs": {"optimize": {"accuracy": "maximize", "loss": "minimize"}}}
+    description.write(tmp_path, {"tuner": tuner, "trialCommand": "TOKEN=abc python3 x.py"})
+    records = await sqlite.SqliteRecords.create(tmp_path)
+    entries = []
+    for number, accuracy in enumerate((0.5, 0.4, 0.75, 0.6)):
+        attempt = model.AttemptKey(model.TrialId(f"aaaa{number}"), 1)
+        order = model.JobOrder(attempt=attempt, sequence=number, slot=number)
+        submit = event.Submit(order=order, parameter_id=number, parameters={"x": number, "text": '"is":"Submit"'})
+        value = f'{{"accuracy": {accuracy}, "loss": 1}}'
+        metric = model.Metric(number=1, at=0.0, type=model.MetricType.FINAL, sequence=0, value=value)
+        said = event.ReplicaReported(attempt=attempt, replica=model.Replica("worker"), metrics=(metric,))
+        entries += [ports.Entry(at=100.0, event=event.Began(action=submit)), ports.Entry(at=110.0 + number, event=said)]
+    await records.append(entries)
+    await records.close()
+    told = await machine.results("other456")
+    assert (told["id"], told["experimentName"], told["isAlive"]) == ("other456", "other", True)
+    assert (told["maximize"], told["trialNumber"], told["values"]) == (True, 4, [0.5, 0.4, 0.75, 0.6])
+    assert told["bestSoFar"] == [[10_000, 1, 0.5], [12_000, 3, 0.75]]
+    assert (told["bestTrial"], told["bestParameters"]["x"]) == ("aaaa2", 2)
+    assert told["config"]["trialCommand"] == "TOKEN=(hidden) python3 x.py"

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
 
 from nni import errors
-from nni.core import model, ports
+from nni.core import event, model, objectives, ports
 from nni.core import state as states
 from nni.core import trial as trials
-from nni.records import registry, sqlite
-from nni.server import events, views
+from nni.records import description, registry, sqlite
+from nni.server import events, views, withheld
 
 _log = logging.getLogger(__name__)
 
@@ -80,8 +81,18 @@ def _info(known: registry.Known) -> views.Json:
     }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Final:
+    """The final metric of a trial as it counts."""
+
+    attempt: model.AttemptKey
+    value: float
+    at: float
+    """When it came, in seconds since the epoch."""
+
+
 async def results(experiment_id: str) -> views.Json:
-    """Return the final metrics of another experiment of this machine, running or not.
+    """Return what came of another experiment of this machine, running or not, and how it was configured.
 
     Raises:
         ExperimentNotFoundError: Nothing is known of it.
@@ -91,22 +102,64 @@ async def results(experiment_id: str) -> views.Json:
     records = await sqlite.SqliteRecords.open_existing(known.directory)
     try:
         rows = await records.metrics(kind=model.MetricType.FINAL)
+        submitted = await records.submissions()
     finally:
         await records.close()
-    return {"id": known.id, "experimentName": known.name or "", "values": final_values(rows)}
+    config = await asyncio.to_thread(description.read, known.directory)
+    return _info(known) | outcome(config, rows, submitted, known.start_time or 0.0)
 
 
-def final_values(rows: Iterable[ports.MetricRow]) -> list[float]:
-    """Return the numbers that count among final metrics: of each trial's last attempt, the chief replica's."""
-    kept: dict[model.TrialId, tuple[tuple[int, int], float]] = {}
+def outcome(
+    config: Mapping[str, Any], rows: Iterable[ports.MetricRow], submitted: Sequence[event.Submit], start: float
+) -> views.Json:
+    """Return what came of an experiment.
+
+    Args:
+        config: In canonical JSON.
+        rows: Its final metrics, in the order in which they came.
+        submitted: The attempts of its trials.
+        start: When it began, in seconds since the epoch.
+    """
+    arguments = (config.get("tuner") or {}).get("classArgs") or {}
+    is_maximized = objectives.is_maximized(arguments)
+    known = finals(rows, objectives.primary(objectives.several(arguments)))
+    better: list[tuple[int, Final]] = []
+    for number, one in enumerate(sorted(known, key=lambda its: its.at), 1):
+        best = better[-1][1].value if better else None
+        if best is None or (one.value > best if is_maximized else one.value < best):
+            better.append((number, one))
+
+    def since_start(one: Final) -> int:
+        return views.milliseconds(max(0.0, one.at - start))
+
+    parameters = {its.order.attempt: its.parameters for its in submitted}
+    return {
+        "maximize": is_maximized,
+        "trialNumber": len({its.order.attempt.trial for its in submitted}),
+        "values": [one.value for one in known],
+        "bestSoFar": [[since_start(one), number, one.value] for number, one in better],
+        "bestTrial": better[-1][1].attempt.trial if better else None,
+        "bestParameters": parameters.get(better[-1][1].attempt, {}) if better else {},
+        "config": withheld.without_secrets(config),
+    }
+
+
+def finals(rows: Iterable[ports.MetricRow], key: str = "default") -> list[Final]:
+    """Return the numbers that count among final metrics: of each trial's last attempt, the chief replica's.
+
+    Args:
+        rows: Final metrics, in the order in which they came.
+        key: The objective that trials are compared by.
+    """
+    kept: dict[model.TrialId, tuple[tuple[int, int], Final]] = {}
     for row in rows:
-        value = trials.scalar(row.metric.value)
+        value = trials.scalar(row.metric.value, key)
         if row.replica.index != 0 or value is None:
             continue
         rank = (row.attempt.number, _CHIEFS.index(row.replica.role) if row.replica.role in _CHIEFS else -1)
         if row.attempt.trial not in kept or kept[row.attempt.trial][0] <= rank:
-            kept[row.attempt.trial] = (rank, value)
-    return [value for _, value in kept.values()]
+            kept[row.attempt.trial] = (rank, Final(row.attempt, value, row.received_at))
+    return [one for _, one in kept.values()]
 
 
 _CHIEFS = ("worker", "master", "chief")

@@ -118,6 +118,10 @@ class SqliteRecords:
         """See the port."""
         return await self._run(self._reader, lambda: _metrics(self._to_read(), trial, kind))
 
+    async def submissions(self) -> Sequence[event.Submit]:
+        """Return every attempt that was submitted, with its parameters, in order; without the rest of the events."""
+        return await self._run(self._reader, lambda: _submissions(self._to_read()))
+
     async def close(self) -> None:
         """See the port."""
         with contextlib.suppress(errors.RecordsError):
@@ -279,6 +283,15 @@ def _replay(connection: sqlite3.Connection) -> Sequence[ports.Entry]:
                 happened = dataclasses.replace(happened, metrics=tuple(brought[number]))
             entries.append(ports.Entry(at=at, event=happened))
     return entries
+
+
+def _submissions(connection: sqlite3.Connection) -> Sequence[event.Submit]:
+    with _transaction(connection, "BEGIN"):
+        known = _known(connection)
+        # What a user wrote may look like it, too.
+        query = """SELECT event FROM events WHERE event LIKE '%"is":"Submit"%' ORDER BY id"""
+        begun = [codec.decode(json.loads(text), known) for (text,) in connection.execute(query)]
+    return [one.action for one in begun if isinstance(one, event.Began) and isinstance(one.action, event.Submit)]
 
 
 def _metrics(

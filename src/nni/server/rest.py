@@ -17,7 +17,7 @@ from nni.core import event, model, plain, ports
 from nni.core import state as states
 from nni.core import surroundings as around
 from nni.core import trial as trials
-from nni.server import answers, cluster, events, health, limits, table, views
+from nni.server import answers, cluster, events, health, limits, table, views, withheld
 
 _Choice = TypeVar("_Choice", model.TrialStatus, model.MetricType)
 
@@ -133,7 +133,9 @@ class Rest:
         return answers.json(views.check_status(self._state))
 
     async def _experiment(self, request: web.Request) -> web.StreamResponse:
-        return answers.json(views.profile(self._state, self._about, self._sources.clock.now()))
+        answer = views.profile(self._state, self._about, self._sources.clock.now())
+        is_shown = request.query.get("hide") == "secrets"
+        return answers.json(withheld.without_secrets(answer) if is_shown else answer)
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
         return answers.json(views.metadata(self._state, self._about))

@@ -49,7 +49,7 @@ export function Durations({ trials, now, height }: { trials: readonly Trial[]; n
 }
 
 /** The unit that times up to so many milliseconds are read in. */
-function unitOf(most: number): readonly [name: string, size: number] {
+export function unitOf(most: number): readonly [name: string, size: number] {
   if (most < 180_000) return ["Seconds", 1000];
   return most < 5 * 3_600_000 ? ["Minutes", 60_000] : ["Hours", 3_600_000];
 }

@@ -1,5 +1,6 @@
 // What the parameters do to the metric.
 
+import type { ComponentProps } from "preact";
 import { useMemo, useState } from "preact/hooks";
 import { Contour, Shades } from "../charts/contour";
 import { Parallel } from "../charts/parallel";
@@ -10,12 +11,14 @@ import { metric, plural } from "../data/format";
 import { ranked, type Model, type Trial } from "../data/model";
 import { get, type KnownExperiment } from "../data/rest";
 import { setQuery, type Route } from "../data/route";
+import { useLater } from "../parts/later";
 import { Fact, Tabs, useFetched } from "../parts/small";
+import type { Comparison } from "./comparison";
 
 const PACE = 3000;
 const MOST_PARALLEL = 500;
 
-export function Analysis({ model, route: { query } }: { model: Model; route: Route }) {
+export function Analysis({ model, now, route: { query } }: { model: Model; now: number; route: Route }) {
   const slow = useSteady(model, PACE);
   const which = query.get("metric") ?? "";
   const value = useMemo(
@@ -31,21 +34,14 @@ export function Analysis({ model, route: { query } }: { model: Model; route: Rou
     ["distribution", "Distribution"],
   ];
   if (slow.metricNames.length > 0) tabs.push(["pareto", "Pareto front"]);
+  tabs.push(["experiments", "Other experiments"]);
   const tab = query.get("tab") ?? "importance";
-  if (trials.length === 0) {
-    return (
-      <section>
-        <h2>Analysis</h2>
-        <p class="empty">Shown as soon as a trial has succeeded with a final result. Ten or more make it worth a look.</p>
-      </section>
-    );
-  }
   return (
     <section>
       <div class="filter">
         <p class="hint">{plural(trials.length, "trial")} with a metric</p>
         <span class="gap" />
-        {slow.metricNames.length > 0 && tab !== "importance" && tab !== "pareto" && (
+        {slow.metricNames.length > 0 && !["importance", "pareto", "experiments"].includes(tab) && (
           <label class="option">
             Metric
             <select value={which} onChange={(event) => setQuery({ metric: event.currentTarget.value || null })}>
@@ -58,10 +54,23 @@ export function Analysis({ model, route: { query } }: { model: Model; route: Rou
         )}
       </div>
       <Tabs label="Analysis" names={tabs} chosen={tab} choose={(key) => setQuery({ tab: key === "importance" ? null : key })}>
-        <Chart tab={tab} model={slow} trials={trials} value={value} query={query} />
+        {tab === "experiments" ? (
+          <Others model={slow} query={query} now={now + model.ahead} />
+        ) : trials.length === 0 ? (
+          <p class="empty">Shown as soon as a trial has succeeded with a final result. Ten or more make it worth a look.</p>
+        ) : (
+          <Chart tab={tab} model={slow} trials={trials} value={value} query={query} />
+        )}
       </Tabs>
     </section>
   );
+}
+
+const load = async () => (await import("./comparison")).Comparison;
+
+function Others(props: ComponentProps<typeof Comparison>) {
+  const Loaded = useLater(load);
+  return Loaded ? <Loaded {...props} /> : <p class="empty">Loading</p>;
 }
 
 interface ChartProps {

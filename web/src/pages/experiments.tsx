@@ -104,7 +104,7 @@ function Row({ its, isThis, own, now }: RowProps) {
 }
 
 /** Each experiment's portal is on a port of its own, on the host under which this one is seen. */
-function portal(its: KnownExperiment): string {
+export function portal(its: KnownExperiment): string {
   const prefix = its.prefixUrl ? `/${its.prefixUrl}` : "";
   return `${location.protocol}//${location.hostname}:${its.port}${prefix}/oview`;
 }

@@ -1,34 +1,27 @@
 // Opens the panels about the experiment, which are loaded then.
 
-import type { ComponentProps, ComponentType } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import type { ComponentProps } from "preact";
+import { useState } from "preact/hooks";
 import type { Model } from "../data/model";
-import { loadAnew } from "../data/reload";
+import { useLater } from "./later";
 import type { Panels } from "./panels";
 
 export type Panel = "space" | "config" | "summary";
 export const PANELS: readonly (readonly [key: Panel, text: string])[] = [
   ["space", "Search space"],
-  ["config", "Configuration"],
+  ["config", "Config"],
   ["summary", "Summary"],
 ];
 
+const load = async () => (await import("./panels")).Panels;
+
 export function About({ model }: { model: Model }) {
   const [panel, setPanel] = useState<Panel | null>(null);
-  const [Loaded, setLoaded] = useState<ComponentType<ComponentProps<typeof Panels>> | null>(null);
-  const leaving = useRef(new AbortController());
-  useEffect(() => () => leaving.current.abort(), []);
-  const open = (chosen: Panel): void => {
-    setPanel(chosen);
-    import("./panels").then(
-      (its) => setLoaded(() => its.Panels),
-      () => loadAnew(leaving.current.signal),
-    );
-  };
+  const Loaded = useLater<ComponentProps<typeof Panels>>(load, panel !== null);
   return (
     <div class="actions">
       {PANELS.map(([key, text]) => (
-        <button type="button" class="small" key={key} onClick={() => open(key)}>
+        <button type="button" class="small" key={key} onClick={() => setPanel(key)}>
           {text}
         </button>
       ))}

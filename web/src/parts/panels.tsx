@@ -1,9 +1,8 @@
 // What the experiment was started with, and a summary of it to take along: NNI's panels.
 
-import { useMemo, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { save } from "../data/export";
 import { absolute, duration, metric, parameter, plural, statusWord } from "../data/format";
-import { withoutSecrets } from "../data/hidden";
 import { STATUSES, type Dimension, type Model, type Row } from "../data/model";
 import { curves, get } from "../data/rest";
 import { PANELS, type Panel } from "./about";
@@ -25,8 +24,7 @@ interface Props {
 }
 
 export function Panels({ model, panel, choose, onClose }: Props) {
-  const { value, error } = useFetched("experiment", (signal) => get<Profile>("experiment", signal));
-  const profile = useMemo(() => value && { ...value, params: withoutSecrets(value.params) as Profile["params"] }, [value]);
+  const { value: profile, error } = useFetched("experiment", (signal) => get<Profile>("experiment?hide=secrets", signal));
   return (
     <Dialog title={model.experiment.name ?? model.experiment.id} onClose={onClose} isWide>
       <Tabs label="About the experiment" names={PANELS} chosen={panel} choose={(key) => choose(key as Panel)}>
