@@ -90,17 +90,11 @@ def _attempt_line(attempt: Mapping[str, Any]) -> str:
 
 
 def _ranked(trials: Sequence[dict[str, Any]], params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    tuner, assessor = _choice(params.get("tuner") or params.get("advisor")), _choice(params.get("assessor"))
+    tuner = spec.AlgorithmSpec.written(params.get("tuner") or params.get("advisor"))
+    assessor = spec.AlgorithmSpec.written(params.get("assessor"))
     measured = [trial for trial in trials if trial.get("finalValue") is not None]
     is_maximized = objectives.is_maximized(tuner, assessor)
     return sorted(measured, key=lambda trial: float(trial["finalValue"]), reverse=is_maximized)
-
-
-def _choice(written: Mapping[str, Any] | None) -> spec.AlgorithmSpec:
-    """Return a tuner or an assessor as the canonical configuration has it."""
-    written = written or {}
-    name, class_name = written.get("name"), written.get("className")
-    return spec.AlgorithmSpec(name=name, class_name=class_name, class_args=written.get("classArgs") or {})
 
 
 def _row(trial: Mapping[str, Any]) -> Sequence[str]:

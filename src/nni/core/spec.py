@@ -23,6 +23,12 @@ class AlgorithmSpec:
     code_directory: str | None = None
     class_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def written(cls, canonical: Mapping[str, Any] | None) -> "AlgorithmSpec":
+        """Return what the canonical configuration has in ``tuner``, ``advisor`` or ``assessor``."""
+        its = canonical or {}
+        return cls(name=its.get("name"), class_name=its.get("className"), class_args=its.get("classArgs") or {})
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PodSpec:

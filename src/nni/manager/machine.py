@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from nni import errors
-from nni.core import event, model, objectives, ports
+from nni.core import event, model, objectives, ports, spec
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.records import description, registry, sqlite
@@ -120,9 +120,9 @@ def outcome(
         submitted: The attempts of its trials.
         start: When it began, in seconds since the epoch.
     """
-    arguments = (config.get("tuner") or {}).get("classArgs") or {}
-    is_maximized = objectives.is_maximized(arguments)
-    known = finals(rows, objectives.primary(objectives.several(arguments)))
+    tuner = spec.AlgorithmSpec.written(config.get("tuner") or config.get("advisor"))
+    is_maximized = objectives.is_maximized(tuner, spec.AlgorithmSpec.written(config.get("assessor")))
+    known = finals(rows, objectives.primary(objectives.several(tuner.class_args)))
     better: list[tuple[int, Final]] = []
     for number, one in enumerate(sorted(known, key=lambda its: its.at), 1):
         best = better[-1][1].value if better else None
