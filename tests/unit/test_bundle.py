@@ -2,7 +2,9 @@
 
 import io
 import os
+import shlex
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -150,6 +152,119 @@ async def test_a_repository_in_a_repository_travels(tmp_path: Path) -> None:
     for directory in (tmp_path, inner):
         git(directory, "init", "-q")
     assert list(members(await bundle.build(tmp_path))) == ["main.py", "vendor/lib/.gitignore", "vendor/lib/code.py"]
+
+
+NAMES = (
+    "a", "b", "Z", "0", "-", "_", "]", "[", "^", "a b", "a ", "ab", "a.log", "ü", "é1", "#h", "!n", "a\\b", "tab\tx",
+    "d/a", "d/Z", "d/e/a", "d/e/b.log", "d/e/f/a", "ö/a",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "\ufeff*.log\na\n",
+        "\ufeff# a comment\n",
+        "a\r\nb\r\n",
+        "[[:lower:]]\n",
+        "[![:lower:][:digit:]]\n",
+        "[[:upper:]0-9_]\n",
+        "d/[[:alpha:]-z]\n",
+        "[[:nope:]]\nb\n",
+        "[[:lower:]\n",
+        "[[:]\n",
+        "[]a]\n",
+        "[!]a]\n",
+        "[a\\]b]\n",
+        "[\\a-c]\n",
+        "[--0]\n",
+        "[a-\n",
+        "?\n",
+        "??1\n",
+        "**/e/**\n",
+        "d/**/a\n!d/e/f/a\n",
+        "/**\n!/a\n",
+        "d/*/\n",
+        "//a\n",
+        "a//\n",
+        "a \na\\ \n",
+        "\\#h\n\\!n\n!!n\n",
+        "a\\\\b\na\\\n",
+        "tab\tx\t\n",
+        "a\u2028b\n",
+    ],
+)
+async def test_patterns_mean_what_they_mean_to_git(rules: str, tmp_path: Path) -> None:
+    for directory in ("git", "walked"):
+        write(tmp_path / directory, dict.fromkeys(NAMES, ""))
+        (tmp_path / directory / ".gitignore").write_bytes(rules.encode())
+    git(tmp_path / "git", "init", "-q")
+    walked, known = await bundle.build(tmp_path / "walked"), await bundle.build(tmp_path / "git")
+    assert list(members(walked)) == list(members(known))
+
+
+async def test_a_byte_order_mark_is_no_part_of_a_pattern(tmp_path: Path) -> None:
+    write(tmp_path, {"main.py": "", "data.bin": "", ".nniignore": "\ufeffdata.bin\n"})
+    assert list(members(await bundle.build(tmp_path))) == [".nniignore", "main.py"]
+
+
+PACK = """\
+import os, sys
+from pathlib import Path
+from nni import errors
+from nni.storage import bundle
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    print(bundle.pack(Path(sys.argv[1])).files)
+except errors.ConfigError as error:
+    print(error)
+"""
+
+
+def pack_without_rights(directory: Path) -> str:
+    """Return what comes of packing a directory by a user who may not read everything."""
+    for folder in directory.parents:
+        if folder.is_relative_to("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    if os.geteuid() == 0:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, 65534, 65534)
+    command = [sys.executable, "-c", PACK, str(directory)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "HOME": "/nowhere"})
+    return ended.stdout.strip()
+
+
+@pytest.mark.parametrize("in_git", [False, True, "and known"])
+@pytest.mark.parametrize(
+    ("closed", "mode", "otherwise"),
+    [
+        ("data", 0o000, "name it in .nniignore"),
+        ("data", 0o600, "name it in .nniignore"),
+        ("data/it's", 0o000, "name it in .nniignore"),
+        (".nniignore", 0o000, "remove it"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(
+    closed: str, mode: int, otherwise: str, in_git: bool | str, tmp_path: Path
+) -> None:
+    code = write(tmp_path / "top" / "code", {"main.py": "", "data/it's/x": "", "data/y": "", ".nniignore": "\n"})
+    if in_git:
+        git(code.parent, "init", "-q")
+    if in_git == "and known":
+        git(code.parent, "add", ".")
+    (code / closed).chmod(mode)
+
+    said = pack_without_rights(code)
+
+    whole = code / closed
+    assert said == (
+        f"{whole} cannot be read (Permission denied), so the code directory cannot travel; make it readable "
+        f"(chmod -R u+rX {shlex.quote(str(whole))}), or {otherwise}."
+    )
+    if closed != ".nniignore":
+        (code / ".nniignore").write_text(f"/{closed}/\n")
+        assert pack_without_rights(code).isdigit()
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "sub/../../outside"])

@@ -179,8 +179,10 @@ def _survey(directory: Path) -> tuple[list[_Found], list[str]]:
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.lstat()
-    except FileNotFoundError:  # git lists what was deleted but not committed
+    except (FileNotFoundError, NotADirectoryError):  # git lists what was deleted but not committed
         return None
+    except PermissionError as error:
+        raise listing.unreadable(path, error) from error
 
 
 def _member(directory: Path, found: _Found) -> tuple[tarfile.TarInfo, bytes]:
@@ -194,10 +196,7 @@ def _member(directory: Path, found: _Found) -> tuple[tarfile.TarInfo, bytes]:
             content = file.read()
             mode = os.fstat(file.fileno()).st_mode
     except OSError as error:
-        raise _refused(
-            f"{place} cannot be read ({error.strerror}), so the code directory cannot travel; make it readable, or "
-            "name it in .nniignore."
-        ) from error
+        raise listing.unreadable(place, error) from error
     member.mode = 0o755 if mode & 0o111 else 0o644
     member.size = len(content)
     return member, content
@@ -239,10 +238,6 @@ def _about_keys(directory: Path, found: Sequence[_Found]) -> list[str]:
         f"The code directory {directory} holds {', '.join(names[:3])}{more}, which look like keys and travel to the "
         "volume; name them in a .nniignore file there, or use a Secret of the cluster."
     ]
-
-
-def _looks_like_a_key(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _KEYS)
 
 
 def _too_large(directory: Path, found: Sequence[_Found], total: int, limit: int) -> str:
