@@ -91,8 +91,6 @@ def visit(lonely: Sandbox, tmp_path: Path, free_port: int) -> Iterator[Visit]:
         page.goto(link)
         page.locator(".counts a", has_text=re.compile(r"Running\s*2")).wait_for()
         yield Visit(page, int(manager))
-        # Its cluster is gone, and it would look for its jobs.
-        os.kill(int(manager), signal.SIGKILL)
         program.communicate("\n", timeout=30)
 
 
@@ -129,3 +127,15 @@ def test_what_hangs_and_what_dies_is_shown_and_so_is_that_it_is_back(visit: Visi
     os.kill(lonely.pid, signal.SIGKILL)
     visit.light("failed", "API server")
     page.locator(".notice", has_text="what is shown of trials may be old").wait_for()
+
+    # A stop says what it waits for, and goes on without the cluster.
+    page.get_by_role("button", name="Stop experiment").click()
+    page.get_by_role("button", name="Stop it").click()
+    page.get_by_text(
+        re.compile("waiting for the cluster to delete [0-9] jobs. The API server .* does not answer")
+    ).wait_for()
+    page.get_by_role("button", name="Stop without the cluster").click()
+    page.get_by_role("button", name="Stop now").click()
+    page.get_by_text("The manager does not answer").or_(page.locator("header", has_text="Stopped")).first.wait_for()
+    command = "kubectl delete pytorchjobs.kubeflow.org,pods,secrets --namespace default --selector"
+    page.locator("code.command, .notice", has_text=command).first.wait_for()

@@ -326,7 +326,8 @@ def test_the_whole_list_shows_those_that_have_ended_too(busy: Run) -> None:
 def test_an_experiment_in_json(busy: Run) -> None:
     one = known(busy)["twin-a"]
 
-    assert set(one) == {"id", "name", "status", "platform", "port", "pid", "startTime", "endTime", "directory"}
+    fields = {"id", "name", "status", "platform", "port", "pid", "startTime", "endTime", "directory", "left"}
+    assert set(one) == fields
     assert (one["name"], one["platform"], one["endTime"]) == ("it's\tmine", "local", None)
     assert Path(one["directory"]).is_dir()
 

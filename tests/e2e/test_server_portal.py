@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import io
 import json
@@ -174,6 +175,14 @@ async def test_commands(tale: story.Story, static: pathlib.Path) -> None:
         event.KillRequested(trial=model.TrialId("ccccc")),
         event.StopRequested(by="the user"),
     ]
+
+
+async def test_a_stop_may_go_on_without_the_platform(tale: story.Story, static: pathlib.Path) -> None:
+    async with calling(tale, static) as portal:
+        for asked in ("", "?force=true"):
+            await portal.ask(f"{API}/experiment{asked}", "DELETE")
+    stop = event.StopRequested(by="the user")
+    assert tale.commands == [stop, dataclasses.replace(stop, without_platform=True)]
 
 
 async def test_a_pause_ends_with_as_many_at_once_as_before(tale: story.Story, static: pathlib.Path) -> None:

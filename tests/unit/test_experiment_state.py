@@ -329,6 +329,40 @@ def test_a_stop_removes_every_job_then_cleans_up() -> None:
     assert story.state.counts[model.TrialStatus.SYS_CANCELED] == 2
 
 
+def test_a_stop_without_the_platform_waits_for_nothing_and_knows_what_it_leaves() -> None:
+    story = Story().running("aaaaa")
+    story.proposes("bbbbb")
+    # The first stop waits for the platform, which does not answer.
+    assert kinds(story.happens(event.StopRequested(by="the user"))) == ["Remove"]
+    assert (story.status(), story.state.leaving) == (model.ExperimentStatus.STOPPING, 2)
+
+    actions = story.happens(event.StopRequested(by="the user", without_platform=True))
+
+    assert actions[-1] == event.CleanUp(keep=(), without_platform=True)
+    assert [story.trial(one).status for one in ("aaaaa", "bbbbb")] == [model.TrialStatus.SYS_CANCELED] * 2
+    story.happens(event.CleanedUp(gave_up=True))
+    assert story.status() is model.ExperimentStatus.STOPPED
+    assert story.state.left == ("job-aaaaa", "that of trial bbbbb")
+    # Whatever comes of what was on its way changes nothing.
+    story.happens(event.JobRemoved(attempt=key("aaaaa")))
+    assert story.state.left == ("job-aaaaa", "that of trial bbbbb")
+
+
+def test_what_a_stop_gave_up_is_known_as_left_until_a_later_stop_cleans_up() -> None:
+    story = Story(trial_concurrency=1).running("aaaaa")
+    story.happens(event.StopRequested(by="the user"))
+    story.happens(event.JobRemoved(attempt=key("aaaaa"), gave_up=True), event.Harvested(attempt=key("aaaaa")))
+    story.happens(event.CleanedUp(gave_up=True))
+    assert list(story.state.left) == ["job-aaaaa"]
+
+    story.starts()
+    assert not story.state.left
+    story.happens(event.StopRequested(by="the user"))
+    story.happens(event.CleanedUp())
+    assert not story.state.left
+    assert not story.state.abandoned
+
+
 def test_a_stop_while_the_tuner_thinks_does_not_wait_for_it() -> None:
     story = Story()
     story.starts()

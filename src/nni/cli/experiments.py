@@ -18,6 +18,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     stopping = verbs.add_parser("stop", help="stop an experiment; nothing of it is left on the cluster")
     finding.add_id(stopping)
     stopping.add_argument("-p", "--port", type=int, help="the one whose portal has this port")
+    stopping.add_argument(
+        "-f", "--force", action="store_true", help="do not wait for the cluster; says what removes what is left there"
+    )
     stopping.add_argument("-a", "--all", action="store_true", help="all that run on this machine")
     stopping.set_defaults(run=stop)
 
@@ -56,13 +59,32 @@ def stop(arguments: argparse.Namespace) -> int:
     else:
         chosen = [finding.find(arguments.id)]
     for known in chosen:
-        client.of(known).delete("experiment")
-    for known in chosen:
-        client.wait_until_gone(known)
-        print(f"Experiment {known.id} has stopped.")
+        client.of(known).delete(f"experiment?force={str(arguments.force).lower()}")
+    lefts = [_until_stopped(known) for known in chosen]
     if not chosen:
         print("No experiment runs on this machine.")
-    return 0
+    return 1 if any(lefts) else 0
+
+
+def _until_stopped(known: "registry.Known") -> str | None:
+    """Wait for an experiment that was told to stop, and print that it has; return what it has left."""
+    from nni.experiment import client, progress, stopping  # noqa: PLC0415 the verbs that need it load it
+
+    manager = client.of(known)
+    try:
+        try:
+            stopping.follow(manager, progress.say, f"`nnictl stop {known.id} --force` stops without the cluster.")
+        except KeyboardInterrupt:
+            progress.say("It goes on stopping; Ctrl-C once more stops without waiting for the cluster.")
+            stopping.follow(manager, progress.say, "Ctrl-C stops without the cluster.")
+    except KeyboardInterrupt:
+        stopping.force(manager)
+    client.wait_until_gone(known)
+    print(f"Experiment {known.id} has stopped.")
+    left = finding.registered().read(known.id).left
+    if left:
+        print(left)
+    return left
 
 
 def list_experiments(arguments: argparse.Namespace) -> int:
@@ -87,6 +109,8 @@ def status(arguments: argparse.Namespace) -> int:
     known = finding.find(arguments.id, or_ended=True)
     if not known.is_alive:
         print(json.dumps(_fields(known), indent=2) if arguments.json else f"Experiment {known.id}: {known.status}")
+        if known.left and not arguments.json:
+            print(known.left)
         return 0
     manager = client.of(known)
     seen: dict[str, Any] = {**_fields(known), **manager.get("check-status")}
@@ -124,6 +148,7 @@ def _fields(known: "registry.Known") -> dict[str, Any]:
         "startTime": known.start_time,
         "endTime": known.end_time,
         "directory": str(known.directory),
+        "left": known.left,
     }
 
 

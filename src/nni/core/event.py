@@ -86,6 +86,8 @@ class JobRemoved:
     """The job was deleted, by our own wish."""
 
     attempt: model.AttemptKey
+    gave_up: bool = False
+    """Whether the platform did not do so for too long: the job may be there yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,8 @@ class StopRequested:
     """Somebody asked for the experiment to stop."""
 
     by: str
+    without_platform: bool = False
+    """Whether not to wait for the platform any more: what is left there is left."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +204,9 @@ class Failed:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CleanedUp:
     """Nothing of the experiment is left on the platform."""
+
+    gave_up: bool = False
+    """Whether something may be: the platform was not waited for any longer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +285,8 @@ class CleanUp:
 
     keep: tuple[model.AttemptKey, ...] = ()
     """The attempts whose ended jobs stay."""
+    without_platform: bool = False
+    """Whether to leave what is left."""
 
 
 Action = Ask | Assess | Tell | Submit | Remove | Discard | Harvest | CleanUp | Update

@@ -40,7 +40,8 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     """Begin, or take up after a restart what was on its way: every action may be repeated."""
     if state.started_at is None:
         state.started_at = at
-    state.cleaning = state.cleaned_up = state.stop_requested = False
+    state.cleaning = state.cleaned_up = state.stop_requested = state.abandons = False
+    state.left = ()
     state.promotes = happened.promotes
     proposals.begin_anew(state)
     for trial_id in state.live:
@@ -245,6 +246,8 @@ def _job_removed(happened: event.JobRemoved, state: State, at: float) -> None:
     trial = state.current(happened.attempt)
     if trial is None or trial.step is not Step.REMOVING:
         return
+    if happened.gave_up:
+        state.abandoned[trial.key] = None
     if trial.observation is not None and trial.observation.phase is model.JobPhase.SUCCEEDED:
         trial = dataclasses.replace(trial, ending=model.TrialStatus.SUCCEEDED)
     _end(state, trial, at)
@@ -320,6 +323,12 @@ def _stop_requested(happened: event.StopRequested, state: State, at: float) -> N
     for trial_id in list(state.live):
         trial = state.trials[trial_id]
         state.stop(trial, model.TrialStatus.SYS_CANCELED, trials.stopped_by(happened.by, at), at)
+    if happened.without_platform:
+        # What is being cleaned up is cleaned up no further.
+        state.abandons, state.cleaning = True, False
+        for trial_id in list(state.live):
+            state.abandoned[state.trials[trial_id].key] = None
+            state.finish(state.trials[trial_id], at)
 
 
 @_fold.register
@@ -375,6 +384,10 @@ def _search_space_changed(happened: event.SearchSpaceChanged, state: State, at: 
 def _cleaned_up(happened: event.CleanedUp, state: State, at: float) -> None:
     state.cleaning = False
     state.cleaned_up = True
+    there = dict.fromkeys((*state.abandoned, *(key for key in state.ended_jobs if key not in state.kept_jobs)))
+    state.left = tuple(map(state.job_of, there)) if happened.gave_up else ()
+    if not happened.gave_up:
+        state.abandoned.clear()
 
 
 @_fold.register

@@ -53,7 +53,7 @@ def _due(trial: Trial, next_slot: int) -> event.Action | None:
 
 def _ask_or_end(state: State) -> tuple[event.Action, ...]:
     if state.stop_requested:
-        return () if state.live or state.cleaning else (event.CleanUp(keep=tuple(state.kept_jobs)),)
+        return () if state.live or state.cleaning else (_clean_up(state),)
     if state.broken or state.exhausted or state.time_is_up:
         return ()
     count = min(state.limits.trial_concurrency - len(state.live), MOST_ASKED) - state.asked
@@ -63,6 +63,10 @@ def _ask_or_end(state: State) -> tuple[event.Action, ...]:
         # One question at a time: how many trials may be new depends on how many answers are promotions.
         return () if count <= 0 or state.asked or state.waits_for_ends else (_ask(state, count, new),)
     return (_ask(state, new, None),) if new > 0 else ()
+
+
+def _clean_up(state: State) -> event.CleanUp:
+    return event.CleanUp(keep=tuple(state.kept_jobs), without_platform=state.abandons)
 
 
 def _ask(state: State, count: int, new: int | None) -> event.Ask:

@@ -72,6 +72,8 @@ class State:
     """Those of them that stay after the experiment's end."""
     discard: dict[model.AttemptKey, None] = dataclasses.field(default_factory=dict)
     """Those of them that have been kept long enough."""
+    abandoned: dict[model.AttemptKey, None] = dataclasses.field(default_factory=dict)
+    """Attempts whose jobs may be there, though nobody waits for their end any more."""
     best: model.TrialId | None = None
     asked: int = 0
     """Proposals on their way from the tuner."""
@@ -96,6 +98,10 @@ class State:
     stop_requested: bool = False
     cleaning: bool = False
     cleaned_up: bool = False
+    abandons: bool = False
+    """Whether the stop does not wait for the platform."""
+    left: tuple[str, ...] = ()
+    """The jobs that may be left on the platform now that the experiment has stopped, by their names."""
     timers: list[Timer] = dataclasses.field(default_factory=list)
     """A heap."""
     changes: dict[model.TrialId, int] = dataclasses.field(default_factory=dict)
@@ -144,6 +150,11 @@ class State:
         return self.time_is_up or (most is not None and len(self.trials) >= most)
 
     @property
+    def leaving(self) -> int:
+        """How many jobs a stop waits for."""
+        return len(self.live) + len(self.ended_jobs.keys() - self.kept_jobs.keys())
+
+    @property
     def is_paused(self) -> bool:
         """Whether no trial is begun, by a user's wish."""
         return self.limits.trial_concurrency == 0
@@ -190,6 +201,16 @@ class State:
         """Return the trial of an attempt, None unless it is its current one."""
         trial = self.trials.get(key.trial)
         return trial if trial is not None and trial.attempt == key.number else None
+
+    def job_of(self, key: model.AttemptKey) -> str:
+        """Return what users find the job of an attempt under, as far as it is known."""
+        trial = self.trials[key.trial]
+        job = (
+            trial.job
+            if trial.attempt == key.number
+            else next((past.job for past in trial.past if past.number == key.number), None)
+        )
+        return job or f"that of trial {key.trial}"
 
     def finish(self, trial: Trial, at: float) -> None:
         """End a trial as its ``ending`` says, or begin its next attempt where the limits allow one."""

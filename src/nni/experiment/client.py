@@ -116,7 +116,7 @@ def link(known: registry.Known) -> str:
 
 
 def wait_until_gone(known: registry.Known) -> None:
-    """Return when the manager of an experiment that was told to stop has ended."""
+    """Return when the manager of an experiment that has stopped has ended."""
     with contextlib.suppress(errors.ManagerUnreachableError, errors.RequestRefusedError):
         for _ in of(known).events():
             pass

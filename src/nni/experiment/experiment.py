@@ -15,7 +15,7 @@ from typing import Any
 from nni import check, errors
 from nni.config import experiment as configs
 from nni.core import objectives
-from nni.experiment import client, data, launch, progress
+from nni.experiment import client, data, launch, progress, stopping
 from nni.records import description, registry
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -174,7 +174,7 @@ class Experiment:
         try:
             status = progress.follow(self._connected)
         except KeyboardInterrupt:
-            progress.say("Stopping (Ctrl-C again to leave at once) ...")
+            progress.say("Stopping (Ctrl-C again to stop without waiting for the platform) ...")
             self.stop()
             raise
         for line in self.get_errors():
@@ -193,8 +193,19 @@ class Experiment:
         if known is not None:
             with contextlib.suppress(errors.ManagerUnreachableError):
                 known.delete("experiment")
+                try:
+                    stopping.follow(known, progress.say, "Ctrl-C stops without the cluster.")
+                except KeyboardInterrupt:
+                    stopping.force(known)
         if running is not None:
             _join(running.process)
+            self._say_what_is_left()
+
+    def _say_what_is_left(self) -> None:
+        with contextlib.suppress(errors.ExperimentNotFoundError):
+            left = registry.Registry(registry.default_directory()).read(self.id).left
+            if left:
+                progress.say(left)
 
     @classmethod
     def connect(cls, port: int) -> "Experiment":

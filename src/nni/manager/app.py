@@ -140,7 +140,8 @@ async def run(
                 is_stopped = _is_only_looked_at(request, parts.state)
                 if not is_stopped:
                     parts.running.emit(event.Started(promotes=known_algorithms.may_have_more_later(spec.tuner)))
-                async with machine.listed(_known(parts), parts.state, parts.revisions):
+                removal = parts.stand.removal(request.experiment_id)
+                async with machine.listed(_known(parts), parts.state, parts.revisions, removal):
                     ready(request.url, secrets.portal_token(request.directory))
                     if not is_stopped:
                         async with parts.heard.watching():
@@ -152,7 +153,7 @@ async def run(
             ours, others = group.split(errors.NniError)
             if ours is None or others is not None:
                 raise
-            raise _first_of(ours) from group
+            raise lifetime.first_of(ours) from group
 
 
 async def _join(
@@ -357,6 +358,7 @@ def _portal(parts: _Parts) -> web.Application:
             log_directory=str(request.directory),
             version=__version__,
             url_prefix=request.url_prefix,
+            removal=parts.stand.removal(request.experiment_id),
         ),
         guard=auth.Guard(request.experiment_id, secrets.portal_token(request.directory)),
         hosts=auth.Hosts.of(HOST),
@@ -416,12 +418,3 @@ def _known(parts: _Parts) -> registry.Known:
         directory=request.directory,
         working_directory=Path(spec.working_directory),
     )
-
-
-def _first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:
-    """Return the first error of a group, to be told as one sentence."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, errors.NniError)  # noqa: S101 the group was split by it
-    return error

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from nni.core import surroundings as around
 from nni.manager import doors, porter, volumes
 from nni.manager.files import Files
 from nni.platforms import local
-from nni.platforms.kubeflow import api, client, kinds, platform, preflight, surroundings
+from nni.platforms.kubeflow import api, client, kinds, names, platform, preflight, surroundings
 from nni.platforms.kubeflow import porter as platform_porter
 from nni.runtime import archive, settings
 from nni.server import exchange
@@ -59,6 +60,10 @@ class Ground(doors.Place, Protocol):
 
     def porter(self, experiment_id: model.ExperimentId, door: doors.Door) -> porter.Porter | None:
         """Return what brings what pods leave on a volume that the manager does not have; None where it has all."""
+        ...
+
+    def removal(self, experiment_id: model.ExperimentId) -> str:
+        """Return the command that removes what may be left of an experiment; empty where nothing can be."""
         ...
 
     def platform(
@@ -163,6 +168,9 @@ class _Local:
 
     def porter(self, experiment_id: model.ExperimentId, door: doors.Door) -> porter.Porter | None:
         return None
+
+    def removal(self, experiment_id: model.ExperimentId) -> str:
+        return ""
 
     def platform(
         self,
@@ -321,6 +329,13 @@ class KubeflowGround:
     def has_porter(self) -> bool:
         """Whether pods share a volume with each other, and not with the manager."""
         return self.backing.pod.storage == settings.CLAIM
+
+    def removal(self, experiment_id: model.ExperimentId) -> str:
+        """See the protocol."""
+        kinds_left = f"{self.kind.plural}.{self.kind.group},pods,secrets"
+        context = [] if self.spec.context is None else ["--context", self.spec.context]
+        where = [*context, "--namespace", self.connection.namespace, "--selector", names.selector(experiment_id)]
+        return shlex.join(["kubectl", "delete", kinds_left, *where])
 
     def platform(
         self,

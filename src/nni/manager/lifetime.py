@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from nni import errors
 from nni.core import event
 from nni.manager import loop
 
@@ -64,3 +65,12 @@ def logging_to(path: Path, level: str, *, to_stderr: bool) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+def first_of(group: BaseExceptionGroup[errors.NniError]) -> errors.NniError:
+    """Return the first error of a group, to be told as one sentence."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, errors.NniError)  # noqa: S101 the group was split by it
+    return error

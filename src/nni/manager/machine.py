@@ -18,20 +18,24 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def listed(first: registry.Known, state: states.State, revisions: events.Revisions) -> AsyncIterator[None]:
+async def listed(
+    first: registry.Known, state: states.State, revisions: events.Revisions, removal: str = ""
+) -> AsyncIterator[None]:
     """Keep what this machine's list says of an experiment right while the context is open.
 
     Args:
         first: What does not change of it.
         state: The experiment.
         revisions: Says when it has changed.
+        removal: The command that removes what may be left of it on its platform.
     """
     known = registry.Registry(registry.default_directory())
 
     def now() -> registry.Known:
         result = state.trials[state.best].result if state.best is not None else None
         best = None if result is None else result.value
-        return dataclasses.replace(first, status=state.status.value, end_time=state.ended_at, best=best)
+        left = views.left(state, removal)
+        return dataclasses.replace(first, status=state.status.value, end_time=state.ended_at, best=best, left=left)
 
     async def write(its: registry.Known) -> None:
         try:

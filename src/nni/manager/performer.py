@@ -155,8 +155,9 @@ class Performer:
         self._emit(refused)
 
     async def _remove(self, action: event.Remove) -> None:
-        await self._insist(lambda: self._platform.remove(action.attempt), f"removing the job of {action.attempt}")
-        self._emit(event.JobRemoved(attempt=action.attempt))
+        what = f"removing the job of {action.attempt}"
+        is_done = await self._insist(lambda: self._platform.remove(action.attempt), what)
+        self._emit(event.JobRemoved(attempt=action.attempt, gave_up=not is_done))
 
     async def _discard(self, action: event.Discard) -> None:
         await self._insist(lambda: self._platform.remove(action.attempt), f"deleting the ended job of {action.attempt}")
@@ -172,21 +173,26 @@ class Performer:
             self._emit(event.Harvested(attempt=action.attempt))
 
     async def _clean_up(self, action: event.CleanUp) -> None:
-        await self._insist(lambda: self._platform.clean_up(action.keep), "cleaning up")
-        self._emit(event.CleanedUp())
+        is_done = not action.without_platform and await self._insist(
+            lambda: self._platform.clean_up(action.keep), "cleaning up"
+        )
+        self._emit(event.CleanedUp(gave_up=not is_done))
 
-    async def _insist(self, call: Callable[[], Awaitable[None]], what: str) -> None:
-        """Repeat a call while the platform does not answer, for a while."""
+    async def _insist(self, call: Callable[[], Awaitable[None]], what: str) -> bool:
+        """Repeat a call while the platform does not answer, for a while; return whether it was done in the end."""
         wait = 0.5
         try:
             async with asyncio.timeout(INSIST_SECONDS):
                 while True:
                     try:
-                        return await call()
+                        await call()
                     except errors.PlatformUnavailableError as error:
                         _log.warning("%s is tried again: %s", what, error)
                         await asyncio.sleep(wait)
                         wait = min(wait * 2, 10.0)
+                    else:
+                        return True
         except (TimeoutError, errors.PlatformError) as error:
             why = str(error) or f"no answer for {INSIST_SECONDS:.0f} s"
             _log.error("gave up %s (%s); objects labelled for this experiment may be left", what, why)
+            return False

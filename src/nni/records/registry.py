@@ -48,6 +48,8 @@ class Known:
     """The one that the experiment's directory is in."""
     best: float | None = None
     """The best final metric so far."""
+    left: str | None = None
+    """What may be left of it on its platform, and how it is removed, as people read it."""
     is_alive: bool = False
     """Whether the manager lived when this was read; not written."""
     was_cut_off: bool = False
@@ -164,7 +166,7 @@ def process_mark(pid: int) -> str:
 
 
 def _known(fields: Mapping[str, Any]) -> Known:
-    """Return what a file says; fields of a later release are passed over, and an earlier one had no best."""
+    """Return what a file says; fields of a later release are passed over, and an earlier one had fewer."""
     model.ExperimentStatus(fields["status"])
     wanted = [field.name for field in dataclasses.fields(Known) if field.name not in ("is_alive", "was_cut_off")]
     paths = {name: Path(fields[name]) for name in ("directory", "working_directory")}

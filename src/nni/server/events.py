@@ -182,6 +182,7 @@ def summary(state: states.State, about: views.About) -> views.Json:
         "trialConcurrency": limits.trial_concurrency,
         "maxTrialNumber": limits.max_trial_number,
         "maxExperimentSeconds": limits.max_experiment_seconds,
+        "leaving": views.leaving(state, about),
     }
 
 

@@ -282,7 +282,9 @@ class Rest:
         return web.Response()
 
     async def _stop(self, request: web.Request) -> web.StreamResponse:
-        await self._command(event.StopRequested(by="the user"))
+        """Stop the experiment; with ``?force=true`` without waiting for the platform."""
+        is_forced = request.query.get("force", "false") == "true"
+        await self._command(event.StopRequested(by="the user", without_platform=is_forced))
         return web.Response()
 
     async def _add_trial(self, request: web.Request) -> web.StreamResponse:

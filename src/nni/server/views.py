@@ -36,6 +36,27 @@ class About:
     version: str
     url_prefix: str = ""
     """Without slashes at its ends; empty for none."""
+    removal: str = ""
+    """The command that removes what may be left of the experiment on its platform; empty where nothing can be."""
+
+
+MOST_NAMED = 5
+
+
+def leaving(state: states.State, about: About) -> Json | None:
+    """Return what a stop waits for and what it has left, None when there was no stop."""
+    if not state.stop_requested:
+        return None
+    return {"jobs": state.leaving, "left": left(state, about.removal), "removal": about.removal or None}
+
+
+def left(state: states.State, removal: str) -> str | None:
+    """Return what may be left on the platform of an experiment that has stopped, as a sentence with the remedy."""
+    if not state.left or not removal:
+        return None
+    others = len(state.left) - MOST_NAMED
+    names = ", ".join(state.left[:MOST_NAMED]) + (f" and {others} others" if others > 0 else "")
+    return f"These jobs may be left on the cluster: {names}. This removes them: {removal}"
 
 
 def milliseconds(seconds: float) -> int:

@@ -184,6 +184,16 @@ export interface Summary {
   trialConcurrency: number;
   maxTrialNumber: number | null;
   maxExperimentSeconds: number | null;
+  /** What a stop waits for, and what it has left; null where there was none. */
+  leaving?: Leaving | null;
+}
+
+export interface Leaving {
+  jobs: number;
+  /** What may be left on the cluster, once it has stopped. */
+  left: string | null;
+  /** The command that removes what may be left; null where nothing can be. */
+  removal: string | null;
 }
 
 export type Experiment = Summary & Setting;

@@ -55,6 +55,11 @@ export async function stop(): Promise<void> {
   await ask("experiment", { method: "DELETE" });
 }
 
+/** Stops without waiting for the cluster. */
+export async function abandon(): Promise<void> {
+  await ask("experiment?force=true", { method: "DELETE" });
+}
+
 export async function kill(trial: string): Promise<void> {
   await ask(`trial-jobs/${trial}`, { method: "DELETE" });
 }

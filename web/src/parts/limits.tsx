@@ -1,11 +1,11 @@
 // What bounds the experiment, changed in place; pause, resume and stop.
 
 import { useState } from "preact/hooks";
-import { duration, written } from "../data/format";
-import type { Model } from "../data/model";
+import { duration, plural, written } from "../data/format";
+import type { Leaving, Model } from "../data/model";
 import { isPaused } from "../data/progress";
-import { change, resume, stop, type Limit } from "../data/rest";
-import { Confirm, useCommand } from "./small";
+import { abandon, change, resume, stop, type Limit } from "../data/rest";
+import { Confirm, Copy, useCommand } from "./small";
 
 interface FieldProps {
   label: string;
@@ -128,6 +128,7 @@ export function Controls({ model }: { model: Model }) {
   const [isAsking, setAsking] = useState(false);
   const { run, error, isBusy } = useCommand(() => undefined);
   const { experiment } = model;
+  if (experiment.leaving) return <Stop model={model} leaving={experiment.leaving} />;
   if (experiment.status === "STOPPED" || experiment.status === "STOPPING") return null;
   return (
     <p class="actions">
@@ -168,5 +169,43 @@ export function Controls({ model }: { model: Model }) {
         </Confirm>
       )}
     </p>
+  );
+}
+
+/** What a stop waits for, how it goes on without the cluster, and what it has left there. */
+function Stop({ model, leaving }: { model: Model; leaving: Leaving }) {
+  const [isAsking, setAsking] = useState(false);
+  const { jobs, left, removal } = leaving;
+  const failed = model.health.find((sign) => sign.part === "platform" && sign.state === "failed");
+  if (model.experiment.status !== "STOPPING") return left ? <p class="notice bad">{left}</p> : null;
+  return (
+    <>
+      <p class="hint" role="status">
+        {removal === null || jobs === 0 ? "Stopping." : `Stopping: waiting for the cluster to delete ${plural(jobs, "job")}.`}
+        {removal !== null && failed && ` ${failed.sentence ?? ""}`}
+      </p>
+      {removal !== null && (
+        <p class="actions">
+          <button type="button" onClick={() => setAsking(true)}>
+            Stop without the cluster
+          </button>
+        </p>
+      )}
+      {removal !== null && failed && (
+        <>
+          <p class="hint">This removes what may be left there:</p>
+          <div class="bar">
+            <code class="command">{removal}</code> <Copy text={removal} label="Copy" />
+          </div>
+        </>
+      )}
+      {removal !== null && isAsking && (
+        <Confirm title="Stop without the cluster?" verb="Stop now" onYes={abandon} onClose={() => setAsking(false)}>
+          <p>
+            Nobody waits for {plural(jobs, "job")} then: what is left on the cluster goes on there, and is removed by <code>{removal}</code>
+          </p>
+        </Confirm>
+      )}
+    </>
   );
 }
