@@ -148,7 +148,7 @@ async def test_what_is_going_on_in_a_trial_and_why(browser: playwright.Browser, 
     async with visiting(browser, tale, start="trial/eeeee") as visit:
         await visit.shows("It has reported nothing yet.")
         tale.reports("eeeee", "0.5")
-        await visit.shows("It has reported 1 intermediate result; the last is 0.5.")
+        await visit.shows("It has reported 1 intermediate result; the last is 0.5, ")
         tale.ends("eeeee", code=137, lines=["Killed"])
         await visit.shows("The command of master-0 ended with exit code 137: Killed")
         await visit.page.get_by_role("link", name="Trials", exact=True).click()
@@ -176,6 +176,10 @@ async def test_a_log_is_followed_searched_and_shown_in_its_colours(
         await visit.page.get_by_role("button", name="stderr").click()
         await visit.shows("Nothing yet; lines appear here as the trial writes them.")
         assert visit.faults == []
+        # What a trial has not written is no error.
+        await visit.goes("trial/aaaaa?tab=logs")
+        await visit.shows("It wrote nothing to stdout.")
+        assert await visit.page.locator(".notice").count() == 0
 
 
 async def test_files_are_browsed_looked_at_and_downloaded(browser: playwright.Browser, tale: story.Story) -> None:

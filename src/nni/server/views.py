@@ -3,8 +3,9 @@
 Pure functions: state and rows in, plain objects out. Times are milliseconds since the epoch, as NNI has them. What is
 the user's own (parameters, metrics) stays JSON text inside strings, so that a NaN in it never spoils an answer.
 
-Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines``, ``metricPath``
-and, asked for by its id, ``replicas``; a metric, where it is asked for, has ``role``, ``index`` and ``attempt``.
+Beyond NNI a trial has ``submitTime``, ``attempt``, ``job``, ``reason``, ``exitCode``, ``lastLines``, ``metricPath``,
+``reportTime`` (when its last metric came) and, asked for by its id, ``replicas``; a metric, where it is asked for, has
+``role``, ``index`` and ``attempt``.
 """
 
 import dataclasses

@@ -28,7 +28,9 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
       <p class="empty" style={{ height: `${height}px` }}>
         {isLogarithmic && trials.some((trial) => shownValue(trial) !== undefined)
           ? "No metric is above 0, so that none has a place on a logarithmic axis."
-          : "A point for each trial appears here, as soon as one has reported a metric."}
+          : model.experiment.isOver
+            ? "No trial reported a metric."
+            : "A point for each trial appears here, as soon as one has reported a metric."}
       </p>
     );
   }

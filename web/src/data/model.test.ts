@@ -189,6 +189,7 @@ describe("concerns", () => {
     const model = modelOf([row(0, "RUNNING", { startTime: 0, ...more })]);
     const found = concerns(model, minutes * MINUTE);
     expect(found.map(({ sentence, since }) => [sentence, since])).toEqual(expected === null ? [] : [[expected, more.reportTime]]);
+    for (const one of found) expect(alike(one)).toBe("detail?status=RUNNING&sort=-silent&columns=number%2Cid%2Cstatus%2Csilent%2Cresults%2Cmetric%2Cduration%2Cstarted");
   });
   it("goes by what others do while a trial has said little", () => {
     const done = [0, 1, 2, 3].map((number) => row(number, "SUCCEEDED", { startTime: 0, endTime: 40 * MINUTE, intermediateCount: 4 }));

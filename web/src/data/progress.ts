@@ -151,12 +151,17 @@ function share(model: Model, of: number, value: (trial: Trial, time: number) => 
   return found[Math.floor(found.length * of)] ?? null;
 }
 
+const SILENT = [
+  ["sort", "-silent"],
+  ["columns", "number,id,status,silent,results,metric,duration,started"],
+] as const;
+
 /** The trials' page with the trials that are like one that needs a look. */
 export function alike({ kind, trial }: Concern): string {
   const query = new URLSearchParams();
   if (kind === "failed") query.append("status", "FAILED");
   else for (const status of kind === "silent" ? ["RUNNING"] : ["WAITING", "RUNNING"]) query.append("status", status);
-  if (kind === "silent") query.append("sort", "-silent");
+  if (kind === "silent") for (const [name, value] of SILENT) query.append(name, value);
   else query.append("where", `${LIKE}=${likeness(trial) ?? ""}`);
   return `detail?${query}`;
 }

@@ -56,6 +56,10 @@ describe("verdict", () => {
       trial("RUNNING", { startTime: 0, intermediateCount: 2, lastValue: 0.5, finalValue: 0.6 }),
       "It is running, started 5 min ago. It has reported 2 intermediate results; the last is 0.5. Its final result is 0.6.",
     ],
+    [
+      trial("RUNNING", { startTime: 0, intermediateCount: 2, lastValue: 0.5, reportTime: 2 * MINUTE }),
+      "It is running, started 5 min ago. It has reported 2 intermediate results; the last is 0.5, 3 min ago.",
+    ],
     [trial("RUNNING", { startTime: 0, finalValue: 0.6 }), "It is running, started 5 min ago. Its final result is 0.6."],
     [
       trial("RUNNING", { startTime: 0, attempt: 2, finalValue: 0.6 }),

@@ -28,12 +28,13 @@ export function verdict(trial: Trial, model: Model, now: number): string {
 
 function running(trial: Trial, now: number, why: string, which: string): string {
   const since = trial.startTime === undefined ? "" : `, started ${ago(trial.startTime, now)}`;
-  return `It is running${which}${since}. ${said(trial)}${why}`;
+  return `It is running${which}${since}. ${said(trial, now)}${why}`;
 }
 
-function said(trial: Trial): string {
-  const { intermediateCount: count, lastValue: last, finalValue: final } = trial;
-  const reports = count === 0 ? "" : `It has reported ${plural(count, "intermediate result")}${last === undefined ? "" : `; the last is ${metric(last)}`}.`;
+function said(trial: Trial, now: number): string {
+  const { intermediateCount: count, lastValue: last, finalValue: final, reportTime } = trial;
+  const when = reportTime === undefined ? "" : `, ${ago(reportTime, now)}`;
+  const reports = count === 0 ? "" : `It has reported ${plural(count, "intermediate result")}${last === undefined ? when : `; the last is ${metric(last)}${when}`}.`;
   if (final === undefined) return reports || "It has reported nothing yet.";
   const result = trial.attempt > 1 ? `Its result so far is ${metric(final)}.` : `Its final result is ${metric(final)}.`;
   return reports === "" ? result : `${reports} ${result}`;

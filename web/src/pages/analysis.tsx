@@ -57,7 +57,11 @@ export function Analysis({ model, now, route: { query } }: { model: Model; now: 
         {tab === "experiments" ? (
           <Others model={slow} query={query} now={now + model.ahead} />
         ) : trials.length === 0 ? (
-          <p class="empty">Shown as soon as a trial has succeeded with a final result. Ten or more make it worth a look.</p>
+          <p class="empty">
+            {slow.experiment.isOver
+              ? "No trial succeeded with a final result: there is nothing to analyse."
+              : "Shown as soon as a trial has succeeded with a final result. Ten or more make it worth a look."}
+          </p>
         ) : (
           <Chart tab={tab} model={slow} trials={trials} value={value} query={query} />
         )}

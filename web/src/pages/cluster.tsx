@@ -104,12 +104,12 @@ function Jobs({ model, pods, nodes, now }: { model: Model; pods: readonly OurPod
 
 function Blocks({ model, queue, now }: { model: Model; queue: Queue | null; now: number }) {
   const minute = Math.floor(now / 10_000);
-  const blocks = useMemo(() => concerns(model, now).filter((its) => its.kind !== "failed"), [model, minute]);
+  const blocks = useMemo(() => concerns(model, now).filter((its) => its.kind === "waiting"), [model, minute]);
   if (blocks.length === 0) return <p class="hint">{model.counts.RUNNING > 0 ? "Nothing: every job that was sent runs." : "Nothing: no job waits."}</p>;
   return (
     <ul class="concerns">
       {blocks.map((its) => (
-        <Block key={its.kind + its.sentence} its={its} place={queue?.places[its.trial.trialJobId]} now={now} />
+        <Block key={its.key} its={its} place={queue?.places[its.trial.trialJobId]} now={now} />
       ))}
     </ul>
   );

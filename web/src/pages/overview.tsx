@@ -47,7 +47,11 @@ export function Overview({ model, now }: PageProps) {
             trials={shown}
             height={236}
             best={model.best?.trialJobId}
-            empty="Curves appear here as trials call nni.report_intermediate_result()."
+            empty={
+              model.experiment.isOver
+                ? "No curve: neither does a trial run, nor has the best one reported an intermediate result."
+                : "Curves appear here as trials call nni.report_intermediate_result()."
+            }
           />
         </section>
       </div>
@@ -91,7 +95,7 @@ function Best({ model, now }: PageProps) {
       ) : (
         <>
           <p class="figure">–</p>
-          <p class="hint">Shown as soon as a trial has succeeded with a final result.</p>
+          <p class="hint">{experiment.isOver ? "No trial succeeded with a final result." : "Shown as soon as a trial has succeeded with a final result."}</p>
         </>
       )}
     </section>

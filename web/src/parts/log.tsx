@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import { pieces, plain } from "../data/ansi";
 import { bytes, plural } from "../data/format";
 import { api, BACK } from "../data/live";
+import { RefusedError } from "../data/rest";
 import { readOn, Tail } from "../data/tail";
 
 interface Props {
@@ -24,7 +25,7 @@ const BEYOND = 20;
 export function Log({ path, isLive, empty, keep, keepKey = "", height = 480 }: Props) {
   const [search, setSearch] = useState("");
   const [isFollowing, setFollowing] = useState(true);
-  const { lines, skipped, error, isCut } = useTail(path, isLive);
+  const { lines, skipped, error, isCut, isKnown } = useTail(path, isLive);
   const wanted = search.toLowerCase();
   const shown = useMemo(
     () => lines.filter((line) => (!keep || keep(line)) && (wanted === "" || plain(line).toLowerCase().includes(wanted))),
@@ -66,7 +67,7 @@ export function Log({ path, isLive, empty, keep, keepKey = "", height = 480 }: P
       {error && <p class="notice bad">{error}</p>}
       {skipped > 0 && <p class="hint">{bytes(skipped)} before this are left out; download the file for all of it.</p>}
       {shown.length === 0 ? (
-        <p class="empty">{lines.length === 0 ? empty : "No line has this."}</p>
+        <p class="empty">{lines.length > 0 ? "No line has this." : isKnown ? empty : !error && "Loading"}</p>
       ) : (
         <div
           class="lines"
@@ -112,9 +113,14 @@ interface Tailed {
   error: string | null;
   /** Whether there is no connection just now, though there should be one. */
   isCut: boolean;
+  /** Whether it is known what the file holds. */
+  isKnown: boolean;
 }
 
-const NOTHING: Tailed = { lines: [], skipped: 0, error: null, isCut: false };
+const NOTHING: Tailed = { lines: [], skipped: 0, error: null, isCut: false, isKnown: false };
+
+/** Whether there is no such file: what stands in place of lines says so already. */
+const isAbsent = (reason: unknown): boolean => reason instanceof RefusedError && reason.status === 404;
 
 /**
  * Reads a file's end, and follows it while it may grow and the page is seen: a browser has six connections to a
@@ -133,20 +139,20 @@ function useTail(path: string, isLive: boolean): Tailed {
     const show = (): void => {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
-        setTailed({ lines: tail.lines.all(), skipped: tail.skipped, error: null, isCut: false });
+        setTailed({ lines: tail.lines.all(), skipped: tail.skipped, error: null, isCut: false, isKnown: true });
       });
     };
     const tell = (news: Partial<Tailed>): void => {
       cancelAnimationFrame(frame);
       frame = 0;
-      setTailed({ lines: tail.lines.all(), skipped: tail.skipped, error: null, isCut: false, ...news });
+      setTailed((before) => ({ ...before, lines: tail.lines.all(), skipped: tail.skipped, error: null, isCut: false, ...news }));
     };
     const begin = (): void => {
       if (reading || isRead || document.hidden) return;
       const { signal } = (reading = new AbortController());
       readOn(tail, isLive, signal, show, () => tell({ isCut: true })).then(
         () => (isRead = true),
-        (reason: unknown) => signal.aborted || tell({ error: reason instanceof Error ? reason.message : String(reason) }),
+        (reason: unknown) => signal.aborted || tell(isAbsent(reason) ? { isKnown: true } : { error: reason instanceof Error ? reason.message : String(reason) }),
       );
     };
     const end = (): void => {
