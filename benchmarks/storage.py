@@ -1,13 +1,18 @@
-"""What it costs to bring code to trials: one bundle for the experiment, against a copy of the tree for each trial.
+"""What it costs to bring code to trials: one bundle for the experiment, against a plain copy of the tree per trial.
 
-For each volume that this machine can serve on loopback (a directory, NFS without a mount, Azure Files' double, the
-manager's own), and two code directories (1,000 files of 2 KiB; one file of 200 MiB that cannot be compressed):
+For each volume that this machine can serve on loopback, and two code directories (1,000 files of 2 KiB; one file of
+200 MiB that cannot be compressed):
 
-- pack: the code directory to a bundle, once for an experiment;
-- upload: the bundle and the runtime to the volume, once for an experiment;
-- prepare: what is written for each trial beside it;
-- fetch: the bundle from the volume to the pod's directory, unpacked, in each pod;
-- copy: all files of the tree one by one, for each trial, eight at a time, on the same volume.
+- pack, upload: once for an experiment, the code directory to a bundle, and this with the runtime to the volume;
+- prepare: what the manager writes on the volume for each trial beside them;
+- fetch: what each pod does: the bundle from the volume, unpacked to its own directory;
+- copy: what the manager would do for each trial with nothing of ours (see ``benchmarks.plain_copies``);
+- read: what the pod would do then: read each file of the copy once, where it lies.
+
+Three ratios: the manager's work, copy / prepare; all that comes before a trial's command, copy / (prepare + fetch), as
+if its pod read nothing of its copy; and (copy + read) / (prepare + fetch), as if it read each file once. Where pods
+share nothing with the manager there is no plain way. Pods' sides of NFS and of Azure Files go by libnfs and by the SDK
+here, in place of mounts by the kernel. Each figure is a median.
 
 Runs as ``python -m benchmarks.storage``.
 """
@@ -27,20 +32,24 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+from benchmarks import plain_copies
+from benchmarks.porter import claim
 from nni.core import event, model, ports, spec
+from nni.manager import volumes
 from nni.manager.files import Files
+from nni.platforms.kubeflow import client
 from nni.runtime import archive, post, remote
 from nni.runtime import bundle as unpacking
 from nni.server import exchange, intake, listen
 from nni.storage import azure_access, bundle, kept, mounted, nfs_direct
 from nni.testing import azure as azure_testing
 from nni.testing import nfs as nfs_testing
+from nni.testing.sandbox import Sandbox
 from nni.wire import intake as wire_intake
 from nni.wire import layout
 
 PREPARED = 50
-AT_ONCE = 8
-MANAGERS = "the manager's own"
+ROUNDS = 5
 EXPERIMENT = model.ExperimentId("bench")
 
 
@@ -66,12 +75,25 @@ async def timed(work: Callable[[], Awaitable[object]]) -> float:
     return time.perf_counter() - start
 
 
+Fetch = Callable[[Files, bundle.Bundle, Path], Awaitable[None]]
+"""Brings the bundle to a pod's directory, which is empty."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Backend:
     name: str
     volume: ports.Volume
-    is_managers: bool = False
-    """Whether pods fetch from the manager."""
+    fetch: Fetch
+    plain: plain_copies.Plain | None
+
+
+@dataclasses.dataclass
+class Taken:
+    """Seconds, of each round."""
+
+    fetch: list[float] = dataclasses.field(default_factory=list)
+    copy: list[float] = dataclasses.field(default_factory=list)
+    read: list[float] = dataclasses.field(default_factory=list)
 
 
 async def measure(backend: Backend, case: Case, place: Path) -> None:
@@ -90,24 +112,38 @@ async def measure(backend: Backend, case: Case, place: Path) -> None:
         url=str,
     )
     upload = await timed(files.upload)
-    prepared = [await timed(functools.partial(prepare, files, number)) for number in range(PREPARED)]
-    async with contextlib.AsyncExitStack() as stack:
-        pod = place / "pod"
-        source = await stack.enter_async_context(intake_of(files, backend.volume)) if backend.is_managers else None
-        fetch = await timed(lambda: fetched(volume, packed, pod) if source is None else fetched_by_http(source, pod))
-    copy = await timed(lambda: copied(volume, code))
-    columns = [
-        f"{pack:8.2f} s",
-        f"{upload:8.2f} s",
-        f"{1000 * statistics.median(prepared):8.1f} ms",
-        f"{fetch:8.2f} s",
-        f"{copy:8.2f} s",
-        f"{copy / statistics.median(prepared):8.0f}x",
-    ]
-    print(f"{backend.name:<22} {case.name:<22} {' '.join(columns)}", flush=True)
+    prepare_once = statistics.median([await timed(functools.partial(prepare, files, each)) for each in range(PREPARED)])
+    taken = Taken()
+    for _ in range(ROUNDS):
+        # One after the other, so that all have the same share of whatever else this machine does.
+        await one_round(backend, files, packed, place, taken)
+    fetch, copy, read = (statistics.median(values or [0.0]) for values in (taken.fetch, taken.copy, taken.read))
+    columns = [f"{pack:.2f} s", f"{upload:.2f} s", f"{1000 * prepare_once:.1f} ms", f"{fetch:.3f} s"]
+    if backend.plain is None:
+        columns += ["", "", "", "", ""]
+    else:
+        ours = prepare_once + fetch
+        ratios = (copy / prepare_once, copy / ours, (copy + read) / ours)
+        columns += [
+            f"{copy:.3f} s",
+            f"{read:.3f} s",
+            *(f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2f}" for ratio in ratios),
+        ]
+    print(f"| {backend.name} | {case.name} | {' | '.join(columns)} |", flush=True)
     await volume.delete("nni")
-    await volume.delete("copy")
     shutil.rmtree(place)
+
+
+async def one_round(backend: Backend, files: Files, packed: bundle.Bundle, place: Path, taken: Taken) -> None:
+    pod, code, plain, name = place / "pod", place / "code", backend.plain, f"copy{len(taken.fetch)}"
+    (pod / "work").mkdir(parents=True)
+    taken.fetch.append(await timed(lambda: backend.fetch(files, packed, pod)))
+    assert sum(path.stat().st_size for path in (pod / "work").rglob("*") if path.is_file()) == packed.size
+    shutil.rmtree(pod)
+    if plain is not None:
+        taken.copy.append(await timed(lambda: plain.copy(code, name)))
+        taken.read.append(await timed(lambda: plain.read(code, name)))
+        await backend.volume.delete(name)
 
 
 async def prepare(files: Files, number: int) -> None:
@@ -115,9 +151,31 @@ async def prepare(files: Files, number: int) -> None:
     await files.prepare(model.JobOrder(attempt=attempt, sequence=number, slot=number), number, {"x": number})
 
 
-async def fetched(volume: ports.Volume, packed: bundle.Bundle, pod: Path) -> None:
-    content = await volume.read(layout.bundle(EXPERIMENT, packed.digest))
-    await asyncio.to_thread(_unpack, content, pod)
+def from_directory(root: Path) -> Fetch:
+    """Return what unpacks the bundle from where a pod has the volume mounted."""
+
+    async def fetch(files: Files, packed: bundle.Bundle, pod: Path) -> None:
+        path = root / layout.bundle(EXPERIMENT, packed.digest)
+        await asyncio.to_thread(unpacking.unpack, str(path), str(pod / "work"))
+
+    return fetch
+
+
+async def from_volume(files: Files, packed: bundle.Bundle, pod: Path) -> None:
+    """Read the bundle by the manager's client, where no kernel can mount the volume here."""
+    content = await files.volume.read(layout.bundle(EXPERIMENT, packed.digest))
+
+    def unpack() -> None:
+        (pod / "bundle").write_bytes(content)
+        unpacking.unpack(str(pod / "bundle"), str(pod / "work"))
+
+    await asyncio.to_thread(unpack)
+
+
+async def from_manager(files: Files, packed: bundle.Bundle, pod: Path) -> None:
+    """Fetch the bundle and the runtime as a pod does."""
+    async with intake_of(files, files.volume) as url:
+        await fetched_by_http(url, pod)
 
 
 @contextlib.asynccontextmanager
@@ -145,33 +203,10 @@ async def fetched_by_http(url: str, pod: Path) -> None:
         for needed in client.needed():
             client.fetch(needed, str(pod / needed.path))
             if needed.path.endswith(".tar.gz"):
-                (pod / "work").mkdir()
                 unpacking.unpack(str(pod / needed.path), str(pod / "work"))
         client.close()
 
     await asyncio.to_thread(fetch)
-
-
-def _unpack(content: bytes, pod: Path) -> None:
-    (pod / "work").mkdir(parents=True)
-    (pod / "bundle").write_bytes(content)
-    unpacking.unpack(str(pod / "bundle"), str(pod / "work"))
-
-
-async def copied(volume: ports.Volume, code: Path) -> None:
-    turns = asyncio.Semaphore(AT_ONCE)
-
-    async def one(path: Path) -> None:
-        async with turns:
-            await volume.put(f"copy/{path.relative_to(code)}", await asyncio.to_thread(path.read_bytes))
-
-    async with asyncio.TaskGroup() as tasks:
-        for path in _files(code):
-            tasks.create_task(one(path))
-
-
-def _files(code: Path) -> list[Path]:
-    return sorted(path for path in code.rglob("*") if path.is_file())
 
 
 @contextlib.contextmanager
@@ -186,57 +221,98 @@ def directory() -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def over_nfs(top: Path) -> AsyncIterator[ports.Volume]:
+async def on_directory(top: Path) -> AsyncIterator[Backend]:
+    root = top / "volume"
+    yield Backend("directory", mounted.MountedVolume(root), from_directory(root), plain_copies.InDirectory(root))
+
+
+@contextlib.asynccontextmanager
+async def over_nfs(top: Path) -> AsyncIterator[Backend]:
     with nfs_testing.NfsServer({"/bench": nfs_testing.Export(top / "volume")}) as server:
         volume = nfs_direct.NfsVolume(
             nfs_direct.connector(nfs_testing.HOST, "/bench", server.ports), "the benchmark's export"
         )
         await volume.test()
-        yield volume
+        async with plain_copies.over_nfs(server, "/bench") as plain:
+            yield Backend("NFSv3 through libnfs", volume, from_volume, plain)
         await volume.close()
 
 
 @contextlib.asynccontextmanager
-async def over_azure(top: Path) -> AsyncIterator[ports.Volume]:
+async def on_azure(top: Path) -> AsyncIterator[Backend]:
     command = [sys.executable, "-m", "nni.testing.azure", str(top / "volume")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220
         assert process.stdout is not None
         endpoint = process.stdout.readline().strip()
         storage = spec.AzureSpec(account=azure_testing.ACCOUNT, share="bench", endpoint=endpoint)
         volume = await azure_access.volume(storage, azure_testing.KEY)
-        yield volume
+        async with plain_copies.on_azure(storage) as plain:
+            yield Backend("Azure Files (double)", volume, from_volume, plain)
         await volume.close()
         process.communicate()
 
 
+def claimed(is_mounted: bool) -> Callable[[Path], contextlib.AbstractAsyncContextManager[Backend]]:
+    """Return what holds a claim of a sandbox that the manager has mounted, or has not."""
+
+    @contextlib.asynccontextmanager
+    async def hold(top: Path) -> AsyncIterator[Backend]:
+        with Sandbox() as sandbox:
+            root = claim(sandbox)
+            root.mkdir(parents=True, exist_ok=True)
+            storage = spec.PvcSpec(claim_name="bench", sub_path="", mount_path=str(root) if is_mounted else None)
+            asked = volumes.Asked(
+                environment={},
+                directory=top / "experiment",
+                experiment_id=EXPERIMENT,
+                connect=lambda: client.connect({"KUBECONFIG": str(sandbox.kubeconfig)}, "default"),
+            )
+            backing = await volumes.back(storage, asked)
+            if is_mounted:
+                yield Backend("claim, mounted", backing.volume, from_directory(root), plain_copies.InDirectory(root))
+            else:
+                yield Backend("claim, mounted nowhere", backing.volume, from_manager, None)
+            await backing.close()
+
+    return hold
+
+
 @contextlib.asynccontextmanager
-async def ready(volume: ports.Volume) -> AsyncIterator[ports.Volume]:
-    yield volume
+async def with_manager(top: Path) -> AsyncIterator[Backend]:
+    yield Backend("the manager's own", kept.KeptVolume(top / "volume"), from_manager, None)
 
 
-def volumes(top: Path) -> Iterator[tuple[str, contextlib.AbstractAsyncContextManager[ports.Volume]]]:
+def backends() -> Iterator[Callable[[Path], contextlib.AbstractAsyncContextManager[Backend]]]:
     """Yield what this machine can serve."""
-    yield "directory", ready(mounted.MountedVolume(top / "volume"))
-    yield MANAGERS, ready(kept.KeptVolume(top / "volume"))
+    yield on_directory
     if shutil.which("ganesha.nfsd") and os.geteuid() == 0:
-        yield "NFSv3 through libnfs", over_nfs(top)
+        yield over_nfs
     else:
         print("NFS is left out: no ganesha.nfsd, or not root")
     if importlib.util.find_spec("azure") and importlib.util.find_spec("azure.storage.fileshare"):
-        yield "Azure Files (double)", over_azure(top)
+        yield on_azure
     else:
         print("Azure Files are left out: pip install 'nni-kubeflow[azure]'")
+    yield claimed(is_mounted=True)
+    yield claimed(is_mounted=False)
+    yield with_manager
+
+
+HEAD = (
+    "volume", "code", "pack", "upload", "prepare", "fetch", "copy", "read",
+    "copy / prepare", "copy / (prepare + fetch)", "(copy + read) / (prepare + fetch)",
+)  # fmt: skip
 
 
 async def main() -> None:
-    print(f"load average {os.getloadavg()[0]:.2f} on {os.cpu_count()} processors, Python {sys.version.split()[0]}")
-    head = " ".join(f"{word:>10}" for word in ("pack", "upload", "prepare", "fetch", "copy", "copy/prep"))
-    print(f"{'volume':<22} {'code':<22} {head}")
-    with directory() as top:
-        for name, opening in volumes(top):
-            async with opening as volume:
+    load = ", ".join(f"{one:.2f}" for one in os.getloadavg())
+    print(f"load averages {load} on {os.cpu_count()} processors, Python {sys.version.split()[0]}\n")
+    print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
+    for opening in backends():
+        with directory() as top:
+            async with opening(top) as backend:
                 for case in CASES:
-                    await measure(Backend(name, volume, name == MANAGERS), case, top / "case")
+                    await measure(backend, case, top / "case")
 
 
 if __name__ == "__main__":
