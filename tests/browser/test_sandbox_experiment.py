@@ -105,6 +105,9 @@ def test_looking_into_killing_cloning_and_stopping(page: playwright.Page, link: 
     page.locator(".verdict", has_text="It was stopped by the user.").wait_for()
     page.get_by_role("tab", name="Job").click()
     page.get_by_text("There is no job of trial").wait_for()
+    page.get_by_role("tab", name="Pods").click()
+    page.get_by_role("row", name="worker-0 ended with exit code").wait_for()
+    assert page.get_by_role("cell", name=re.compile("^Running")).count() == 0
 
     page.get_by_role("button", name="Clone and change").click()
     page.get_by_label("Parameters as JSON").fill('{"x": 2}')

@@ -219,6 +219,30 @@ def test_the_first_to_fail_by_itself_is_blamed_not_those_that_were_stopped_with_
 
 
 @pytest.mark.parametrize(
+    ("shown", "seen", "evidence"),
+    [
+        ("Pod default/a-master-0", ("master", "worker"), "Pod default/a-worker-0"),
+        ("PyTorchJob default/a", ("master", "worker"), "Pod default/a-worker-0"),
+        ("Pod default/a-master-0", ("master",), ""),
+        ("PyTorchJob default/a", (), "PyTorchJob default/a"),
+    ],
+)
+def test_the_evidence_is_of_the_replica_that_is_blamed(shown: str, seen: Sequence[str], evidence: str) -> None:
+    story = Story().running("aaaaa")
+    stopped = model.ReplicaExit(code=143, metrics=0, stopped=True)
+    story.happens(event.ReplicaReported(attempt=key("aaaaa"), replica=MASTER, exit=stopped))
+    story.reports("aaaaa", ends=7, who=WORKER)
+    pods = tuple(model.Pod(replica=model.Replica(role), name=f"a-{role}-0", phase="Failed") for role in seen)
+    # The cluster shows how the first pod ended, and that is the one that was stopped.
+    reason = model.Reason(kind=model.ReasonClass.USER, sentence="exit code 143", evidence=shown, since=1.0)
+    story.observes("aaaaa", model.JobPhase.FAILED, reason=reason, pods=pods)
+
+    told = story.trial("aaaaa").reason
+    assert told is not None
+    assert (told.sentence, told.evidence) == ("The command of worker-0 ended with exit code 7: boom", evidence)
+
+
+@pytest.mark.parametrize(
     ("ids", "status"),
     [
         (["aaaaa", "bbbbb"], model.ExperimentStatus.TUNER_NO_MORE_TRIAL),

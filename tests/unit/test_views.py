@@ -61,6 +61,27 @@ def test_a_trial_that_succeeded_carries_its_final_metric_twice_encoded() -> None
     assert json.loads(strict["finalMetricData"][0]["data"]) == '{"default": 0.5, "loss": NaN}'
 
 
+def test_the_pods_of_a_trial_that_is_over_do_not_run() -> None:
+    tale = story.Story()
+    tale.runs("aaaaa")
+    roles = ("master", "worker", "ps", "evaluator")
+    phases = dict(zip(roles, ("Running", "Running", "Failed", "Pending"), strict=True))
+    pods = [model.Pod(replica=model.Replica(role), name=role, phase=phase) for role, phase in phases.items()]
+    tale.observes("aaaaa", model.JobPhase.RUNNING, pods=pods)
+    trial_id = model.TrialId("aaaaa")
+    assert [one["phase"] for one in views.pods(tale.state.trials[trial_id])] == list(phases.values())
+    attempt = tale.key("aaaaa")
+    for role, code in (("master", 0), ("worker", 3)):
+        exited = model.ReplicaExit(code=code, metrics=0)
+        tale.happens(event.ReplicaReported(attempt=attempt, replica=model.Replica(role), exit=exited))
+    tale.happens(event.KillRequested(trial=trial_id))
+    tale.happens(event.Began(action=event.Remove(attempt=attempt, ending=model.TrialStatus.USER_CANCELED)))
+    tale.happens(event.JobRemoved(attempt=attempt), event.Harvested(attempt=attempt))
+    shown = [(one["phase"], one["exitCode"]) for one in views.pods(tale.state.trials[trial_id])]
+    # What a replica said of its end tells what became of its pod; of the others it is known that they are gone.
+    assert shown == [("Succeeded", 0), ("Failed", 3), ("Failed", None), ("Gone", None)]
+
+
 def test_a_trial_that_failed_says_why_and_where_to_look() -> None:
     tale = story.Story()
     tale.runs("aaaaa")

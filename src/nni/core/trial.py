@@ -249,9 +249,21 @@ def explain(trial: Trial, at: float) -> model.Reason | None:
     return model.Reason(
         kind=model.ReasonClass.USER,
         sentence=f"The command of {who} ended with exit code {its_exit.code}{last}",
-        evidence=seen.evidence if seen else "",
+        evidence=_evidence(trial, who),
         since=at,
     )
+
+
+def _evidence(trial: Trial, who: model.Replica) -> str:
+    """Return the pod of the replica that is blamed, or what else was seen; another replica's pod shows nothing."""
+    seen = trial.observation
+    if seen is None or seen.reason is None:
+        return ""
+    where, _, name = seen.reason.evidence.rpartition("/")
+    pods = {pod.replica: pod.name for pod in seen.pods}
+    if who in pods and where:
+        return f"Pod {where.rpartition(' ')[2]}/{pods[who]}"
+    return "" if name in pods.values() else seen.reason.evidence
 
 
 def stopped_by(who: str, at: float) -> model.Reason:

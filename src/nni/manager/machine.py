@@ -12,7 +12,7 @@ from nni.core import event, model, objectives, ports, spec
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.records import description, registry, sqlite
-from nni.server import events, views, withheld
+from nni.server import events, leaving, views, withheld
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ async def listed(
     def now() -> registry.Known:
         result = state.trials[state.best].result if state.best is not None else None
         best = None if result is None else result.value
-        left = views.left(state, removal)
+        left = leaving.left(state, removal)
         return dataclasses.replace(first, status=state.status.value, end_time=state.ended_at, best=best, left=left)
 
     async def write(its: registry.Known) -> None:

@@ -12,7 +12,7 @@ from nni.core import ports
 from nni.core import spec as specs
 from nni.core import state as states
 from nni.core import trial as trials
-from nni.server import health, table, views
+from nni.server import health, leaving, table, views
 
 HEARTBEAT_SECONDS = 15.0
 """A sign of life is sent after so long a silence, so that both sides notice a dead connection."""
@@ -182,7 +182,7 @@ def summary(state: states.State, about: views.About) -> views.Json:
         "trialConcurrency": limits.trial_concurrency,
         "maxTrialNumber": limits.max_trial_number,
         "maxExperimentSeconds": limits.max_experiment_seconds,
-        "leaving": views.leaving(state, about),
+        "leaving": leaving.leaving(state, about.removal),
     }
 
 

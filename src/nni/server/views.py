@@ -41,25 +41,6 @@ class About:
     """The command that removes what may be left of the experiment on its platform; empty where nothing can be."""
 
 
-MOST_NAMED = 5
-
-
-def leaving(state: states.State, about: About) -> Json | None:
-    """Return what a stop waits for and what it has left, None when there was no stop."""
-    if not state.stop_requested:
-        return None
-    return {"jobs": state.leaving, "left": left(state, about.removal), "removal": about.removal or None}
-
-
-def left(state: states.State, removal: str) -> str | None:
-    """Return what may be left on the platform of an experiment that has stopped, as a sentence with the remedy."""
-    if not state.left or not removal:
-        return None
-    others = len(state.left) - MOST_NAMED
-    names = ", ".join(state.left[:MOST_NAMED]) + (f" and {others} others" if others > 0 else "")
-    return f"These jobs may be left on the cluster: {names}. This removes them: {removal}"
-
-
 def milliseconds(seconds: float) -> int:
     """Return a time as NNI gives it."""
     return int(seconds * 1000)
@@ -190,8 +171,24 @@ def _past(attempt: trials.PastAttempt) -> Json:
 
 
 def pods(trial: trials.Trial) -> list[Json]:
-    """Return what the platform last saw of the pods of a trial's current attempt."""
-    return [_pod(one) for one in trial.observation.pods] if trial.observation else []
+    """Return what is known of the pods of a trial's current attempt."""
+    seen = trial.observation.pods if trial.observation else ()
+    return [_pod(_ended(one, trial) if trial.is_over else one) for one in seen]
+
+
+GONE = "Gone"
+"""What is shown for the phase of a pod that was not seen to end, though its trial has."""
+
+
+def _ended(pod: model.Pod, trial: trials.Trial) -> model.Pod:
+    """Return a pod of a trial that is over: where its end was not seen, it is what the replica said itself."""
+    if pod.phase not in ("Pending", "Running", ""):
+        return pod
+    known = trial.replicas.get(pod.replica)
+    if known is None or known.exit is None:
+        return dataclasses.replace(pod, phase=GONE)
+    code = known.exit.code
+    return dataclasses.replace(pod, phase="Failed" if code else "Succeeded", exit_code=code)
 
 
 def _pod(pod: model.Pod) -> Json:
