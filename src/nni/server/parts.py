@@ -5,7 +5,6 @@ it is, so that a manager that was started again knows.
 """
 
 import asyncio
-import collections
 import dataclasses
 import hashlib
 import re
@@ -70,8 +69,8 @@ class Parts:
         self._volume = volume
         self._directory = directory
         self._idle = idle
-        self._parts: collections.defaultdict[str, dict[str, _Part]] = collections.defaultdict(dict)
-        """By trial and path."""
+        self._parts: dict[str, dict[str, _Part]] = {}
+        """By trial and path; trials that have none are not there."""
         self._looking = asyncio.Lock()
         self._has_looked = False
 
@@ -85,7 +84,7 @@ class Parts:
 
     def pending(self, trial: model.TrialId) -> int:
         """Return how many bytes have come of a trial's."""
-        return sum(part.size for part in self._parts[trial].values())
+        return sum(part.size for part in self._parts.get(trial, {}).values())
 
     def note(self, path: str, size: int) -> None:
         """Take note of how much has come of one."""
@@ -93,7 +92,7 @@ class Parts:
         match = _NAME.fullmatch(name)
         if match is not None:
             part = _Part(int(match[1]), f"{folder}/{match[2]}", size, asyncio.get_running_loop().time())
-            self._parts[self._trial(path)][path] = part
+            self._parts.setdefault(self._trial(path), {})[path] = part
 
     async def begin(self, path: str) -> None:
         """Make way for one: other versions of the same file go, those of earlier attempts, and what is left alone."""
@@ -117,7 +116,11 @@ class Parts:
 
     def forget(self, path: str) -> None:
         """Take note that one is there no more."""
-        self._parts[self._trial(path)].pop(path, None)
+        trial = self._trial(path)
+        its = self._parts.get(trial, {})
+        its.pop(path, None)
+        if not its:
+            self._parts.pop(trial, None)
 
     def _trial(self, path: str) -> str:
         return path.removeprefix(f"{self._directory}/").partition("/")[0]
