@@ -1,6 +1,8 @@
 """The quickstart: tune a small network, each trial a PyTorchJob with a master and a worker.
 
     nnictl sandbox -- python examples/quickstart/main.py                       no cluster needed
+    nnictl sandbox --claim nni -- python examples/quickstart/main.py --storage pvc
+    nnictl sandbox --azure -- python examples/quickstart/main.py --storage azure
     python examples/quickstart/main.py --platform local                        as processes
     python examples/quickstart/main.py --image IMAGE                           on your KUBECONFIG's cluster
     python examples/quickstart/main.py --image IMAGE --storage nfs --nfs SERVER:/EXPORT
@@ -11,6 +13,7 @@ send their outputs to it; with one, they mount it.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -76,16 +79,26 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--platform", choices=["kubeflow", "local"], default="kubeflow")
     parser.add_argument("--storage", choices=["manager", "nfs", "azure", "pvc"], help="where code and outputs are")
     parser.add_argument("--nfs", metavar="SERVER:PATH", help="for nfs: the export")
-    parser.add_argument("--azure", metavar="ACCOUNT/SHARE", default="", help="for azure: the share")
-    parser.add_argument("--key", metavar="VAULT/SECRET", default="", help="for azure: its key, or a Secret's name")
-    parser.add_argument("--azure-endpoint", metavar="URL", help="for azure: where, if not in the public cloud")
+    # What `nnictl sandbox --azure` says to the command that runs in it.
+    share, secret, endpoint = os.environ.get("NNI_SANDBOX_AZURE", "  ").split(" ")
+    parser.add_argument("--azure", metavar="ACCOUNT/SHARE", default=share, help="for azure: the share")
+    parser.add_argument("--key", metavar="VAULT/SECRET", default=secret, help="for azure: its key, or a Secret's name")
+    parser.add_argument(
+        "--azure-endpoint", metavar="URL", default=endpoint or None, help="for azure: where, if not in the public cloud"
+    )
     parser.add_argument("--claim", default="nni", help="for pvc: the claim's name")
     parser.add_argument("--mount-path", metavar="DIR", help="for pvc: where this machine has it mounted, if it has")
     parser.add_argument("--image", default="python:3.11", help="container image with Python and scikit-learn")
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--concurrency", type=int, default=3, help="trials at a time")
     parser.add_argument("--port", type=int, default=8080, help="the portal's; trials report to the next one")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.storage == "azure" and not ("/" in arguments.azure and arguments.key):
+        parser.error(
+            "--storage azure needs a share and its key: --azure ACCOUNT/SHARE --key VAULT/SECRET (or the name of a "
+            "Secret of the cluster), or a sandbox that has them: nnictl sandbox --azure -- python ..."
+        )
+    return arguments
 
 
 def main() -> int:

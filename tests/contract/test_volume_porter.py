@@ -181,7 +181,7 @@ async def test_why_no_porter_comes_is_said(sandbox: Sandbox) -> None:
     assert str(caught.value).startswith(
         "What stayed on claim nowhere cannot be reached: no porter came from the cluster within 3 s: "
     )
-    assert 'persistentvolumeclaim "nowhere" not found' in str(caught.value)
+    assert "The claim nowhere does not exist in namespace default: create it" in str(caught.value)
     assert place.pods() == []
 
 

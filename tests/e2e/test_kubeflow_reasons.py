@@ -34,12 +34,14 @@ def world(troubled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 MISSING = spec.PodSpec(environment={"KEY": {"secretKeyRef": {"name": "not-there", "key": "k"}}})
+UNCLAIMED = spec.PodSpec(volumes=({"name": "data", "persistentVolumeClaim": {"claimName": "not-there"}},))
 
 WAITING: list[tuple[str, list[faults.Fault], dict[str, Any], model.ReasonClass, str, float | None]] = [
     ("too large for every node", [], {"gpus": 99}, CAPACITY, "No node has room: 0/2 nodes are available", None),
     ("no room now", [faults.Unschedulable()], {}, CAPACITY, "Insufficient nvidia.com/gpu", None),
     ("image", [faults.ImagePullFailure()], {}, CONFIG, "The image x cannot be pulled", 300),
     ("secret", [], {"pod": MISSING}, CONFIG, 'secret "not-there" not found', 300),
+    ("claim", [], {"pod": UNCLAIMED}, CONFIG, "The claim not-there does not exist in namespace default: crea", 300),
     ("mount", [faults.MountFailure()], {}, CONFIG, "A volume cannot be mounted", 900),
     ("quota", [faults.QuotaExceeded()], {}, CAPACITY, "exceeded quota: compute-quota", None),
     ("operator", [faults.OperatorDown(operator="training-operator")], {}, INFRASTRUCTURE, "No operator has re", None),

@@ -1,6 +1,7 @@
 """The quickstart over each storage, chosen by one flag."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,6 @@ from nni.testing.sandbox import Sandbox
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart" / "main.py"
 EXPORT = "10.20.30.40:/mnt/nfs/nni"
-
-pytestmark = [pytest.mark.slow, pytest.mark.requires("azure")]
 
 
 class Place(NamedTuple):
@@ -55,6 +54,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
         process.communicate()
 
 
+@pytest.mark.slow
+@pytest.mark.requires("azure")
 @pytest.mark.parametrize("storage", ["manager", "nfs", "azure", "pvc", "pvc, not mounted here"])
 def test_the_quickstart(storage: str, place: Place, free_port: int, tmp_path: Path) -> None:
     azure = ["--azure", f"{double.ACCOUNT}/nni", "--key", "storage", "--azure-endpoint", place.endpoint]
@@ -71,3 +72,56 @@ def test_the_quickstart(storage: str, place: Place, free_port: int, tmp_path: Pa
     bundles = list(place.folders[kind].rglob("code/*.tar.gz"))
     assert len(bundles) == 1
     assert len(list(place.folders[kind].rglob("master-0/stdout"))) == 2
+
+
+def quickstart(*words: str, around: tuple[str, ...] = (), home: Path) -> subprocess.CompletedProcess[str]:
+    command = [*around, sys.executable, str(QUICKSTART), "--trials", "2", "--concurrency", "2", *words]
+    environment = {**os.environ, "HOME": str(home), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("has", "storage"),
+    [
+        ("", "manager"),
+        (f"--nfs {EXPORT}", "nfs"),
+        ("--claim nni", "pvc"),
+        pytest.param("--azure", "azure", marks=pytest.mark.requires("azure")),
+    ],
+)
+def test_the_quickstart_in_a_sandbox_that_has_the_storage(
+    has: str, storage: str, free_port: int, tmp_path: Path
+) -> None:
+    around = (sys.executable, "-m", "nni", "sandbox", *has.split(), "--")
+    ended = quickstart("--storage", storage, "--port", str(free_port), around=around, home=tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "best trial" in ended.stdout
+
+
+def test_the_quickstart_says_what_to_give_for_azure(tmp_path: Path) -> None:
+    ended = quickstart("--storage", "azure", home=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == (
+        "main.py: error: --storage azure needs a share and its key: --azure ACCOUNT/SHARE --key VAULT/SECRET (or the "
+        "name of a Secret of the cluster), or a sandbox that has them: nnictl sandbox --azure -- python ..."
+    )
+
+
+def test_trials_that_wait_for_a_claim_name_it_to_who_looks(cluster: Sandbox, free_port: int) -> None:
+    command = [sys.executable, str(QUICKSTART), "--storage", "pvc", "--claim", "nowhere", "--port", str(free_port)]
+    environment = {name: value for name, value in os.environ.items() if name != "NNI_MOUNTS"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = [line.partition(" waits: ")[2] for line in iter(process.stderr.readline, "") if _ends(line, process)]
+    assert said == [
+        "The claim nowhere does not exist in namespace default: create it, or correct claim_name of the storage.\n"
+    ]
+
+
+def _ends(line: str, process: "subprocess.Popen[str]") -> bool:
+    """Return whether a line says why something waits, and end the process then."""
+    if not line.startswith("trial ") or " waits: " not in line:
+        return False
+    process.send_signal(signal.SIGINT)
+    return True

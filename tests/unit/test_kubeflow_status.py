@@ -106,6 +106,26 @@ REASONS: list[tuple[str, dict[str, Any], list[dict[str, Any]], model.ReasonClass
         "No node has room: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
     ),
     (
+        "a claim that is not there",
+        job("Created"),
+        [
+            pod(
+                conditions=[
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": '0/3 nodes are available: persistentvolumeclaim "data" not found. preemption: 0/3 '
+                        "nodes are available: 3 Preemption is not helpful for scheduling.",
+                        "lastTransitionTime": TIME,
+                    }
+                ]
+            )
+        ],
+        CONFIG,
+        "The claim data does not exist in namespace team: create it, or correct claim_name of the storage.",
+    ),
+    (
         "an image that is not there",
         job("Created"),
         [pod(waiting={"reason": "ImagePullBackOff", "message": 'Back-off pulling image "my/image:1"'})],

@@ -1,10 +1,14 @@
 """``nnictl sandbox``: a Kubernetes cluster in one process, alone or around a command."""
 
 import argparse
+import contextlib
 import os
 import pathlib
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from nni import errors
 
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = ("OMP_NUM_THREADS",)
+_AZURE = "NNI_SANDBOX_AZURE"
+"""Says, with a blank between: account and share, the Secret with the key, the endpoint."""
+_SHARE, _SECRET = "nni", "nni-azure"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,6 +38,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--azure-file", action="append", default=[], metavar="SHARE[=DIR]",
         help="map an Azure file share to a directory (to one made for this run when DIR is left out); may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--claim", action="append", default=[], metavar="NAME",
+        help="have a PersistentVolumeClaim in the namespace default, which many pods may write; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--azure", action="store_true",
+        help="have a share of Azure Files, with a double of the service before it and its key in a Secret; COMMAND "
+        f"finds them in {_AZURE}",
     )  # fmt: skip
     parser.add_argument("--nodes", default="1", help="how many nodes there are (default 1)")
     parser.add_argument("--cpus", help="CPUs of each node, declared only (default 64)")
@@ -67,9 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
     from nni.sandbox import serving  # noqa: PLC0415 - heavy, and of no use to the other verbs
 
     try:
-        return serving.serve(
-            _options(arguments), list(arguments.command), dict(os.environ), is_for_programs=arguments.json
-        )
+        with _azure() if arguments.azure else contextlib.nullcontext(_NOTHING) as azure:
+            options = _options(arguments, azure)
+            environment = {**os.environ, **azure.told}
+            return serving.serve(options, list(arguments.command), environment, is_for_programs=arguments.json)
     except errors.SandboxError as error:
         print(f"nnictl sandbox: {error}", file=sys.stderr)
     except errors.ConfigError as error:
@@ -78,7 +95,43 @@ def run(arguments: argparse.Namespace) -> int:
     return 2
 
 
-def _options(arguments: argparse.Namespace) -> "cluster.Options":
+class _Azure(NamedTuple):
+    """What is there of Azure Files."""
+
+    shares: Mapping[str, pathlib.Path]
+    secrets: Mapping[str, Mapping[str, str]]
+    told: Mapping[str, str]
+    """What a command finds in its environment."""
+
+
+_NOTHING = _Azure({}, {}, {})
+
+
+@contextlib.contextmanager
+def _azure() -> Iterator[_Azure]:
+    """Keep a double of Azure Files, a process of its own, while the context is open."""
+    with tempfile.TemporaryDirectory(prefix="nni-azure-") as folder:
+        share = pathlib.Path(folder, _SHARE)
+        share.mkdir()
+        command = [sys.executable, "-m", "nni.testing.azure", folder]
+        # It ends with its input: with this process, whatever happens to that.
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stdout is not None  # noqa: S101
+            endpoint, account, key = (process.stdout.readline().strip() for _ in range(3))
+            if not key:
+                raise errors.SandboxError("The double of Azure Files does not start; its own message stands above.")
+            told = f"{account}/{_SHARE} {_SECRET} {endpoint}"
+            print(f"Azure Files: {_AZURE}='{told}'", file=sys.stderr, flush=True)
+            secret = {"azurestorageaccountname": account, "azurestorageaccountkey": key}
+            try:
+                yield _Azure({_SHARE: share}, {_SECRET: secret}, {_AZURE: told})
+            finally:
+                process.communicate()
+
+
+def _options(arguments: argparse.Namespace, azure: _Azure) -> "cluster.Options":
     from nni.sandbox import cluster  # noqa: PLC0415
     from nni.sandbox.faults import reading  # noqa: PLC0415
     from nni.sandbox.simulation import script  # noqa: PLC0415
@@ -88,7 +141,9 @@ def _options(arguments: argparse.Namespace) -> "cluster.Options":
         simulation = script.load(pathlib.Path(arguments.simulate)) if arguments.simulate else script.Script()
     return cluster.Options(
         exports=dict(_export(text) for text in arguments.nfs),
-        shares=dict(_share(text) for text in arguments.azure_file),
+        shares={**azure.shares, **dict(_share(text) for text in arguments.azure_file)},
+        secrets=azure.secrets,
+        claims=arguments.claim,
         node_count=_number(arguments.nodes, "--nodes", 1, 1000),
         capacity=_capacity(arguments),
         port=_number(arguments.port, "--port", 0, 65535),

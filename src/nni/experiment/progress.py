@@ -28,6 +28,8 @@ class Line:
         self._shown = ""
         self._milestone: object = None
         self._values: dict[str, float] = {}
+        self._told: set[str] = set()
+        """Reasons, and the trials that had them."""
 
     def show(self, change: Mapping[str, Any]) -> None:
         """Show the state that an event of the manager's stream carries."""
@@ -35,6 +37,7 @@ class Line:
             value = trial.get("finalValue")
             if value is not None:
                 self._values[trial["trialJobId"]] = value
+            self._tell_what_to_mend(trial)
         text, milestone = self._text(change), self._milestone_of(change)
         if self._is_live:
             width = shutil.get_terminal_size().columns - 1
@@ -49,6 +52,17 @@ class Line:
         if self._is_live and self._shown:
             sys.stderr.write("\n")
             sys.stderr.flush()
+
+    def _tell_what_to_mend(self, trial: Mapping[str, Any]) -> None:
+        """Say why a trial waits where that does not pass by itself: once a reason, and once a trial."""
+        reason, name = trial.get("reason") or {}, trial["trialJobId"]
+        if trial["status"] != "WAITING" or reason.get("class") != "config":
+            return
+        if reason["sentence"] not in self._told and name not in self._told:
+            if self._is_live:
+                sys.stderr.write("\r" + " " * len(self._shown) + "\r")
+            say(f"trial {name} waits: {reason['sentence']}")
+        self._told |= {reason["sentence"], name}
 
     def _text(self, change: Mapping[str, Any]) -> str:
         summary, counts = change["experiment"], change["counts"]

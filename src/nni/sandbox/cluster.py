@@ -52,6 +52,7 @@ _FIRST_VERSION = 1000
 """Older versions are compacted, as they are in a cluster that has run for a while."""
 _RESTRICTED = ("default", kubeconfig.RESTRICTED)
 """Namespace and name of the service account of the second kubeconfig."""
+_CLAIM = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -63,6 +64,10 @@ class Options:
     """NFS exports (``server:path``) and the directories behind them; None makes one for this run."""
     shares: Mapping[str, pathlib.Path | None] = dataclasses.field(default_factory=dict)
     """Azure file shares and the directories behind them; None makes one for this run."""
+    claims: Sequence[str] = ()
+    """PersistentVolumeClaims in the namespace ``default``, there from the start."""
+    secrets: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict, repr=False)
+    """Secrets there: texts by field by name."""
     node_count: int = 1
     capacity: nodes.Capacity = dataclasses.field(default_factory=nodes.Capacity)
     port: int = 0
@@ -258,6 +263,13 @@ def _furnish(objects: registry.Registry, served: kinds.Kinds, options: Options) 
             objects.create(kinds.SERVICE_ACCOUNT, name, {"metadata": {"name": "default"}})
     if objects.find(kinds.SERVICE_ACCOUNT, *_RESTRICTED) is None:
         objects.create(kinds.SERVICE_ACCOUNT, _RESTRICTED[0], {"metadata": {"name": _RESTRICTED[1]}})
+    for name in options.claims:
+        if objects.find(kinds.CLAIM, "default", name) is None:
+            objects.create(kinds.CLAIM, "default", {"metadata": {"name": name}, "spec": _CLAIM})
+    for name, fields in options.secrets.items():
+        if objects.find(kinds.SECRET, "default", name) is not None:
+            objects.delete(kinds.SECRET, "default", name)
+        objects.create(kinds.SECRET, "default", {"metadata": {"name": name}, "stringData": dict(fields)})
     roles.furnish(objects, served)
     nodes.register(objects, options.node_count, options.capacity)
 

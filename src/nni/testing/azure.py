@@ -337,7 +337,8 @@ async def serving(service: FileService) -> AsyncIterator[str]:
 
 async def _main(root: Path) -> None:
     async with serving(FileService(root)) as endpoint:
-        print(endpoint, flush=True)  # noqa: T201 - the line that whoever started this waits for
+        # The lines that whoever started this waits for.
+        print(endpoint, ACCOUNT, KEY, sep="\n", flush=True)  # noqa: T201
         await asyncio.to_thread(sys.stdin.read)
 
 

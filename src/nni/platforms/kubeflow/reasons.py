@@ -6,6 +6,7 @@ scheduled or made, and at last what the job itself says, or that nobody says any
 
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -186,7 +187,17 @@ def _unschedulable(pod: Object, scene: Scene) -> _Found | None:
     if not condition:
         return None
     message = condition.get("message") or condition.get("reason") or "no reason is given"
-    return _Found(_CAPACITY, f"No node has room: {message}", condition.get("lastTransitionTime"))
+    since = condition.get("lastTransitionTime")
+    if missing := _NO_CLAIM.search(message):
+        sentence = (
+            f"The claim {missing[1]} does not exist in namespace {pod['metadata'].get('namespace', 'default')}: create "
+            "it, or correct claim_name of the storage."
+        )
+        return _Found(_CONFIG, sentence, since, GRACE_SECONDS)
+    return _Found(_CAPACITY, f"No node has room: {message}", since)
+
+
+_NO_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 
 
 _ENDINGS: tuple[_Look, ...] = (_disrupted, _out_of_memory, _exited, _deleted)
