@@ -66,7 +66,7 @@ def _problems(examined: freezing.Examined) -> list[errors.Problem]:
         if examined.has_initial:
             found += registry.initial_problems(examined.tuner.spec)
     if examined.assessor is not None:
-        found += _placed(registry.assessor_problems(examined.assessor.spec, ".name"), examined.assessor)
+        found += _placed(registry.assessor_problems(examined.assessor.spec, ""), examined.assessor)
         if examined.tuner is not None:
             found += registry.pair_problems(examined.tuner.spec)
     return found

@@ -211,18 +211,76 @@ async def test_an_assessor(code: Path) -> None:
 @pytest.mark.parametrize(
     ("class_name", "class_args", "says"),
     [
-        ("absent.Tuner", {}, r"ModuleNotFoundError: No module named 'absent'"),
+        (
+            "absent.Tuner",
+            {},
+            r"There is no module absent in .*/code; set code_directory to where it is, and class_name to",
+        ),
+        ("broken.Syntax", {}, r"SyntaxError: '\(' was never closed in .*/code/broken\.py:1 \(see"),
+        (
+            "needy.Tuner",
+            {},
+            r"ModuleNotFoundError: No module named 'absent_too' in <module>, .*/code/needy\.py:1 \(see",
+        ),
+        ("lines.Lines", {}, r"ValueError: one; two in __init__, .*/code/lines\.py:5 \(see"),
+        ("lines.Early", {}, r"NoMoreTrialError: too early in update_search_space, .*/code/lines\.py:9 \(see"),
         ("counting.Missing", {}, r"There is no class Missing in .*counting\.py; set class_name to 'module\.Class'\."),
         ("patient.PatientAssessor", {}, r"patient\.PatientAssessor is not a tuner; derive it from nni\.tuner\.Tuner\."),
         ("climbing.HillClimbing", {"optimize_mode": "up"}, r"'up' is not a valid OptimizeMode"),
-        ("climbing.HillClimbing", {}, r"missing 1 required positional argument: 'optimize_mode'"),
+        (
+            "climbing.HillClimbing",
+            {},
+            r"class_args do not fit HillClimbing\(optimize_mode, step=0\.1, seed=0\): missing a required argument",
+        ),
+        (
+            "counting.CountingTuner",
+            {"mode": 1},
+            r"CountingTuner\(optimize_mode='maximize', most=3\): got an unexpected keyword argument 'mode'\. \(see",
+        ),
     ],
 )
 async def test_what_cannot_be_made_is_one_sentence(
     code: Path, class_name: str, class_args: Mapping[str, Any], says: str
 ) -> None:
+    (code / "broken.py").write_text("class Syntax(\n    def")
+    (code / "needy.py").write_text("import absent_too\n")
+    (code / "lines.py").write_text(
+        "import nni\nfrom nni.tuner import Tuner\n"
+        "class Lines(Tuner):\n    def __init__(self):\n        raise ValueError('one\\n\\ntwo')\n"
+        "\nclass Early(Tuner):\n"
+        "    def update_search_space(self, space):\n        raise nni.NoMoreTrialError('too early')\n"
+    )
     with pytest.raises(errors.TunerError, match=f"^The tuner {re.escape(class_name)} failed: .*{says}"):
         await tuner(code, class_name, **class_args).open()
+
+
+async def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    chosen = spec.AlgorithmSpec(class_name="mine.Mine", code_directory=str(tmp_path / "gone"))
+    absent = process.TunerProcess(tuner=chosen, search_space=SPACE, log=tmp_path / "log")
+    with pytest.raises(errors.TunerError, match=r"There is no directory .*/gone, which code_directory names\. \(see"):
+        await absent.open()
+
+
+async def test_an_assessor_that_fails_is_one_line_with_its_place_behind_what_it_calls(code: Path) -> None:
+    (code / "judge.py").write_text(
+        "import json\nfrom nni.assessor import Assessor\n\n"
+        "class Judge(Assessor):\n    def assess_trial(self, trial_job_id, trial_history):\n"
+        "        if trial_history[-1] > 0:\n            return json.dumps({1})\n"
+        "        raise RuntimeError('one\\n  two')\n"
+    )
+    place = r"in assess_trial, .*/judge\.py:%d \(see .*/log\)$"
+    for value, says in (
+        ("1", "TypeError: Object of type set .* " + place % 7),
+        ("0", "RuntimeError: one; two " + place % 8),
+    ):
+        chosen = spec.AlgorithmSpec(class_name="judge.Judge", code_directory=str(code))
+        judge = process.AssessorProcess(assessor=chosen, maximize=True, log=code / "log")
+        await judge.open()
+        with pytest.raises(errors.TunerError, match=f"^The assessor judge.Judge failed: {says}"):
+            await judge.assess(model.TrialId("abcde"), 0, [value])
+        await judge.close()
+    assert "return json.dumps({1})" in (code / "log").read_text()
 
 
 async def test_a_crash_names_the_line_of_the_users_code_and_its_traceback_is_in_the_log(code: Path) -> None:

@@ -164,3 +164,14 @@ def test_initial_parameters_are_not_for_tuners_with_budgets(tmp_path: Path) -> N
     assert says(config) == [
         "initial_parameters: is not for ASHA, whose trials get more than parameters; leave it out, or use 'Auto'"
     ]
+
+
+def test_mistakes_of_an_assessor_have_their_paths(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    config.assessor.name = "Medianstop"
+    config.assessor.class_args = {"start": 3}
+    assert says(config) == [
+        "assessor.class_args.start: is not an argument of Medianstop; there are optimize_mode, start_step"
+    ]
+    config.assessor.name, config.assessor.class_args = "Median", {}
+    assert says(config) == ["assessor.name: there is no assessor 'Median'; did you mean 'Medianstop'?"]

@@ -184,6 +184,37 @@ def mistakes() -> Iterator[tuple[Any, str]]:
     yield {"x": entry("uniform", 0, True)}, "search_space.x._value[1]: True is not a number"
     yield {"x": entry("uniform", 0, float("inf"))}, "search_space.x._value[1]: inf is not a number"
     yield {"x": entry("uniform", 1, 1)}, "search_space.x._value[1]: 1 is not above 1, the lower bound"
+    yield (
+        {"x": entry("uniform", 0, 10**400)},
+        (f"search_space.x._value[1]: {str(10**400)[:57]}... is a whole number too large for others"),
+    )
+    yield (
+        {"x": entry("uniform", -1e308, 1e308)},
+        ("search_space.x._value: goes from -1e+308 to 1e+308, and nothing may be beyond 1e+300"),
+    )
+    yield (
+        {"x": entry("loguniform", 1e-200, 1e200)},
+        ("search_space.x._value: goes from 1e-200 to 1e+200, more orders of magnitude than numbers have"),
+    )
+    yield (
+        {"x": entry("uniform", 1e16, 1e16 + 2)},
+        ("search_space.x._value: goes from 1e+16 to 1e+16, so near to each other that hardly a number is between them"),
+    )
+    yield (
+        {"x": entry("lognormal", 0, 1000)},
+        (
+            "search_space.x._value: [0, 1000] goes from e to the -6000 to e to the 6000, beyond what numbers can be; "
+            "mu and sigma are those of the logarithm"
+        ),
+    )
+    yield (
+        {"x": entry("quniform", 0, 1, 1e-20)},
+        ("search_space.x._value[2]: 1e-20 is too fine a step for numbers up to 1"),
+    )
+    yield (
+        {"x": entry("randint", 0, 10**30)},
+        (f"search_space.x._value[1]: {10**30} is beyond {2**50}, where numbers are hard to tell apart"),
+    )
     yield {"x": entry("randint", 3, 1)}, "search_space.x._value[1]: 1 is not above 3, the lower bound"
     yield {"x": entry("randint", 0.5, 3)}, "search_space.x._value[0]: 0.5 is not a whole number, and randint draws such"
     yield {"x": entry("loguniform", 0, 1)}, "search_space.x._value[0]: 0 is not above 0, and has no logarithm"

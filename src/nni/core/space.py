@@ -1,6 +1,7 @@
 """Reads search spaces, and goes between them and the parameters of a trial. ``dimension`` says what the types mean."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,8 +9,14 @@ from nni import errors
 from nni.core import dimension, nearest, plain
 from nni.core.dimension import Space
 
-_LARGEST_LOGARITHM = 700.0
-"""Of what a float holds."""
+_MOST_WHOLE = 2**50
+"""Beyond, whole numbers, as shares of a range, cannot be told apart by those who count with floats."""
+_LARGEST, _SMALLEST = 1e300, 1e-300
+"""What a number and a range may be: tuners add, halve and divide them."""
+_FINEST = 1e-12
+"""What a range may be beside its numbers, so that there are many between its ends."""
+_SIGMAS = 6.0
+"""How far from its mean a normal parameter comes."""
 
 
 def parse(value: Any, path: str = "search_space") -> Space:
@@ -197,6 +204,8 @@ def _parse_randint(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.A
     for index, bound in enumerate(bounds):
         if bound != int(bound):
             spot.wrong(f"._value[{index}]", f"{bound!r} is not a whole number, and {kind} draws such")
+        elif abs(bound) > _MOST_WHOLE:
+            spot.wrong(f"._value[{index}]", f"{bound!r} is beyond {_MOST_WHOLE}, where numbers are hard to tell apart")
     _check_order(bounds, spot)
     return dimension.RandInt(name=spot.name, key=spot.key, low=int(bounds[0]), high=int(bounds[1]))
 
@@ -209,9 +218,10 @@ def _parse_uniform(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.A
     _check_order(read, spot)
     if is_log and read[0] <= 0:
         spot.wrong("._value[0]", f"{read[0]!r} is not above 0, and has no logarithm")
-    return dimension.Uniform(
-        name=spot.name, key=spot.key, low=read[0], high=read[1], q=_step(read, spot), is_log=is_log
-    )
+    elif read[0] < read[1]:
+        _check_range(float(read[0]), float(read[1]), spot, is_log=is_log)
+    q = _step(read, spot, max(map(abs, read[:2])))
+    return dimension.Uniform(name=spot.name, key=spot.key, low=read[0], high=read[1], q=q, is_log=is_log)
 
 
 def _parse_normal(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.AnyDimension | None:
@@ -220,10 +230,31 @@ def _parse_normal(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.An
         return None
     if read[1] <= 0:
         spot.wrong("._value[1]", f"{read[1]!r} is not above 0, and sigma must be")
+        return None
     is_log = "log" in kind
-    if is_log and read[0] + 6 * read[1] > _LARGEST_LOGARITHM:
-        spot.wrong("._value", f"{plain.shown(values)} has values beyond all numbers; mu and sigma are of the logarithm")
-    return dimension.Normal(name=spot.name, key=spot.key, mu=read[0], sigma=read[1], q=_step(read, spot), is_log=is_log)
+    ends = [float(read[0]) + side * float(read[1]) for side in (-_SIGMAS, _SIGMAS)]
+    if is_log and not all(math.log(_SMALLEST) <= end <= math.log(_LARGEST) for end in ends):
+        spot.wrong(
+            "._value",
+            f"{plain.shown(read[:2])} goes from e to the {ends[0]:.6g} to e to the {ends[1]:.6g}, beyond what numbers "
+            "can be; mu and sigma are those of the logarithm",
+        )
+        return None
+    low, high = map(math.exp, ends) if is_log else ends
+    _check_range(low, high, spot)
+    q = _step(read, spot, max(abs(low), abs(high)))
+    return dimension.Normal(name=spot.name, key=spot.key, mu=read[0], sigma=read[1], q=q, is_log=is_log)
+
+
+def _check_range(low: float, high: float, spot: _Spot, *, is_log: bool = False) -> None:
+    """Report a range that no tuner can draw from: too wide, or with hardly a number in it."""
+    span = f"goes from {low:.6g} to {high:.6g}"
+    if max(abs(low), abs(high)) > _LARGEST:
+        spot.wrong("._value", f"{span}, and nothing may be beyond {_LARGEST:g}")
+    elif is_log and not math.isfinite(high / low):
+        spot.wrong("._value", f"{span}, more orders of magnitude than numbers have")
+    elif high - low < max(_FINEST * max(abs(low), abs(high)), _SMALLEST):
+        spot.wrong("._value", f"{span}, so near to each other that hardly a number is between them")
 
 
 _PARSERS: Mapping[str, Callable[[str, Sequence[Any], _Spot], dimension.AnyDimension | None]] = {
@@ -251,7 +282,9 @@ def _numbers(kind: str, values: Sequence[Any], names: Sequence[str], spot: _Spot
         return None
     wrong = [index for index, value in enumerate(values) if not plain.is_number(value)]
     for index in wrong:
-        spot.wrong(f"._value[{index}]", f"{plain.shown(values[index])} is not a number")
+        is_whole = isinstance(values[index], int) and not isinstance(values[index], bool)
+        what = "a whole number too large for others" if is_whole else "not a number"
+        spot.wrong(f"._value[{index}]", f"{plain.shown(values[index])} is {what}")
     return None if wrong else [plain.of(value) for value in values]
 
 
@@ -260,11 +293,16 @@ def _check_order(bounds: Sequence[float], spot: _Spot) -> None:
         spot.wrong("._value[1]", f"{bounds[1]!r} is not above {bounds[0]!r}, the lower bound")
 
 
-def _step(read: Sequence[float], spot: _Spot) -> float | None:
+def _step(read: Sequence[float], spot: _Spot, largest: float) -> float | None:
+    """Return q, None where there is none; the numbers that are rounded come up to ``largest``."""
     if len(read) < 3:
         return None
     if read[2] <= 0:
         spot.wrong("._value[2]", f"{read[2]!r} is not above 0, and q must be")
+    elif read[2] > _LARGEST:
+        spot.wrong("._value[2]", f"{read[2]!r} is above {_LARGEST:g}")
+    elif largest / float(read[2]) > _MOST_WHOLE:
+        spot.wrong("._value[2]", f"{read[2]!r} is too fine a step for numbers up to {float(largest):.6g}")
     return read[2]
 
 

@@ -3,6 +3,7 @@
 import collections
 import functools
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -256,22 +257,23 @@ def _tuner(
 
 
 def _told(error: Exception) -> str:
-    """Return what to say of an exception; the log gets the traceback of one that nobody raised on purpose."""
-    if isinstance(error, errors.NniError):
+    """Return what to say of an exception, with the place in the user's code where it came up.
+
+    The log gets the traceback, unless the exception is a sentence of ours already.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, errors.NniError) and not _is_users(frames[-1]):
         return str(error)
     traceback.print_exc(file=sys.stderr)
-    return _sentence(error)
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} in {error.filename}:{error.lineno}"
+    what = "".join(traceback.format_exception_only(error))
+    place = next(filter(_is_users, reversed(frames)), None)
+    return what if place is None else f"{what.strip()} in {place.name}, {place.filename}:{place.lineno}"
 
 
-def _sentence(error: Exception) -> str:
-    """Return an exception in one line, with the place in the user's code where it came up."""
-    what = "".join(traceback.format_exception_only(error)).strip()
-    package = str(Path(errors.__file__).parent)
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((package, "<")) and "site-packages" not in frame.filename
-    ]
-    if not frames:
-        return what
-    return f"{what} in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}"
+def _is_users(frame: traceback.FrameSummary) -> bool:
+    """Whether a line is of the user's code, not of ours, of Python's or of a package's."""
+    ours = str(Path(errors.__file__).parent)
+    python = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+    return not frame.filename.startswith((ours, "<", *python)) and "site-packages" not in frame.filename

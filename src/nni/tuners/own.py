@@ -7,6 +7,7 @@ import json
 import sys
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nni import assessor, errors, tuner, utils
@@ -157,12 +158,46 @@ def _made(chosen: spec.AlgorithmSpec) -> Any:
     # At the end, as NNI does: a file of the user's called random.py takes nothing away from others.
     if chosen.code_directory is not None and chosen.code_directory not in sys.path:
         sys.path.append(chosen.code_directory)
-    module = importlib.import_module(module_name)
+    module = _imported(module_name, chosen.code_directory)
     found = getattr(module, name, None)
     if not inspect.isclass(found):
         raise errors.TunerError(f"There is no class {name} in {module.__file__}; set class_name to 'module.Class'.")
+    _check_arguments(found, chosen)
     _validate(module, found, chosen)
     return found(**chosen.class_args)
+
+
+def _imported(name: str, directory: str | None) -> types.ModuleType:
+    """Import the module of a user's class.
+
+    Raises:
+        TunerError: It is not there; what comes up while it is imported is passed on.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # Another one's absence is for the line that imports it to show.
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        if directory is not None and not Path(directory).is_dir():
+            raise errors.TunerError(f"There is no directory {directory}, which code_directory names.") from error
+        raise errors.TunerError(
+            f"There is no module {error.name} in {directory}; set code_directory to where it is, and class_name to "
+            "'module.Class'."
+        ) from error
+
+
+def _check_arguments(found: type, chosen: spec.AlgorithmSpec) -> None:
+    """Raise TunerError where a class cannot be made with its arguments."""
+    try:
+        takes = inspect.signature(found)
+    except (TypeError, ValueError):
+        # One written in C does not say.
+        return
+    try:
+        takes.bind(**chosen.class_args)
+    except TypeError as error:
+        raise errors.TunerError(f"class_args do not fit {found.__name__}{takes}: {error}.") from error
 
 
 def _validate(module: types.ModuleType, found: type, chosen: spec.AlgorithmSpec) -> None:
