@@ -52,6 +52,8 @@ def _started(happened: event.Started, state: State, at: float) -> None:
     for attempt in state.ended_jobs:
         if attempt not in state.kept_jobs:
             state.set_timer(at + state.spec.keep_finished_seconds, "discard", attempt)
+    # Jobs that nobody waited for may be there yet.
+    state.discard.update(state.abandoned)
     if state.limits.max_experiment_seconds is not None:
         state.set_timer(state.started_at + state.limits.max_experiment_seconds, "experiment")
 
@@ -256,6 +258,7 @@ def _job_removed(happened: event.JobRemoved, state: State, at: float) -> None:
 @_fold.register
 def _job_discarded(happened: event.JobDiscarded, state: State, at: float) -> None:
     state.ended_jobs.pop(happened.attempt, None)
+    state.abandoned.pop(happened.attempt, None)
 
 
 @_fold.register

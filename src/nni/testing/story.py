@@ -279,6 +279,7 @@ class Story:
                 log_directory="/experiments/story123/log",
                 version=_version.__version__,
                 url_prefix=url_prefix,
+                removal="kubectl delete jobs,pods,secrets --selector nni/experiment=story123",
             ),
             guard=auth.Guard(self.state.experiment_id, self.token),
             hosts=auth.Hosts.of("127.0.0.1"),

@@ -179,7 +179,7 @@ function Stop({ model, leaving }: { model: Model; leaving: Leaving }) {
   const failed = model.health.find((sign) => sign.part === "platform" && sign.state === "failed");
   if (model.experiment.status !== "STOPPING") return left ? <p class="notice bad">{left}</p> : null;
   return (
-    <>
+    <div class="stopping">
       <p class="hint" role="status">
         {removal === null || jobs === 0 ? "Stopping." : `Stopping: waiting for the cluster to delete ${plural(jobs, "job")}.`}
         {removal !== null && failed && ` ${failed.sentence ?? ""}`}
@@ -206,6 +206,6 @@ function Stop({ model, leaving }: { model: Model; leaving: Leaving }) {
           </p>
         </Confirm>
       )}
-    </>
+    </div>
   );
 }

@@ -83,6 +83,8 @@ class Pulse:
         while not self._stopping.is_set():
             was_away = _SERVER in self._troubles
             trouble = self._asked()
+            if trouble is not None and not was_away:
+                _log.warning("%s", trouble)
             self.note(_SERVER, trouble)
             if was_away and trouble is None:
                 self._renew()
