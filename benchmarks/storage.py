@@ -304,15 +304,20 @@ HEAD = (
 )  # fmt: skip
 
 
+def load() -> str:
+    """Return what else the machine does."""
+    return f"load averages {', '.join(f'{one:.2f}' for one in os.getloadavg())}"
+
+
 async def main() -> None:
-    load = ", ".join(f"{one:.2f}" for one in os.getloadavg())
-    print(f"load averages {load} on {os.cpu_count()} processors, Python {sys.version.split()[0]}\n")
+    print(f"{load()} on {os.cpu_count()} processors, Python {sys.version.split()[0]}\n")
     print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
     for opening in backends():
         with directory() as top:
             async with opening(top) as backend:
                 for case in CASES:
                     await measure(backend, case, top / "case")
+    print(f"\n{load()}")
 
 
 if __name__ == "__main__":
