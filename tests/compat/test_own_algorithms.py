@@ -176,6 +176,19 @@ async def test_a_tuner_that_writes_files_and_has_an_end(code: Path) -> None:
     assert "printing is harmless" in (code / "log").read_text()
 
 
+async def test_a_tuner_behind_initial_parameters_keeps_its_state_and_has_an_end(code: Path) -> None:
+    chosen = spec.AlgorithmSpec(class_name="counting.CountingTuner", code_directory=str(code))
+    counting = process.TunerProcess(tuner=chosen, search_space=SPACE, log=code / "log", first=[{"x": 7}])
+    await counting.open()
+    assert await contract.drawn(counting, [0, 1]) == [{"x": 7}, {"x": 1}]
+    other = {"x": {"_type": "uniform", "_value": [0, 2]}}
+    await counting.update(other)
+    assert await contract.drawn(counting, [2]) == [{"x": 2}]
+    await counting.close()
+    assert json.loads((code / "space.json").read_text()) == other
+    assert (code / "results.txt").read_text() == "exit\n"
+
+
 async def test_a_tuner_with_numpy_state_climbs_and_takes_what_was_before_a_restart(code: Path) -> None:
     def loss(parameters: Mapping[str, Any]) -> float:
         return float((parameters["x"] - 0.8) ** 2)

@@ -302,6 +302,23 @@ def test_of_several_objectives_the_primary_one_decides_what_is_stopped_early(
     assert "accuracy=-0.1  x=0.1" in capsys.readouterr().out
 
 
+def test_the_primary_objective_can_be_named(
+    make: Callable[..., Experiment], free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = FADING.replace("result(-x)", 'result({"accuracy": x, "cost": x})')
+    order = [0.3, 0.2, 0.1, 2.0]
+    experiment = make(program, "local", search_space={"x": {"_type": "choice", "_value": order}}, trial_concurrency=1)
+    experiment.config.initial_parameters = [{"x": x} for x in order]
+    experiment.config.tuner.name = "NSGA-II"
+    optimize = {"accuracy": "maximize", "cost": "minimize"}
+    experiment.config.tuner.class_args = {"optimize": optimize, "primary": "cost"}
+    experiment.config.assessor.name = "Medianstop"
+    assert experiment.run(free_port)
+    # By its accuracy, which is named first, it would be the best of all.
+    assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 3 + ["EARLY_STOPPED"]
+    assert "cost=0.1  x=0.1" in capsys.readouterr().out
+
+
 ODD = """\
 import nni
 odd = [float("nan"), float("inf"), -float("inf"), "good", None, [1, 2], {"loss": 1}, {"default": "x"}, True, 1e300]

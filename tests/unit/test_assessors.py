@@ -87,6 +87,32 @@ def test_asha_looks_at_its_steps_alone() -> None:
     assert plays(assessor, "bad", [0.0] * 3) is None
 
 
+def test_an_attempt_that_is_repeated_counts_once_at_each_step() -> None:
+    assessor = make("ASHA", min_step=2, eta=2)
+    for _ in range(4):
+        # No attempt comes to its end, by no fault of the trial's.
+        assert all(assessor.assess(model.TrialId("best"), [0.9] * step) for step in (1, 2, 3))
+    stopped = {value: plays(assessor, f"other{value}", [value] * 3) for value in (0.4, 0.6, 0.7)}
+    # The last is the second of four.
+    assert stopped == {0.4: 2, 0.6: 2, 0.7: None}
+
+
+def test_an_attempt_that_is_repeated_is_judged_by_what_it_has_now() -> None:
+    assessor = make("ASHA", min_step=1, eta=2)
+    assert plays(assessor, "other", [0.5]) is None
+    assert assessor.assess(model.TrialId("tried"), [0.6])
+    assert not assessor.assess(model.TrialId("tried"), [0.4])
+    assert plays(assessor, "third", [0.45]) == 1
+
+
+def test_curvefitting_judges_an_attempt_that_is_repeated_from_its_beginning() -> None:
+    assessor = make("Curvefitting", epoch_num=20, start_step=4)
+    assert plays(assessor, "best", curve(0.9, 20)) is None
+    tried = model.TrialId("tried")
+    assert all(assessor.assess(tried, curve(0.9, steps)) for steps in range(1, 13))
+    assert plays(assessor, "tried", curve(0.3, 20)) == 4
+
+
 def curve(last: float, steps: int, speed: float = 0.3) -> list[float]:
     return [last * (1 - math.exp(-speed * step)) for step in range(1, steps + 1)]
 

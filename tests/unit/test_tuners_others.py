@@ -273,12 +273,16 @@ def test_the_numbers_of_several_objectives(metric: str, values: list[float] | No
         ({"optimize_mode": "maximize"}, "default", True),
         ({"optimize": {"a": "maximize", "b": "minimize"}}, "a", True),
         ({"optimize": {"a": "maximize", "default": "minimize"}, "optimize_mode": "maximize"}, "default", False),
+        ({"optimize": {"a": "minimize", "b": "maximize"}, "primary": "b"}, "b", True),
+        ({"optimize": {"a": "minimize", "default": "maximize"}, "primary": "a"}, "a", False),
+        # Another's argument of that name.
+        ({"optimize": {"a": "minimize"}, "primary": 3}, "a", False),
         ({"optimize": "speed", "optimize_mode": "maximize"}, "default", True),
         ({"optimize": None}, "default", False),
     ],
 )
 def test_what_trials_are_compared_by(arguments: dict[str, Any], primary: str, is_maximized: bool) -> None:
-    assert objectives.primary(objectives.several(arguments)) == primary
+    assert objectives.primary(arguments) == primary
     assert objectives.is_maximized(spec.AlgorithmSpec(name="TPE", class_args=arguments)) is is_maximized
 
 

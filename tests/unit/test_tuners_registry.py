@@ -78,7 +78,7 @@ def test_names_that_are_no_tuner(name: str | None, sentence: str) -> None:
         (
             {"optimise_mode": "x"},
             "optimise_mode",
-            "is not an argument of TPE; there are optimize_mode, seed, tpe_args, optimize",
+            "is not an argument of TPE; there are optimize_mode, seed, tpe_args, optimize, primary",
         ),
         ({"optimize_mode": "max"}, "optimize_mode", "must be 'minimize' or 'maximize', not 'max'"),
         ({"optimize_mode": None}, "optimize_mode", "must be 'minimize' or 'maximize', not None"),
@@ -145,6 +145,19 @@ def test_all_mistakes_come_together() -> None:
         ),
         ("PBT", {"all_checkpoint_dir": "/x", "fraction": 2}, "fraction", "must be a number from 0 to 1, not 2"),
         ("NSGA-II", {"optimize": {"a": "up"}}, "optimize.a", "must be 'minimize' or 'maximize', not 'up'"),
+        (
+            "NSGA-II",
+            {"optimize": {"accuracy": "maximize", "cost": "minimize"}, "primary": "costs"},
+            "primary",
+            "'costs' is not one of the objectives; did you mean 'cost'?",
+        ),
+        (
+            "TPE",
+            {"primary": "cost"},
+            "primary",
+            "names one of several objectives; write them as optimize: {NAME: minimize, ...}",
+        ),
+        ("TPE", {"optimize": {"cost": "minimize"}, "primary": 3}, "primary", "must be a text or null, not 3"),
         (
             "Hyperband",
             {"exec_mode": "serial"},
@@ -219,6 +232,7 @@ def test_defaults_are_filled_in() -> None:
         "seed": 7,
         "tpe_args": {"n_startup_jobs": 3, "n_ei_candidates": 24, "constant_liar_type": "worst"},
         "optimize": None,
+        "primary": None,
     }
     with pytest.raises(errors.ConfigError, match=r"tuner\.class_args\.seed: must be"):
         registry.arguments_of(spec.AlgorithmSpec(name="tpe", class_args={"seed": -1}))

@@ -50,8 +50,14 @@ def several(arguments: Mapping[str, Any]) -> Objectives:
     return found if isinstance(found, Mapping) else {}
 
 
-def primary(optimize: Mapping[str, Any]) -> str:
-    """Return the objective that trials are compared by: ``default``, or the first where that is not among them."""
+def primary(arguments: Mapping[str, Any]) -> str:
+    """Return the objective that trials are compared by, from a tuner's arguments.
+
+    It is the one that ``primary`` names, else ``default``, or the first where that is not among them.
+    """
+    optimize, named = several(arguments), arguments.get("primary")
+    if isinstance(named, str) and named in optimize:
+        return named
     return "default" if "default" in optimize else next(iter(optimize), "default")
 
 
@@ -67,7 +73,7 @@ def is_maximized(tuner: Choice, assessor: Choice | None = None) -> bool:
     assessor decides: ``Medianstop`` beside it stops what is low in NNI.
     """
     optimize = several(tuner.class_args)
-    mode = optimize.get(primary(optimize)) or tuner.class_args.get("optimize_mode")
+    mode = optimize.get(primary(tuner.class_args)) or tuner.class_args.get("optimize_mode")
     has_none = tuner.class_name is not None or (tuner.name or "").lower() in _NNI_HAS_NONE
     if mode is None and assessor is not None and has_none:
         mode = assessor.class_args.get("optimize_mode")

@@ -203,8 +203,8 @@ class ExperimentSpec:
 
     @property
     def primary(self) -> str:
-        """The objective that trials are compared by: ``default``, or the first where that is not among them."""
-        return objectives.primary(self.optimize)
+        """The objective that trials are compared by."""
+        return objectives.primary(self.tuner.class_args)
 
     @property
     def chief(self) -> tuple[str, int]:

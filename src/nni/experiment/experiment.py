@@ -180,7 +180,7 @@ class Experiment:
         for line in self.get_errors():
             progress.say(f"Error: {line}")
         tuner = self.config.tuner if self.config.tuner.is_set else self.config.advisor
-        objective = objectives.primary(objectives.several(tuner.class_args))
+        objective = objectives.primary(tuner.class_args)
         maximize = objectives.is_maximized(tuner, self.config.assessor)
         progress.summarize(self.list_trial_jobs(), objective, maximize=maximize)
         return status != "ERROR"

@@ -48,6 +48,9 @@ class CurveFitting:
         """See ``algorithm.Assessor``."""
         self._last[trial] = history[-1]
         step = len(history)
+        if step < self._judged.get(trial, 0):
+            # Another attempt of it, whose curve begins anew.
+            del self._judged[trial]
         if (
             self._best is None
             or step < self._start

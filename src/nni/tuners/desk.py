@@ -120,8 +120,9 @@ class Desk:
 
     def update(self, search_space: Mapping[str, Any]) -> None:
         """Take another search space: a user's own tuner is told of it, a built-in one is made anew and told all."""
-        if isinstance(self.algorithm, own.OwnTuner):
-            self.algorithm.update(search_space)
+        users = _users_own(self.algorithm)
+        if isinstance(users, own.OwnTuner):
+            users.update(search_space)
             return
         self.algorithm = self._make(search_space)
         self._ready.clear()
@@ -219,12 +220,18 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
 
 def _leave(desk: Desk | AssessorDesk | None, *, failed: bool) -> None:
     """Let a user's own algorithm close what it has open; the built-in ones have nothing."""
-    inner = desk.algorithm if desk is not None else None
-    if isinstance(inner, own.OwnTuner | own.OwnAssessor):
+    users = _users_own(desk.algorithm) if desk is not None else None
+    if users is not None:
         try:
-            inner.leave(failed=failed)
+            users.leave(failed=failed)
         except Exception:  # noqa: BLE001 it ends all the same
             traceback.print_exc(file=sys.stderr)
+
+
+def _users_own(made: algorithm.Algorithm | algorithm.Assessor) -> own.OwnTuner | own.OwnAssessor | None:
+    """Return a user's own algorithm, behind initial parameters too; None for a built-in one."""
+    made = made.inner if isinstance(made, prepared.Prepared) else made
+    return made if isinstance(made, own.OwnTuner | own.OwnAssessor) else None
 
 
 def _opened(call: Mapping[str, Any]) -> Desk | AssessorDesk:

@@ -22,14 +22,19 @@ class Halving:
         self._rungs: dict[int, list[float]] = {}
         self._judged: dict[model.TrialId, int] = {}
         """Up to which step each trial has been judged."""
+        self._places: dict[model.TrialId, dict[int, float]] = {}
+        """With which loss each trial stands at each step."""
 
     def assess(self, trial: model.TrialId, history: Sequence[float]) -> bool:
         """See ``algorithm.Assessor``."""
         before = self._judged.get(trial, 0)
+        if len(history) <= before:
+            # Another attempt of it, which comes to the same steps again.
+            before = 0
         self._judged[trial] = len(history)
         step = self._least
         while step <= len(history):
-            if step > before and not self._is_good(step, min(self._sign * one for one in history[:step])):
+            if step > before and not self._is_good(trial, step, min(self._sign * one for one in history[:step])):
                 return False
             step *= self._eta
         return True
@@ -38,9 +43,14 @@ class Halving:
         """See ``algorithm.Assessor``."""
         del succeeded
         self._judged.pop(trial, None)
+        self._places.pop(trial, None)
 
-    def _is_good(self, step: int, loss: float) -> bool:
-        rung = self._rungs.setdefault(step, [])
+    def _is_good(self, trial: model.TrialId, step: int, loss: float) -> bool:
+        rung, places = self._rungs.setdefault(step, []), self._places.setdefault(trial, {})
+        if step in places:
+            # What an attempt before it had here does not count beside it.
+            del rung[bisect.bisect_left(rung, places[step])]
+        places[step] = loss
         bisect.insort(rung, loss)
         return len(rung) < self._eta or loss <= rung[len(rung) // self._eta - 1]
 

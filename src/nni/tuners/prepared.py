@@ -11,14 +11,15 @@ class Prepared:
 
     def __init__(self, inner: algorithm.Algorithm, first: Sequence[model.Parameters]) -> None:
         """Take the tuner and what is tried before it is asked."""
-        self._inner = inner
+        self.inner = inner
+        """The tuner."""
         self._left = list(first)
         self._given: set[int] = set()
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``. The tuner counts the user's parameters as running, as it does its own."""
         if not self._left:
-            return self._inner.suggest(parameter_id)
+            return self.inner.suggest(parameter_id)
         parameters = self._left.pop(0)
         self._given.add(parameter_id)
         self._remind(parameter_id, parameters)
@@ -32,11 +33,11 @@ class Prepared:
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``; to the tuner these are another's."""
         self._strike(outcome.parameter_id, outcome.parameters)
-        self._inner.learn(outcome)
+        self.inner.learn(outcome)
 
     def _remind(self, parameter_id: int, parameters: model.Parameters) -> None:
-        if isinstance(self._inner, algorithm.Reminded):
-            self._inner.remind(parameter_id, parameters)
+        if isinstance(self.inner, algorithm.Reminded):
+            self.inner.remind(parameter_id, parameters)
 
     def _strike(self, parameter_id: int, parameters: model.Parameters) -> None:
         """Strike from the list what was tried before a restart; whoever wrote a set twice wants it twice."""

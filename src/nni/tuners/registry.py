@@ -49,6 +49,7 @@ _TUNERS_MODE = Argument(kind=str, values=("minimize", "maximize", None))
 """An assessor's; the tuner's when None."""
 _SEED = Argument(kind=int, minimum=0, maximum=_MAX_SEED)
 _OPTIMIZE = Argument(kind=dict, each=Argument(kind=str, default="minimize", values=("minimize", "maximize")))
+_SEVERAL = {"optimize": _OPTIMIZE, "primary": Argument(kind=str)}
 _TPE_ARGS = Argument(
     kind=dict,
     members={
@@ -76,6 +77,15 @@ def _mode(name: str) -> Mapping[str, Argument]:
     return {"optimize_mode": Argument(kind=str, default=default, values=("minimize", "maximize"))}
 
 
+def _primary(given: Mapping[str, Any]) -> tuple[str, str] | None:
+    named, optimize = given["primary"], given["optimize"] or {}
+    if named is None or named in optimize:
+        return None
+    if not optimize:
+        return ("primary", "names one of several objectives; write them as optimize: {NAME: minimize, ...}")
+    return ("primary", f"{named!r} is not one of the objectives; {nearest.advice(named, tuple(optimize))}")
+
+
 def _budgets(given: Mapping[str, Any]) -> tuple[str, str] | None:
     least, most = given["min_budget"], given["max_budget"]
     return ("max_budget", f"is {most}, less than min_budget ({least})") if most < least else None
@@ -93,7 +103,8 @@ _TUNERS = (
     Entry(name="Auto", arguments=_usual("Auto"), factory="nni.tuners.auto:make"),
     Entry(
         name="TPE",
-        arguments={**_usual("TPE"), "tpe_args": _TPE_ARGS, "optimize": _OPTIMIZE},
+        arguments={**_usual("TPE"), "tpe_args": _TPE_ARGS, **_SEVERAL},
+        contradicts=_primary,
         factory="nni.tuners.tpe:make",
     ),
     Entry(name="Random", arguments=_usual("Random"), factory="nni.tuners.random_search:make", is_blind=True),
@@ -117,7 +128,8 @@ _TUNERS = (
     Entry(name="QMC", arguments=_usual("QMC"), factory="nni.tuners.qmc:make", is_blind=True),
     Entry(
         name="NSGA-II",
-        arguments={**_usual("NSGA-II"), "optimize": _OPTIMIZE, "population_size": _count(50, 2)},
+        arguments={**_usual("NSGA-II"), **_SEVERAL, "population_size": _count(50, 2)},
+        contradicts=_primary,
         factory="nni.tuners.nsga2:make",
     ),
     Entry(
