@@ -269,6 +269,38 @@ def test_what_is_good_is_found(mode: str, sign: int, learning: str) -> None:
     assert best(learning) < best("Random") / 5
 
 
+@pytest.mark.parametrize("name", ["Auto", "TPE", "GP", "CMA-ES", "NSGA-II", "Evolution"])
+def test_where_trials_fail_fewer_and_fewer_are_tried(name: str) -> None:
+    """The loss becomes better and better up to where trials fail, in two fifths of the space."""
+    search_space = {key: {"_type": "uniform", "_value": [0, 1]} for key in "abc"}
+
+    def failed(tuner: str, **arguments: Any) -> float:
+        shares = []
+        for seed in range(2):
+            made = make(tuner, search_space, seed=seed, **arguments)
+            fails = []
+            for number in range(120):
+                point = made.suggest(number)
+                fails.append(point["a"] > 0.6)
+                made.learn(scripted.outcome(number, point, None if fails[-1] else -sum(point.values())))
+            shares.append(statistics.mean(fails[60:]))
+        return statistics.mean(shares)
+
+    few = {"population_size": 16} if name in ("NSGA-II", "Evolution") else {}
+    # TPE takes places for good where the best are, at the edge.
+    assert failed(name, **few) < failed("Random") * (1 if name == "TPE" else 0.75)
+
+
+@pytest.mark.parametrize("name", ["TPE", "Auto", "GP", "CMA-ES", "NSGA-II", "Anneal"])
+def test_a_tuner_of_which_all_trials_fail_goes_on(name: str) -> None:
+    tuner = make(name, one("uniform", 0, 1), seed=1)
+    found = []
+    for number in range(40):
+        found.append(tuner.suggest(number)["x"])
+        tuner.learn(scripted.outcome(number, {"x": found[-1]}, None))
+    assert statistics.pstdev(found[20:]) > 0.15
+
+
 @pytest.mark.parametrize("name", ["Auto", "TPE", "Anneal", "GP"])
 def test_trials_of_before_a_restart_are_learnt_from(name: str) -> None:
     tuner = make(name, one("uniform", 0, 1), seed=1)
