@@ -199,6 +199,27 @@ def test_a_finite_space_is_exhausted_point_by_point(name: str) -> None:
             tuner.suggest(99)
 
 
+@pytest.mark.parametrize("name", [*SAMPLING[:-1], "GridSearch", "Batch"])
+def test_with_eight_trials_at_once_each_point_of_a_finite_space_is_tried_once(name: str) -> None:
+    search_space = {"a": {"_type": "randint", "_value": [0, 6]}, **one("quniform", 0, 4, 1)}
+    if name == "Batch":
+        options = [{"a": a, "x": x} for a in range(6) for x in range(5)]
+        search_space = {"all": one_of(*options, *options)}
+    tuner = make(name, search_space, **({} if name in ("GridSearch", "Batch") else {"seed": 1}))
+    running: list[tuple[int, model.Parameters]] = []
+    tried: list[tuple[int, int]] = []
+    while len(tried) < 100:
+        try:
+            running.append((len(tried), tuner.suggest(len(tried))))
+        except errors.NoMoreTrialError:
+            break
+        tried.append((running[-1][1]["a"], running[-1][1]["x"]))
+        if len(running) == 8:
+            number, point = running.pop(0)
+            tuner.learn(scripted.outcome(number, point, None if number % 5 == 0 else point["a"] + point["x"]))
+    assert sorted(tried) == [(a, x) for a in range(6) for x in range(5)]
+
+
 @pytest.mark.parametrize("name", DRAWING)
 def test_a_nested_space_is_exhausted_too(name: str) -> None:
     found = all_points(make(name, NESTED, seed=1))
@@ -278,13 +299,13 @@ def test_where_trials_fail_fewer_and_fewer_are_tried(name: str) -> None:
         shares = []
         for seed in range(2):
             made = make(tuner, search_space, seed=seed, **arguments)
-            fails = []
+            fails: list[bool] = []
             for number in range(120):
                 point = made.suggest(number)
                 fails.append(point["a"] > 0.6)
                 made.learn(scripted.outcome(number, point, None if fails[-1] else -sum(point.values())))
-            shares.append(statistics.mean(fails[60:]))
-        return statistics.mean(shares)
+            shares.append(sum(fails[60:]) / 60)
+        return sum(shares) / 2
 
     few = {"population_size": 16} if name in ("NSGA-II", "Evolution") else {}
     # TPE takes places for good where the best are, at the edge.

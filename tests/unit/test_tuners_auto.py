@@ -225,6 +225,19 @@ def test_annealing_narrows_its_window() -> None:
     assert max(narrow) < 0.05
 
 
+def test_annealing_keeps_away_from_running_trials() -> None:
+    its = a_cube({"x": {"_type": "uniform", "_value": [0, 1]}})
+    past = history.History(its)
+    for _ in range(20):
+        past.add(np.array([0.5]), 0.0)
+    gaps = []
+    for running in ({}, {7: np.array([0.5])}):
+        past.pending = running
+        proposer = anneal.Annealing(its, np.random.default_rng(0)).propose(past)
+        gaps.append(np.mean([abs(float(next(proposer)[0]) - 0.5) for _ in range(200)]))
+    assert gaps[1] > 1.2 * gaps[0]
+
+
 def test_a_history_ranks_and_counts() -> None:
     its = a_cube({"x": {"_type": "uniform", "_value": [0, 1]}})
     past = history.History(its)
