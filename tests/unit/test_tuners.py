@@ -5,7 +5,6 @@ import json
 import math
 import random
 import statistics
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -339,22 +338,6 @@ def test_what_is_not_of_the_space_is_passed_over(name: str) -> None:
     for number, point in enumerate(strange):
         tuner.learn(scripted.outcome(number, point, 0.1))
     assert 0.1 <= tuner.suggest(99)["x"] <= 1
-
-
-@pytest.mark.parametrize("name", ["Auto", "TPE", "ASHA"])
-def test_ten_thousand_outcomes_are_taken_in_linear_time(name: str) -> None:
-    """In quadratic time the second half would take three times as long as the first."""
-    draws = make("Random", scripted.SEARCH_SPACE, seed=1)
-    outcomes = [scripted.outcome(number, draws.suggest(number), 0.5) for number in range(10_000)]
-    tuner = make(name, scripted.SEARCH_SPACE, seed=1)
-    seconds = []
-    for half in (outcomes[:5_000], outcomes[5_000:]):
-        before = time.process_time()
-        for outcome in half:
-            tuner.learn(outcome)
-        seconds.append(time.process_time() - before)
-    assert seconds[1] < 2 * seconds[0]
-    assert sum(seconds) < 10
 
 
 SPACES = [
