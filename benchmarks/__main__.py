@@ -13,6 +13,7 @@ BENCHMARKS: Mapping[str, Sequence[str]] = {
     "startup": (),
     "latency": SANDBOX,
     "porter": (),
+    "restore": (),
     "sandbox": (),
     "crowd": PLAYED,
 }

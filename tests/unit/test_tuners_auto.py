@@ -1,7 +1,7 @@
 """Auto's parts: the cube, the Gaussian process and its derivatives, the improvement, the guards."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -165,15 +165,32 @@ def test_odd_results_hold_nothing_up(odd: float | None) -> None:
     assert min(losses) < 1e-3
 
 
-def test_where_many_trials_failed_little_is_expected() -> None:
+def believed(fails: Callable[[cube.Vector], bool]) -> tuple[cube.Cube, surrogate.Belief]:
     its = a_cube({name: {"_type": "uniform", "_value": [0, 1]} for name in "ab"})
     past = history.History(its)
     for row in its.random(60, np.random.default_rng(0)):
-        past.add(row, math.inf if row[0] > 0.6 else float(row[1]))
-    belief = surrogate.Surrogate(its).believe(past)
-    good, bad = np.exp(belief.log_chance(np.array([[0.2, 0.5], [0.9, 0.5]])))
-    assert good > 0.9
-    assert bad < 0.5
+        past.add(row, math.inf if fails(row) else float(row[1]))
+    return its, surrogate.Surrogate(its).believe(past)
+
+
+def test_where_trials_fail_for_a_reason_hardly_any_is_expected_to_work() -> None:
+    _, belief = believed(lambda row: bool(row[0] > 0.6))
+    good, edge, bad = np.exp(belief.log_chance(np.array([[0.2, 0.5], [0.6, 0.5], [0.9, 0.5]])))
+    assert good > 0.8
+    assert 0.2 < edge < 0.8
+    assert bad < 0.2
+
+
+def test_failures_by_chance_make_no_place_worse_than_others() -> None:
+    chance = np.random.default_rng(1)
+    its, belief = believed(lambda _: bool(chance.random() < 0.1))
+    chances = np.exp(belief.log_chance(its.random(100, np.random.default_rng(2))))
+    assert chances.min() > 0.8 * chances.max()
+
+
+def test_where_nothing_failed_the_chance_changes_nothing() -> None:
+    its, belief = believed(lambda _: False)
+    assert not belief.log_chance(its.random(5, np.random.default_rng(2))).any()
 
 
 def test_running_trials_are_not_proposed_again_nor_their_neighbours() -> None:
@@ -206,6 +223,19 @@ def test_annealing_narrows_its_window() -> None:
     narrow = [abs(float(next(proposer)[0]) - 0.5) for _ in range(200)]
     assert max(wide) > 0.4
     assert max(narrow) < 0.05
+
+
+def test_annealing_keeps_away_from_running_trials() -> None:
+    its = a_cube({"x": {"_type": "uniform", "_value": [0, 1]}})
+    past = history.History(its)
+    for _ in range(20):
+        past.add(np.array([0.5]), 0.0)
+    gaps = []
+    for running in ({}, {7: np.array([0.5])}):
+        past.pending = running
+        proposer = anneal.Annealing(its, np.random.default_rng(0)).propose(past)
+        gaps.append(np.mean([abs(float(next(proposer)[0]) - 0.5) for _ in range(200)]))
+    assert gaps[1] > 1.2 * gaps[0]
 
 
 def test_a_history_ranks_and_counts() -> None:

@@ -114,6 +114,11 @@ def test_a_batch_is_gone_through_in_its_order() -> None:
     assert all_of(tuner) == [sets[0], sets[2]]
 
 
+def test_equal_sets_of_a_batch_are_one() -> None:
+    tuner = make("Batch", {"combinations": {"_type": "choice", "_value": [{"lr": 1}, {"lr": 2}, {"lr": 1}]}})
+    assert all_of(tuner) == [{"lr": 1}, {"lr": 2}]
+
+
 def test_evolution_has_its_population_and_changes_one_parameter_of_good_ones() -> None:
     search_space = {name: {"_type": "uniform", "_value": [0, 1]} for name in "abcd"}
     said = plays(make("Evolution", search_space, population_size=8, seed=1), lambda at: sum(at.values()), 60)

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from nni.core.dimension import Space
-from nni.tuners.cube import Cube, Vector
+from nni.tuners import cube as cubes
+from nni.tuners.cube import Cube, Matrix, Vector
 from nni.tuners.cube_tuner import CubeTuner
 from nni.tuners.history import History
 
 _MEAN_RANK = 2.0
 _SHRINK = 0.1
+_CANDIDATES = 2
+"""So many are drawn while trials run."""
 
 
 class Annealing:
@@ -29,13 +32,31 @@ class Annealing:
         self._cube, self._chance = cube, chance
 
     def propose(self, past: History) -> Iterator[Vector]:
-        """Yield places, each drawn anew."""
+        """Yield places, each drawn anew; while trials run, of two the one that is farther from them.
+
+        D. P. Mitchell, Spectrally Optimal Sampling for Distribution Ray Tracing, 1991: the best candidate.
+        """
+        running = past.running
         while True:
-            row = np.full(len(self._cube), np.nan)
-            for index, column in enumerate(self._cube.columns):
-                if column.parent is None or row[column.parent] == column.option:
-                    row[index] = self._near_a_good_one(index, past)
-            yield self._cube.settle(row[None, :])[0]
+            if not len(running):
+                yield self._drawn(past)
+                continue
+            places = np.array([self._drawn(past) for _ in range(_CANDIDATES)])
+            yield places[np.argmax(self._apart(places, running).min(1))]
+
+    def _drawn(self, past: History) -> Vector:
+        row = np.full(len(self._cube), np.nan)
+        for index, column in enumerate(self._cube.columns):
+            if column.parent is None or row[column.parent] == column.option:
+                row[index] = self._near_a_good_one(index, past)
+        drawn: Vector = self._cube.settle(row[None, :])[0]
+        return drawn
+
+    def _apart(self, left: Matrix, right: Matrix) -> Matrix:
+        """Return the square of the distance of each place on the left from each on the right."""
+        apart = cubes.hide_absent(left)[:, None, :] - cubes.hide_absent(right)[None, :, :]
+        squares: Matrix = np.where(self._cube.is_category, apart != 0, apart**2).sum(2)
+        return squares
 
     def _near_a_good_one(self, index: int, past: History) -> float:
         size = self._cube.columns[index].options

@@ -26,7 +26,8 @@ class Batch:
         while self._next < len(self._options):
             option: model.Parameters = self._options[self._next]
             self._next += 1
-            if novelty.name(option) not in self._done:
+            if (name := novelty.name(option)) not in self._done:
+                self._done.add(name)
                 return option
         raise errors.NoMoreTrialError("All sets of parameters have been proposed.")
 

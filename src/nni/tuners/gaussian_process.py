@@ -20,7 +20,8 @@ _SCALE_MEAN, _SCALE_SPREAD = math.sqrt(2) - 3, math.sqrt(3)
 _OTHERS_MEAN = np.array([0.0, 0.0, math.log(1e-5)])
 _OTHERS_SPREAD = np.array([1.0, 1.5, 2.5])
 _SCALE_BOUNDS = (math.log(0.02), math.log(50.0))
-_OTHERS_BOUNDS = [(-3.0, 3.0), (-6.0, 6.0), (math.log(1e-8), math.log(10.0))]
+_OTHERS_BOUNDS = [(-3.0, 3.0), (-6.0, 6.0)]
+_LEAST_NOISE, _MOST_NOISE = 1e-8, 10.0
 _BRANCH_MOST = 0.0
 """Logarithm of the largest length-scale of a choice that others hang on: one branch says little of another."""
 _AMPLITUDE_WEIGHT = 1.0
@@ -96,7 +97,15 @@ def start(kernel: Kernel) -> Settings:
     return Settings(np.minimum(scales, _longest(kernel)), 0.0, 0.0, math.log(1e-4))
 
 
-def fit(kernel: Kernel, places: Matrix, losses: Vector, begin: Settings, rounds: int) -> Fit:
+def fit(
+    kernel: Kernel,
+    places: Matrix,
+    losses: Vector,
+    begin: Settings,
+    rounds: int,
+    *,
+    least_noise: float = _LEAST_NOISE,
+) -> Fit:
     """Return the hyper-parameters of maximum posterior.
 
     Args:
@@ -105,9 +114,11 @@ def fit(kernel: Kernel, places: Matrix, losses: Vector, begin: Settings, rounds:
         losses: One for each, of mean 0 and deviation 1 or so.
         begin: Where the search begins.
         rounds: How many steps L-BFGS may make.
+        least_noise: Its variance as a share of the amplitude.
     """
-    objective = _Objective(kernel, places, losses)
-    bounds = [*((_SCALE_BOUNDS[0], longest) for longest in _longest(kernel)), *_OTHERS_BOUNDS]
+    objective = _Objective(kernel, places, losses, least_noise)
+    noise_bounds = (math.log(least_noise), math.log(_MOST_NOISE))
+    bounds = [*((_SCALE_BOUNDS[0], longest) for longest in _longest(kernel)), *_OTHERS_BOUNDS, noise_bounds]
     options = {"maxiter": rounds, "maxfun": 2 * rounds}
     found = optimize.minimize(objective, begin.numbers, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     settings = Settings.of(found.x) if np.all(np.isfinite(found.x)) else begin
@@ -117,11 +128,12 @@ def fit(kernel: Kernel, places: Matrix, losses: Vector, begin: Settings, rounds:
 class _Objective:
     """The negative logarithm of the posterior of hyper-parameters, mean and amplitude put at their best."""
 
-    def __init__(self, kernel: Kernel, places: Matrix, losses: Vector) -> None:
+    def __init__(self, kernel: Kernel, places: Matrix, losses: Vector, least_noise: float = _LEAST_NOISE) -> None:
         self._losses = losses
         self._pairs = kernel.pairs(places)
         scale_mean = _SCALE_MEAN + 0.5 * math.log(kernel.size)
         self._expected = np.append(np.full(kernel.size, scale_mean), _OTHERS_MEAN)
+        self._expected[-1] = max(self._expected[-1], math.log(least_noise))
         self._spread = np.append(np.full(kernel.size, _SCALE_SPREAD), _OTHERS_SPREAD)
 
     def __call__(self, numbers: Vector) -> tuple[float, Vector]:

@@ -25,6 +25,9 @@ _ROUNDS, _MUTANTS = 4, 60
 _POLISHED, _POLISH_STEPS = 2, 20
 """At the end so many of them are moved uphill along the gradient."""
 _RETURNED = 20
+_LEAST_CHANCE = math.log(0.8)
+"""A place whose chance to work is a smaller share of the largest chance does not come into question (M. A. Gelbart and
+others, 2014: constraints that hold with a confidence)."""
 _ROOT_2PI = math.sqrt(2 * math.pi)
 
 
@@ -130,16 +133,19 @@ class _Found:
     def __init__(self, belief: Belief) -> None:
         self._belief = belief
         self._rows: list[Matrix] = []
-        self._values: list[Vector] = []
+        self._improvements: list[Vector] = []
+        self._chances: list[Vector] = []
 
     def add(self, rows: Matrix) -> None:
         places = cubes.hide_absent(rows)
         means, deviations = self._belief.posterior.predict(places)
         self._rows.append(rows)
-        self._values.append(log_expected(means, deviations, self._belief.best) + self._belief.log_chance(places))
+        self._improvements.append(log_expected(means, deviations, self._belief.best))
+        self._chances.append(self._belief.log_chance(places))
 
     def top(self, count: int) -> Matrix:
-        values = np.concatenate(self._values)
+        improvements, chances = np.concatenate(self._improvements), np.concatenate(self._chances)
+        values = np.where(chances < chances.max() + _LEAST_CHANCE, -np.inf, improvements + chances)
         values = np.where(np.isnan(values), -np.inf, values)
         chosen = np.argsort(-values, kind="stable")[:count]
         rows: Matrix = np.concatenate(self._rows)[chosen]

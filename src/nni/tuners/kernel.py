@@ -17,8 +17,6 @@ from nni.tuners.cube import Cube, Matrix, Vector
 
 Distances = npt.NDArray[np.float64]
 _ROOT_5 = math.sqrt(5)
-_NEAR = 0.1
-"""Places so far apart in each dimension are near each other."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,14 +85,6 @@ class Kernel:
         together += alone
         return together
 
-    def nearness(self, left: Matrix, right: Matrix) -> Matrix:
-        """Return how near places are, from 0 for far to 1 for the same, whatever the losses say."""
-        squares = np.zeros((len(left), len(right)))
-        for index in range(self.size):
-            squares += self._apart_in(index, left[:, index, None], right[None, :, index]) ** 2
-        nearness: Matrix = np.exp(squares * (-0.5 / (_NEAR**2 * self.size)))
-        return nearness
-
     def by_place(self, place: Vector, places: Matrix, settings: Settings) -> tuple[Vector, Matrix]:
         """Return the covariance of one place with others, and its derivative by the coordinates of the one."""
         off = place[None, :] - places
@@ -111,9 +101,6 @@ class Kernel:
         covariance = (1 - summed) * (steep + root * root / 3 * np.exp(-root))
         covariance += summed * ((1 + roots + roots * roots / 3) * decays).mean(1)
         return covariance, (1 - summed) * together + summed * alone
-
-    def _apart_in(self, index: int, left: Matrix, right: Matrix) -> Matrix:
-        return (left != right).astype(float) if self._is_category[index] else left - right
 
     def _apart(self, left: Matrix, right: Matrix) -> Distances:
         """Return how far places, one a column, are apart in every dimension."""

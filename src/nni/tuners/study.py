@@ -9,6 +9,8 @@ from nni.core.dimension import Space
 from nni.tuners import novelty, points
 
 _TRIES = 5
+_FAILURES_EACH = 9
+"""So many failed trials for each successful one are told: of more, TPE would take some for good, the best tenth."""
 
 
 class Study:
@@ -38,6 +40,7 @@ class Study:
         self._study = optuna.create_study(directions=list(optimize.values()), sampler=sampler)
         self._running: dict[int, optuna.Trial] = {}
         self._novelty = novelty.Novelty(space, seed)
+        self._successes = self._failures = 0
         self._generation = {generation_key: 0} if generation_key else {}
 
     def suggest(self, parameter_id: int) -> model.Parameters:
@@ -56,7 +59,7 @@ class Study:
     def learn(self, outcome: model.Outcome) -> None:
         """See ``algorithm.Algorithm``."""
         values = objectives.values(outcome, self._optimize)
-        state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
+        state = self._state(is_good=values is not None)
         trial = self._running.pop(outcome.parameter_id, None)
         if trial is not None:
             told = self._study.tell(trial, values, state)
@@ -79,6 +82,19 @@ class Study:
                     system_attrs=self._generation,
                 )
             )
+
+    def _state(self, *, is_good: bool) -> optuna.trial.TrialState:
+        """Return what a trial is to Optuna: a pruned one without a value is worse than all that are complete.
+
+        A failed one would be passed over, and what is near it tried again and again.
+        """
+        if is_good:
+            self._successes += 1
+            return optuna.trial.TrialState.COMPLETE
+        if self._failures < _FAILURES_EACH * self._successes:
+            self._failures += 1
+            return optuna.trial.TrialState.PRUNED
+        return optuna.trial.TrialState.FAIL
 
     def _new(self) -> tuple[optuna.Trial, model.Parameters] | None:
         """Return what was never proposed, None when the sampler insists on what was."""

@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
+from scipy import special
 
 from nni.tuners import cube as cubes
 from nni.tuners import gaussian_process, outcomes
@@ -21,27 +23,33 @@ _COMPARE_EACH = 4
 _COLD_ROUNDS, _WARM_ROUNDS = 20, 8
 _NOISY = 0.1
 """From this deviation of the noise on, the best loss seen may be luck."""
+_LABEL_NOISE = 1.0
+"""Of whether trials work, at least, as a share of the amplitude: it jumps, and with less every failure is an island."""
 
 
 class Belief:
     """What is believed, running trials included."""
 
-    def __init__(self, posterior: Posterior, best: float, kernel: Kernel, successes: Matrix, failures: Matrix) -> None:
-        """Take the posterior, the loss to improve on as it sees losses, and where trials worked and failed."""
-        self.posterior, self.best, self._kernel = posterior, best, kernel
-        self._successes, self._failures = successes, failures
+    def __init__(self, posterior: Posterior, best: float, working: Posterior | None) -> None:
+        """Take the posterior and the loss to improve on, as it sees losses.
+
+        Args:
+            posterior: Of the loss.
+            best: What is to be improved on.
+            working: Of whether trials work, 1 for those that do and -1 for those that fail; None when all did.
+        """
+        self.posterior, self.best, self._working = posterior, best, working
 
     def log_chance(self, places: Matrix) -> Vector:
-        """Return the logarithm of the chance that trials at places do not fail: a vote of the trials near by.
+        """Return the logarithm of the chance that trials at places do not fail.
 
         Expected improvement is multiplied by it (M. A. Gelbart, J. Snoek, R. P. Adams, Bayesian Optimization with
-        Unknown Constraints, 2014); the vote is that of E. A. Nadaraya and G. S. Watson, 1964.
+        Unknown Constraints, 2014; J. R. Gardner and others, Bayesian Optimization with Inequality Constraints, 2014).
         """
-        if not len(self._failures):
+        if self._working is None:
             return np.zeros(len(places))
-        good = self._kernel.nearness(places, self._successes).sum(1)
-        bad = self._kernel.nearness(places, self._failures).sum(1)
-        chance: Vector = np.log((good + 1) / (good + bad + 1))
+        means, deviations = self._working.predict(places)
+        chance: Vector = special.log_ndtr(means / np.hypot(deviations, self._working.noise_deviation))
         return chance
 
 
@@ -53,6 +61,7 @@ class Surrogate:
         self._kernel = Kernel(cube)
         self._most = min(_MOST, max(_LEAST, math.isqrt(_MOST_NUMBERS // len(cube))))
         self._settings: dict[outcomes.Transform, Settings] = {}
+        self._working: Settings | None = None
         self._chosen = outcomes.PLAIN
         self._fits = 0
         self._fitted_at = 0
@@ -68,7 +77,8 @@ class Surrogate:
         rows = cubes.hide_absent(past.rows[seen])
         places, failures, losses = rows[is_usable], rows[~is_usable], past.losses[seen][is_usable]
         is_new = self._chosen not in self._settings
-        if is_new or len(past) - self._fitted_at > len(seen) // _REFIT_SLOWER:
+        is_due = is_new or len(past) - self._fitted_at > len(seen) // _REFIT_SLOWER
+        if is_due:
             self._fit(places, losses)
             self._fitted_at = len(past)
         shown, _ = outcomes.apply(self._chosen, losses)
@@ -86,7 +96,23 @@ class Surrogate:
             )
         if posterior.noise_deviation > _NOISY:
             best = float(posterior.predict(places)[0].min())
-        return Belief(posterior, best, self._kernel, places, failures)
+        working = None if is_usable.all() else self._believe_working(rows, is_usable, is_due=is_due)
+        return Belief(posterior, best, working)
+
+    def _believe_working(self, places: Matrix, is_usable: npt.NDArray[np.bool_], *, is_due: bool) -> Posterior:
+        """Return what is believed of where trials work: a process of its own, fitted to 1 and -1.
+
+        Least-squares classification (C. E. Rasmussen and C. K. I. Williams, Gaussian Processes for Machine Learning,
+        2006, section 6.5): failures that have a reason have long length-scales in what it depends on, those by chance
+        are noise.
+        """
+        labels = np.where(is_usable, 1.0, -1.0)
+        if self._working is None or is_due:
+            begin = self._working or gaussian_process.start(self._kernel)
+            rounds = _COLD_ROUNDS if self._working is None else _WARM_ROUNDS
+            fit = gaussian_process.fit(self._kernel, places, labels, begin, rounds, least_noise=_LABEL_NOISE)
+            self._working = fit.settings
+        return Posterior(self._kernel, places, labels, self._working)
 
     def _seen(self, past: History) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """Return the numbers of the trials to look at: all, or the best, the latest and some others."""
