@@ -236,8 +236,8 @@ def _parse_normal(kind: str, values: Sequence[Any], spot: _Spot) -> dimension.An
     if is_log and not all(math.log(_SMALLEST) <= end <= math.log(_LARGEST) for end in ends):
         spot.wrong(
             "._value",
-            f"{plain.shown(read[:2])} goes from e to the {ends[0]:.6g} to e to the {ends[1]:.6g}, beyond what numbers "
-            "can be; mu and sigma are those of the logarithm",
+            f"{plain.shown(read[:2])} goes from e^{ends[0]:.6g} to e^{ends[1]:.6g}, beyond what numbers can be; mu and "
+            "sigma are those of the logarithm",
         )
         return None
     low, high = map(math.exp, ends) if is_log else ends
