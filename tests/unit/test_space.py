@@ -203,8 +203,8 @@ def mistakes() -> Iterator[tuple[Any, str]]:
     yield (
         {"x": entry("lognormal", 0, 1000)},
         (
-            "search_space.x._value: [0, 1000] goes from e^-6000 to e^6000, beyond what numbers can be; mu and sigma are "
-            "those of the logarithm"
+            "search_space.x._value: [0, 1000] goes from e^-6000 to e^6000, beyond what numbers can be; mu and sigma "
+            "are those of the logarithm"
         ),
     )
     yield (
