@@ -62,6 +62,12 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         await visit.presses("Save")
         await visit.shows("params.trialConcurrency must be a whole number up to 100000, 0 to pause, not 'many'.")
         await visit.presses("Leave")
+        # What no number of the browser can hold is no way to take a limit away.
+        await visit.presses("Change: Trials in all")
+        await visit.page.get_by_label("Trials in all", exact=True).fill("9" * 400)
+        await visit.presses("Save")
+        await visit.shows("params.maxTrialNumber must be a whole number from 1 to 1000000000, or null")
+        await visit.presses("Leave")
         await visit.presses("Pause")
         await visit.page.locator("header", has_text="Paused").wait_for()
         await visit.presses("Resume")
