@@ -1,8 +1,9 @@
 """Auto: one tuner for every search space.
 
-It begins with points that fill the space (``qmc``), then looks where a Gaussian process
-expects most (``gaussian_process``, ``improvement``); every sixth suggestion is ``anneal``'s, whose luck does not
-depend on the process being right. Should the linear algebra fail, annealing takes that suggestion too.
+It begins with points that fill the space (``qmc``), then looks where a Gaussian process expects most
+(``gaussian_process``, ``improvement``) and, once trials have failed, another one that they work (``surrogate``); every
+sixth suggestion is ``anneal``'s, whose luck does not depend on the process being right. Should the linear algebra fail,
+annealing takes that suggestion too.
 """
 
 import logging

@@ -1,4 +1,7 @@
-"""The Gaussian process of a history: which trials it sees, how it sees their losses, when it is fitted anew."""
+"""The Gaussian process of a history: which trials it sees, how it sees their losses, when it is fitted anew.
+
+Where trials failed there is a second one beside it: of whether they work.
+"""
 
 import math
 
