@@ -228,4 +228,4 @@ def test_a_claim_that_is_not_there_is_told_of_before_a_pull_would_have_had_its_t
 
     verdict, sentence = verdicts(ended)["probe"]
     assert verdict == "warning"
-    assert 'persistentvolumeclaim "nowhere" not found' in sentence
+    assert "The claim nowhere does not exist in namespace default: create it" in sentence

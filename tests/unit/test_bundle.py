@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -222,11 +224,17 @@ except errors.ConfigError as error:
 """
 
 
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that others get to: each pytest that starts closes the one that all of its directories are in."""
+    with tempfile.TemporaryDirectory(prefix="nni-test-") as made:
+        place = Path(made)
+        place.chmod(0o755)
+        yield place
+
+
 def pack_without_rights(directory: Path) -> str:
     """Return what comes of packing a directory by a user who may not read everything."""
-    for folder in directory.parents:
-        if folder.is_relative_to("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
     if os.geteuid() == 0:
         for path in (directory, *directory.rglob("*")):
             os.chown(path, 65534, 65534)
@@ -246,9 +254,9 @@ def pack_without_rights(directory: Path) -> str:
     ],
 )
 def test_what_cannot_be_read_is_one_sentence(
-    closed: str, mode: int, otherwise: str, in_git: bool | str, tmp_path: Path
+    closed: str, mode: int, otherwise: str, in_git: bool | str, open_place: Path
 ) -> None:
-    code = write(tmp_path / "top" / "code", {"main.py": "", "data/it's/x": "", "data/y": "", ".nniignore": "\n"})
+    code = write(open_place / "top" / "code", {"main.py": "", "data/it's/x": "", "data/y": "", ".nniignore": "\n"})
     if in_git:
         git(code.parent, "init", "-q")
     if in_git == "and known":

@@ -336,5 +336,6 @@ def _remembered(directory: Path) -> Place | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.VolumeError(
-            f"{path} does not say where the experiment's files are ({error!r}); remove them by hand."
+            f"{path} does not say where the experiment's files and jobs are ({error!r}); remove them by hand, and then "
+            "what is here with --keep-cluster and --keep-volume."
         ) from error
