@@ -61,16 +61,25 @@ async def _around(
     async with cluster.running(options) as made:
         print(tell(made), file=sys.stderr, flush=True)  # noqa: T201
         inside = {**environment, "KUBECONFIG": str(made.kubeconfig), "NNI_MOUNTS": made.mounts}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _DIE_WITH_ME, str(os.getpid()), *command, env=inside
-        )
+        process: asyncio.subprocess.Process | None = None
+        early: list[signal.Signals] = []
 
         def forward(number: signal.Signals) -> None:
             # A Ctrl-C at the terminal has reached the command already.
-            if process.returncode is None and not (number == signal.SIGINT and _is_in_foreground()):
+            if number == signal.SIGINT and _is_in_foreground():
+                return
+            if process is None:
+                early.append(number)
+            elif process.returncode is None:
                 process.send_signal(number)
 
+        # First: the command may have run for a while before it is known here.
         with _on_signals(forward):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", "-c", _DIE_WITH_ME, str(os.getpid()), *command, env=inside
+            )
+            for number in early:
+                forward(number)
             code = await process.wait()
     return 128 - code if code < 0 else code
 
