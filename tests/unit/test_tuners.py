@@ -323,6 +323,20 @@ def test_a_tuner_of_which_all_trials_fail_goes_on(name: str) -> None:
     assert statistics.pstdev(found[20:]) > 0.15
 
 
+def test_auto_finds_the_best_point_of_a_coarse_grid() -> None:
+    best = {"a": 7, "b": 3, "c": 6}
+    found = []
+    for seed in range(5):
+        tuner = make("Auto", {key: {"_type": "qnormal", "_value": [5, 2, 1]} for key in best}, seed=seed)
+        points = []
+        for number in range(30):
+            points.append(tuner.suggest(number))
+            loss = sum((points[-1][key] - best[key]) ** 2 for key in best)
+            tuner.learn(scripted.outcome(number, points[-1], float(loss)))
+        found.append(best in points)
+    assert sum(found) >= 4
+
+
 @pytest.mark.parametrize("name", ["Auto", "TPE", "Anneal", "GP"])
 def test_trials_of_before_a_restart_are_learnt_from(name: str) -> None:
     tuner = make(name, one("uniform", 0, 1), seed=1)

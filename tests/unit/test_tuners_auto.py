@@ -233,7 +233,7 @@ def test_annealing_keeps_away_from_running_trials() -> None:
     gaps = []
     for running in ({}, {7: np.array([0.5])}):
         past.pending = running
-        proposer = anneal.Annealing(its, np.random.default_rng(0)).propose(past)
+        proposer = anneal.Annealing(its, np.random.default_rng(0), candidates=2).propose(past)
         gaps.append(np.mean([abs(float(next(proposer)[0]) - 0.5) for _ in range(200)]))
     assert gaps[1] > 1.2 * gaps[0]
 

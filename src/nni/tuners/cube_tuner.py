@@ -10,7 +10,7 @@ from nni.tuners import novelty
 from nni.tuners.cube import Cube, Vector
 from nni.tuners.history import History
 
-_TRIES = 20
+_TRIES = 300
 
 
 class Proposer(Protocol):

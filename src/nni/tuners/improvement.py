@@ -24,7 +24,8 @@ _ROUNDS, _MUTANTS = 4, 60
 """Then so many rounds, each with so many neighbours of the best places so far, nearer and nearer."""
 _POLISHED, _POLISH_STEPS = 2, 20
 """At the end so many of them are moved uphill along the gradient."""
-_RETURNED = 20
+_RETURNED = 300
+"""Of a coarse grid the best ones may all have been tried."""
 _LEAST_CHANCE = math.log(0.8)
 """A place whose chance to work is a smaller share of the largest chance does not come into question (M. A. Gelbart and
 others, 2014: constraints that hold with a confidence)."""
