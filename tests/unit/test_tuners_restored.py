@@ -15,13 +15,13 @@ SPHERE = {name: {"_type": "uniform", "_value": [-5, 5]} for name in "abc"}
 BEFORE, AFTER, RUNNING = 60, 20, 4
 LEARNING: Mapping[str, Mapping[str, Any]] = {
     "Auto": {},
-    "GP": {},
+    "GP": {"optimize_mode": "minimize"},
     "TPE": {},
     "Anneal": {},
-    "Evolution": {"population_size": 8},
+    "Evolution": {"optimize_mode": "minimize", "population_size": 8},
     "CMA-ES": {},
     "NSGA-II": {"population_size": 8},
-    "PBT": {"all_checkpoint_dir": "/p", "population_size": 5},
+    "PBT": {"optimize_mode": "minimize", "all_checkpoint_dir": "/p", "population_size": 5},
 }
 
 

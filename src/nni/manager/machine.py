@@ -126,7 +126,7 @@ def outcome(
     """
     tuner = spec.AlgorithmSpec.written(config.get("tuner") or config.get("advisor"))
     is_maximized = objectives.is_maximized(tuner, spec.AlgorithmSpec.written(config.get("assessor")))
-    known = finals(rows, objectives.primary(objectives.several(tuner.class_args)))
+    known = finals(rows, objectives.primary(tuner.class_args))
     better: list[tuple[int, Final]] = []
     for number, one in enumerate(sorted(known, key=lambda its: its.at), 1):
         best = better[-1][1].value if better else None
