@@ -75,7 +75,7 @@ class Story:
 @pytest.mark.parametrize("name", LEARNING)
 def test_a_tuner_that_was_restored_is_as_good_as_one_that_went_on(name: str) -> None:
     went_on, restored, at_random = [], [], []
-    for seed in range(5):
+    for seed in range(3):
         story = Story(name, seed)
         story.go_on(BEFORE)
         restored.append(story.restarted().go_on(AFTER))
@@ -90,7 +90,7 @@ def test_a_tuner_that_was_restored_is_as_good_as_one_that_went_on(name: str) -> 
 @pytest.mark.parametrize("name", [name for name in LEARNING if name != "PBT"])
 def test_what_is_imported_while_a_tuner_works_is_learnt_from(name: str) -> None:
     with_it, without = [], []
-    for seed in range(5):
+    for seed in range(3):
         story, other = Story(name, seed), Story(name, seed)
         story.go_on(20)
         other.go_on(20)
