@@ -1,8 +1,10 @@
 """What every test gets: programs that may be absent, and no leaks."""
 
 import asyncio
+import contextlib
 import inspect
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -138,13 +140,11 @@ def new_port() -> Callable[[], int]:
 
     def find() -> int:
         while True:
-            with socket.socket() as first, socket.socket() as second:
-                first.bind(("127.0.0.1", 0))
-                number: int = first.getsockname()[1]
-                try:
-                    second.bind(("127.0.0.1", number + 1))
-                except (OSError, OverflowError):
-                    continue
+            # Below those that the system gives to connections, which would take them in the meantime.
+            number = random.randrange(10_000, 32_000)
+            with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
+                first.bind(("127.0.0.1", number))
+                second.bind(("127.0.0.1", number + 1))
                 return number
 
     return find
