@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,3 +188,21 @@ async def test_a_directory_without_rights_is_said(root: Path) -> None:
     root.chmod(0o500)
     with pytest.raises(errors.VolumeError, match="permission denied"):
         await mounted.MountedVolume(root).put("a", b"x")
+
+
+async def test_a_tree_of_any_depth_is_measured_looked_through_and_deleted(root: Path) -> None:
+    (root / "deep").mkdir()
+    folder = os.open(root / "deep", os.O_RDONLY)
+    depth = sys.getrecursionlimit() + 100
+    for _ in range(depth):
+        os.mkdir("a", dir_fd=folder)
+        folder, above = os.open("a", os.O_RDONLY, dir_fd=folder), folder
+        os.close(above)
+    with os.fdopen(os.open(".nni-put-x", os.O_WRONLY | os.O_CREAT, dir_fd=folder), "wb") as file:
+        file.write(b"abc")
+    os.close(folder)
+    volume = kept.KeptVolume(root)
+    assert await volume.usage("deep") == 3
+    assert await volume.begun("deep") == {"/".join(["deep", *"a" * depth, ".nni-put-x"]): 3}
+    await volume.delete("deep")
+    assert list(root.iterdir()) == []

@@ -238,30 +238,76 @@ def _read_from(descriptor: int, offset: int, limit: Optional[int]) -> bytes:
     return b"".join(parts)
 
 
+def folders(top: int, failed: Callable[[OSError], None]) -> Iterator[Tuple[Tuple[str, ...], int, List[str]]]:
+    """Yield the directories of a tree, each before those in it, and no link to one.
+
+    A tree of any depth will do, and takes few descriptors: each directory is looked up anew.
+
+    Args:
+        top: A descriptor of the tree's own directory, which comes first.
+        failed: Is given what went wrong with a directory that is left out.
+
+    Yields:
+        The names that lead to a directory, a descriptor of it, and the names of what else is in it.
+    """
+    waiting: List[Tuple[str, ...]] = [()]
+    while waiting:
+        names = waiting.pop()
+        with contextlib.ExitStack() as stack:
+            try:
+                here = stack.enter_context(_below(top, names))
+                entries = _entries(here)
+            except OSError as error:
+                failed(error)
+                continue
+            waiting += [(*names, name) for name, is_directory in entries if is_directory]
+            yield names, here, [name for name, is_directory in entries if not is_directory]
+
+
+@contextlib.contextmanager
+def _below(top: int, names: Sequence[str]) -> Iterator[int]:
+    current = os.dup(top)
+    try:
+        for name in names:
+            step = os.open(name, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = step
+        yield current
+    finally:
+        os.close(current)
+
+
+def _entries(folder: int) -> List[Tuple[str, bool]]:
+    with os.scandir(folder) as found:
+        return [(one.name, one.is_dir(follow_symlinks=False)) for one in found]
+
+
+def ignore(error: OSError) -> None:
+    """Go on without a directory that cannot be looked at."""
+    del error
+
+
 def _sizes(top: int) -> Iterator[int]:
-    for _, _, files, folder in os.fwalk(".", dir_fd=top, follow_symlinks=False):
-        for name in files:
+    for _, folder, names in folders(top, ignore):
+        for name in names:
             with contextlib.suppress(FileNotFoundError, PermissionError):  # it may go while we count
                 yield os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
 
 
 def _remove_tree(parent: int, name: str) -> None:
-    """Remove a directory with all that is in it. What ``shutil`` has for it can do so from Python 3.11 on."""
-    for _, folders, files, here in os.fwalk(name, topdown=False, onerror=_fail, follow_symlinks=False, dir_fd=parent):
-        for one in files:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(one, dir_fd=here)
-        for one in folders:
-            _remove_folder(here, one)
-    _remove_folder(parent, name)
-
-
-def _remove_folder(parent: int, name: str) -> None:
+    """Remove a directory with all that is in it."""
+    with _below(parent, [name]) as top:
+        found = []
+        for names, here, files in folders(top, _fail):
+            found.append(names)
+            for one in files:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(one, dir_fd=here)
+        for *above, last in reversed(found[1:]):
+            with contextlib.suppress(FileNotFoundError), _below(top, above) as here:
+                os.rmdir(last, dir_fd=here)
     with contextlib.suppress(FileNotFoundError):
-        try:
-            os.rmdir(name, dir_fd=parent)
-        except NotADirectoryError:
-            os.unlink(name, dir_fd=parent)  # a link to a directory
+        os.rmdir(name, dir_fd=parent)
 
 
 def _fail(error: OSError) -> None:

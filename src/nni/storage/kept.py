@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from nni import errors
-from nni.runtime import paths
+from nni.runtime import paths, tree
 from nni.storage import mounted
 
 _KNOWN_DIGESTS = 1024
@@ -78,12 +78,12 @@ class KeptVolume(mounted.MountedVolume):
     def _begun(self, path: str) -> Mapping[str, int]:
         found = {}
         with contextlib.suppress(FileNotFoundError), self._tree.parent(f"{path}/{paths.TEMPORARY}") as (top, _):
-            for where, _, names, folder in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+            for where, folder, names in tree.folders(top, tree.ignore):
                 for name in names:
                     if name.startswith(paths.TEMPORARY):
                         with contextlib.suppress(FileNotFoundError):  # it may go while we look
                             size = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
-                            found[_normal(f"{path}/{where}/{name}")] = size
+                            found[_normal("/".join((path, *where, name)))] = size
         return found
 
     def _tell(self, path: str) -> None:
