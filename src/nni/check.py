@@ -14,13 +14,17 @@ def problems(config: experiment.ExperimentConfig) -> list[errors.Problem]:
     return _problems(freezing.examine(config))
 
 
-def checked(config: experiment.ExperimentConfig) -> spec.ExperimentSpec:
+def checked(config: experiment.ExperimentConfig, *, is_begun: bool = False) -> spec.ExperimentSpec:
     """Return the experiment that a configuration describes.
+
+    Args:
+        config: The configuration.
+        is_begun: Whether the experiment has begun before; the directories with its trials' code may be gone then.
 
     Raises:
         ConfigError: There are mistakes; all of them are named.
     """
-    examined = freezing.examine(config)
+    examined = freezing.examine(config, is_begun=is_begun)
     found = _problems(examined)
     if examined.experiment is None or found:
         raise errors.ConfigError(found)

@@ -1,5 +1,6 @@
 """``nnictl experiment delete``, after experiments that really ran."""
 
+import ctypes
 import os
 import pty
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nni.experiment import Experiment, K8sManagerStorageConfig, K8sNfsConfig, K8sStorageConfig, KubeflowRoleConfig
+from nni.records import registry
 from nni.testing import experiments
 from nni.testing.sandbox import Connection, Sandbox
 
@@ -130,6 +132,62 @@ def test_one_that_runs_is_not_deleted(cluster: Sandbox, tmp_path: Path, free_por
     finally:
         experiment.stop()
     assert (refused.returncode, f"nnictl stop {experiment.id}" in refused.stderr) == (1, True), refused.stderr
+
+
+def _without_override() -> None:
+    """Let the program that comes next be refused what file modes refuse, root's too."""
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+
+
+def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Path) -> None:
+    place = tmp_path / "nni-experiments" / "stuck"
+    closed = place / "log" / "closed"
+    for folder in (closed, place / "more"):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    registry.Registry(tmp_path / "nni-experiments" / ".experiments").write(
+        registry.Known(
+            id="stuck",
+            name=None,
+            platform="local",
+            port=8080,
+            url_prefix=None,
+            pid=1,
+            process_mark="of another boot",
+            status="STOPPED",
+            start_time=1.0,
+            end_time=2.0,
+            directory=place,
+            working_directory=place.parent,
+        )
+    )
+    closed.chmod(0o555)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "nni", "experiment", *words],
+            env={**os.environ, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=_without_override,
+        )
+
+    failed = run("delete", "stuck", "--yes")
+
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        f"error: {closed}/file cannot be removed (Permission denied), so experiment stuck is still listed: mend it, "
+        "and give `nnictl experiment delete stuck` once more.\n"
+    )
+    assert "is deleted" not in failed.stdout
+    assert not (place / "more").exists()
+    assert "stuck" in run("list", "--all").stdout
+
+    closed.chmod(0o755)
+    assert run("delete", "stuck", "--yes").returncode == 0
+    assert not place.exists()
+    assert "stuck" not in run("list", "--all").stdout
 
 
 WAITS = """\

@@ -70,3 +70,25 @@ def test_trials_of_a_killed_manager_go_on(
     assert {len(its) for its in resumed.get_job_metrics().values()} == {2}
     resumed.stop()
     assert uids(cluster, resumed) == {}
+
+
+def test_the_code_directory_may_be_gone_while_the_volume_has_what_was_packed(
+    make: Callable[..., Experiment], cluster: Sandbox, free_port: int, tmp_path: Path
+) -> None:
+    code = tmp_path / "code"
+    experiment = make("import nni\nnni.report_final_result(nni.get_next_parameter()['x'])\n", max_trial_number=1)
+    assert experiment.run(free_port) is True
+    experiment.stop()
+    code.rename(tmp_path / "moved")
+
+    resumed = Experiment(id=experiment.id)
+    resumed.resume(wait_completion=False)
+    resumed.update_max_trial_number(2)
+    experiments.until(resumed, lambda change: change["counts"]["SUCCEEDED"] == 2)
+    resumed.stop()
+
+    own = cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id
+    (bundle,) = (own / "code").iterdir()
+    bundle.unlink()
+    with pytest.raises(errors.ConfigError, match=f"The code directory {code} is not a directory of this machine; "):
+        Experiment(id=experiment.id).resume(wait_completion=False)

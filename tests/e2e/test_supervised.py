@@ -134,6 +134,33 @@ def test_code_that_is_edited_while_the_manager_is_away_changes_nothing(
     experiments_end(experiment)
 
 
+def test_the_code_directory_may_be_gone_when_the_manager_comes_back(
+    supervise: Callable[..., Start], cluster: Sandbox, free_port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "trial.py").write_text(GATED)
+    role = {"replicas": 1, "command": "python3 trial.py", "codeDirectory": "code", "dockerImage": "x"}
+    start = supervise(GATED, maxTrialNumber=4, service={"master": role})
+    first = start()
+    experiment = Experiment.connect(free_port)
+    experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
+    first.kill()
+    first.wait(timeout=30)
+    (tmp_path / "code").rename(tmp_path / "moved")
+
+    start()
+    experiment = Experiment.connect(free_port)
+    (cluster.exports["10.20.30.40:/mnt/nfs/nni"] / "nni" / experiment.id / "go").touch()
+    experiments.until(experiment, lambda change: change["experiment"]["status"] == "DONE")
+
+    assert [trial.status for trial in experiment.list_trial_jobs()] == ["SUCCEEDED"] * 4
+    log = (Path.home() / "nni-experiments" / experiment.id / "log" / "nnimanager.log").read_text()
+    gone = f"The code directory {tmp_path / 'code'} is not a directory of this machine; "
+    assert log.count(f"The experiment keeps the code that it began with: {gone}") == 1
+    experiment.stop()
+    experiments_end(experiment)
+
+
 def experiments_end(experiment: Experiment) -> None:
     """Wait until an experiment that was told to stop has stopped."""
     for change in Experiment.connect(experiment.port or 0)._connected.events():

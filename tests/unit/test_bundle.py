@@ -345,7 +345,7 @@ async def test_odd_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     packed = await bundle.build(tmp_path)
     assert packed.warnings == (f"{tmp_path}/pipe is neither a file nor a link, so it stays behind.",)
-    with pytest.raises(errors.ConfigError, match="is not a directory"):
+    with pytest.raises(errors.ConfigError, match="is not a directory of this machine; the trials' code belongs there"):
         await bundle.build(tmp_path / "a")
 
 

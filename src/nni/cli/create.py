@@ -56,7 +56,7 @@ def _supervise(described: "config.ExperimentConfig", arguments: argparse.Namespa
     if not arguments.foreground:
         raise errors.ManagerError("--supervised needs --foreground: whoever supervises waits for this process.")
     described.debug = described.debug or arguments.debug
-    spec = check.checked(described)
+    spec = check.checked(described, is_begun=_is_begun(described))
     if spec.name is None:
         problem = errors.Problem("experimentName", "is not set; a supervised experiment goes by it at every start")
         raise errors.ConfigError([problem])
@@ -69,3 +69,15 @@ def _supervise(described: "config.ExperimentConfig", arguments: argparse.Namespa
         port=arguments.port,
         url_prefix=arguments.url_prefix,
     )
+
+
+def _is_begun(described: "config.ExperimentConfig") -> bool:
+    """Whether an earlier start has made records; a name or a directory that can be none is reported elsewhere."""
+    import os  # noqa: PLC0415
+
+    from nni.records import sqlite  # noqa: PLC0415
+
+    name, place = described.experiment_name, described.experiment_working_directory
+    if not isinstance(name, str) or not isinstance(place, str | os.PathLike):
+        return False
+    return sqlite.path_in(Path(described.resolved(place), name)).exists()

@@ -79,8 +79,21 @@ async def _delete(known: "registry.Known", arguments: argparse.Namespace) -> boo
             raise
         raise errors.VolumeError(f"{error} {leftovers.KEEPING}") from error
     # The records go last: without them nobody would know of what is left elsewhere.
-    await asyncio.to_thread(shutil.rmtree, known.directory, ignore_errors=True)
+    await asyncio.to_thread(_remove_here, known)
     return True
+
+
+def _remove_here(known: "registry.Known") -> None:
+    """Remove what is on this machine, as far as it can be removed. Raises RecordsError."""
+    kept: list[tuple[str, BaseException]] = []
+    # Python 3.11 has no onexc.
+    shutil.rmtree(known.directory, onerror=lambda _, path, raised: kept.append((path, raised[1])))
+    for path, error in kept:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise errors.RecordsError(
+                f"{path} cannot be removed ({error.strerror or error}), so experiment {known.id} is still listed: mend "
+                f"it, and give `nnictl experiment delete {known.id}` once more."
+            ) from error
 
 
 async def _remove(there: "remains.Remains") -> None:

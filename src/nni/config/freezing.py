@@ -68,10 +68,16 @@ def freeze(config: "ExperimentConfig") -> spec.ExperimentSpec:
     return examined.experiment
 
 
-def examine(config: "ExperimentConfig") -> Examined:
-    """Return the experiment that a configuration describes, or all its mistakes."""
+def examine(config: "ExperimentConfig", *, is_begun: bool = False) -> Examined:
+    """Return the experiment that a configuration describes, or all its mistakes.
+
+    Args:
+        config: The configuration.
+        is_begun: Whether the experiment has begun before: its trials run what was packed then, so nobody asks whether
+            the directories with their code are still there.
+    """
     problems: list[errors.Problem] = []
-    top = View(config, "", problems)
+    top = View(config, "", problems, is_begun=is_begun)
     _check_limits(top)
     for name, message in _REFUSED.items():
         top.refused(name, message)

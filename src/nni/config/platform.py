@@ -61,7 +61,7 @@ def _local(top: View, view: View) -> spec.LocalSpec:
     holder = _holder(top, view, "trial_command")
     command = holder.needed("trial_command", "write what a trial runs, such as 'python3 model.py'")
     holder.checked("trial_command", str.strip, "is no command; write for example 'python3 model.py'")
-    directory = _holder(top, view, "trial_code_directory").directory("trial_code_directory")
+    directory = _holder(top, view, "trial_code_directory").directory("trial_code_directory", may_be_gone=top.is_begun)
     role = spec.RoleSpec(name="worker", replicas=1, command=command or "", code_directory=directory or "")
     return spec.LocalSpec(roles=(role,), code_limit_mib=_code_limit(view))
 
@@ -159,7 +159,7 @@ def _role(top: View, view: View, name: str, operator: operators.Operator | None)
         name=name,
         replicas=role.get("replicas") or 0,
         command=command or "",
-        code_directory=own.directory(field) or "",
+        code_directory=own.directory(field, may_be_gone=top.is_begun) or "",
         image=role.checked("docker_image", _is_image, "is not the name of a container image") or "",
         cpus=role.checked(
             "cpu_number", lambda number: 0 < number < math.inf, "is not above 0; write for example 1 or 0.5"

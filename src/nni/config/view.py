@@ -28,7 +28,13 @@ class View:
     """
 
     def __init__(
-        self, config: base.Config, path: str, problems: list[errors.Problem], *, is_camel: bool = False
+        self,
+        config: base.Config,
+        path: str,
+        problems: list[errors.Problem],
+        *,
+        is_camel: bool = False,
+        is_begun: bool = False,
     ) -> None:
         """Examine the types of a configuration.
 
@@ -37,9 +43,11 @@ class View:
             path: Where it is in the whole; empty for the whole itself.
             problems: Takes what is found.
             is_camel: Whether what it stands in is written in camelCase.
+            is_begun: Whether the experiment has begun before, and packed its trials' code then.
         """
         self.config = config
         self._is_camel = is_camel_case(config.written, or_else=is_camel)
+        self.is_begun = is_begun
         self.path = path
         self.problems = problems
         self._bad: set[str] = set()
@@ -110,13 +118,13 @@ class View:
         if self.get(name):
             self.wrong(name, message)
 
-    def directory(self, name: str) -> str | None:
+    def directory(self, name: str, *, may_be_gone: bool = False) -> str | None:
         """Return a field's path as an absolute one; None when it is unset, or after reporting that it is not there."""
         value = self.get(name)
         if value is None:
             return None
         path = self.config.resolved(value)
-        if os.path.isdir(path):  # noqa: PTH112 one call, no object
+        if may_be_gone or os.path.isdir(path):  # noqa: PTH112 one call, no object
             return path
         self.wrong(name, f"{os.fspath(value)!r} is not a directory of this machine (looked for {path})")
         return None
@@ -127,7 +135,9 @@ class View:
         if not isinstance(value, base.Config):
             return None
         if name not in self._children:
-            self._children[name] = View(value, self.at(name), self.problems, is_camel=self._is_camel)
+            self._children[name] = View(
+                value, self.at(name), self.problems, is_camel=self._is_camel, is_begun=self.is_begun
+            )
         return self._children[name]
 
 

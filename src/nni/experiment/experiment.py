@@ -96,7 +96,7 @@ class Experiment:
         launch.check_prefix(self.url_prefix)
         if debug:
             self.config.debug = True
-        spec = check.checked(self.config)
+        spec = check.checked(self.config, is_begun=is_resumed)
         directory = Path(spec.working_directory) / self.id
         progress.say(f"Experiment {self.id} in {directory}")
         self._running = launch.launch(

@@ -127,7 +127,7 @@ async def run(
     Raises:
         NniError: The experiment cannot be started; the message says why.
     """
-    spec = check.checked(configs.ExperimentConfig.from_dict(request.config))
+    spec = check.checked(configs.ExperimentConfig.from_dict(request.config), is_begun=_is_begun(request))
     with lifetime.logging_to(
         request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised
     ):
@@ -294,8 +294,13 @@ async def _replayed(
     return records, state
 
 
+def _is_begun(request: Request) -> bool:
+    """Whether the experiment goes on with its records."""
+    return request.is_resumed or (request.is_supervised and sqlite.path_in(request.directory).exists())
+
+
 async def _records(request: Request) -> sqlite.SqliteRecords:
-    if request.is_resumed or (request.is_supervised and sqlite.path_in(request.directory).exists()):
+    if _is_begun(request):
         return await sqlite.SqliteRecords.open_existing(request.directory)
     records = await sqlite.SqliteRecords.create(request.directory)
     await asyncio.to_thread(description.write, request.directory, request.config)

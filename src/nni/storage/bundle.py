@@ -122,8 +122,10 @@ async def build(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
 
 def pack(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
     """Pack a directory; see ``build``."""
-    if not directory.is_dir():
-        raise _refused(f"The code directory {directory} is not a directory; name the one that holds the trial's code.")
+    if not os.path.isdir(directory):  # noqa: PTH112 it raises no error
+        raise _refused(
+            f"The code directory {directory} is not a directory of this machine; the trials' code belongs there."
+        )
     found, warnings = _survey(directory)
     total = sum(each.size for each in found)
     if total > limit:
