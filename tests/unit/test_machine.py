@@ -1,5 +1,6 @@
 """This machine's experiments: what their list says, and which final metrics of another one count."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from nni.core import event, model, ports
 from nni.manager import machine
 from nni.records import description, registry, sqlite
+from nni.server import views
 from nni.testing import story
 
 
-async def test_the_list_knows_how_an_experiment_is_and_its_best(
+async def test_the_list_knows_how_an_experiment_is_its_best_and_when_it_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -30,6 +32,11 @@ async def test_the_list_knows_how_an_experiment_is_and_its_best(
         tale.ends("aaaaa")
     (its,) = await machine.experiments()
     assert (its["status"], its["best"]) == ("RUNNING", 0.75)
+    began = views.milliseconds(tale.now())
+    tale.passes(3600.0)
+    async with machine.listed(dataclasses.replace(first, start_time=tale.now()), tale.state, tale.revisions):
+        (its,) = await machine.experiments()
+    assert its["startTime"] == began
 
 
 def row(trial: str, value: str, *, attempt: int = 1, who: str = "master-0") -> ports.MetricRow:

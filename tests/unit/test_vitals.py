@@ -176,8 +176,11 @@ async def test_a_platform_whose_life_is_not_heard_of_has_failed_until_it_is_agai
     await scene.heard.platform.open(lambda happened: None)
     scene.lives("Pods cannot be watched.")
     failed_at = scene.signs.signs[health.PLATFORM].failed_at
-    # It answers, and what happens on it is not seen all the same.
+    # It answers and tells, and what happens on it is not seen all the same.
     await scene.heard.platform.create(order())
+    assert scene.platform.emit is not None
+    scene.platform.emit(event.Ticked())
+    assert scene.shown(health.PLATFORM) == ("failed", "Pods cannot be watched.")
     scene.lives("Jobs cannot be watched.")
     assert scene.shown(health.PLATFORM) == ("failed", "Jobs cannot be watched.")
     assert scene.signs.signs[health.PLATFORM].failed_at == failed_at

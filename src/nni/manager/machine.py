@@ -34,8 +34,15 @@ async def listed(
     def now() -> registry.Known:
         result = state.trials[state.best].result if state.best is not None else None
         best = None if result is None else result.value
-        left = leaving.left(state, removal)
-        return dataclasses.replace(first, status=state.status.value, end_time=state.ended_at, best=best, left=left)
+        return dataclasses.replace(
+            first,
+            status=state.status.value,
+            # A manager that goes on with an experiment was not its first.
+            start_time=state.started_at or first.start_time,
+            end_time=state.ended_at,
+            best=best,
+            left=leaving.left(state, removal),
+        )
 
     async def write(its: registry.Known) -> None:
         try:

@@ -91,7 +91,9 @@ class Platform:
         """See the port."""
 
         def heard(happened: event.Event) -> None:
-            self._ear.hears()
+            # A platform that is lost tells of things all the same: that it cannot say what became of a job.
+            if not self._is_lost:
+                self._ear.hears()
             emit(happened)
 
         with self._ear.on(errors.NniError):
