@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nni.core import event, model, spec
 from nni.experiment import Experiment, KubeflowRoleConfig
 from nni.manager.files import Files
-from nni.runtime import archive, post, relay, remote
+from nni.runtime import archive, post, relay, remote, sweep
 from nni.server import exchange, intake, listen, parts, pieces
 from nni.storage import bundle, kept
 from nni.testing.sandbox import Connection, Sandbox
@@ -751,6 +751,122 @@ def connected(manager: Manager) -> remote.Remote:
     """Return the client of the first replica."""
     path = intake_wire.path(EXPERIMENT, TRIAL, 1, "master", 0)
     return remote.Remote(post.Post(f"http://127.0.0.1:{manager.port}", path, TOKEN, ""))
+
+
+class Sweeping:
+    """A sweep to the manager of a directory that it knows as it is; the last one, if it is not started before."""
+
+    def __init__(self, manager: Manager, source: Path, below: str, beside: str = "") -> None:
+        self.said: list[str] = []
+        self.sweep = sweep.Sweep(
+            "sweep",
+            str(source),
+            remote.Sink(connected(manager), f"{DIRECTORY}/{below}", beside),
+            tell=self.said.append,
+            ended=lambda: None,
+            limit=sys.maxsize,
+            seconds=0.01,
+            follows_deletions=below == "checkpoint",
+        )
+
+    async def finish(self) -> None:
+        if not self.sweep.is_alive():
+            self.sweep.start()
+        self.sweep.finish(20)
+        await asyncio.to_thread(self.sweep.join)
+
+
+@pytest.mark.parametrize(("limit", "left"), [(3_000_000, "epoch-2"), (2_300_000, "epoch-2"), (2_100_000, "epoch-1")])
+async def test_a_checkpoint_gives_way_to_the_next_one_when_there_is_room_for_that_one_then(
+    tmp_path: Path, limit: int, left: str
+) -> None:
+    place = tmp_path / "checkpoint"
+    place.mkdir()
+    async with talking(tmp_path, limit=limit) as (manager, client):
+        # Beside what came with the trial's attempt.
+        there = sum(path.stat().st_size for path in (manager.root / DIRECTORY).rglob("*") if path.is_file())
+        assert there < 100_000
+        old, new = bytes(1_200_000), b"n" * 2_200_000
+        assert (await client.send("PUT", f"{DIRECTORY}/checkpoint/epoch-1", old[:1_000_000], 0, old))[0] == 200
+        assert (await client.send("PUT", f"{DIRECTORY}/checkpoint/epoch-1", old[1_000_000:], 1_000_000, old))[0] == 200
+        (place / "epoch-1").write_bytes(old)
+        sweeping = Sweeping(manager, place, "checkpoint")
+        (place / "epoch-2").write_bytes(new)
+        (place / "epoch-1").unlink()
+        await sweeping.finish()
+        assert manager.tree("checkpoint") == [left]
+        assert (manager.root / DIRECTORY / "checkpoint" / left).read_bytes() == (new if left == "epoch-2" else old)
+    assert ["storage.output_limit" in one for one in sweeping.said] == [True] * (left == "epoch-1")
+
+
+async def test_a_file_may_become_a_directory_and_a_directory_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    (place / "last").mkdir(parents=True)
+    async with talking(tmp_path) as (manager, _):
+        sweeping = Sweeping(manager, place, "checkpoint")
+        (place / "last" / "w.pt").write_text("1")
+        (place / "best").write_text("1")
+        sweeping.sweep.start()
+        await until(lambda: manager.tree("checkpoint") == ["best", "last/w.pt"])
+        for name in ("last", "best"):
+            (place / name).rename(tmp_path / name)
+        (place / "last").write_text("2")
+        (place / "best").mkdir()
+        (place / "best" / "w.pt").write_text("2")
+        await sweeping.finish()
+        assert manager.tree("checkpoint") == ["best/w.pt", "last"]
+    assert sweeping.said == []
+
+
+async def test_what_was_an_output_file_and_is_a_directory_now_is_left_out_and_said(tmp_path: Path) -> None:
+    place = tmp_path / "output"
+    (place / "best").mkdir(parents=True)
+    async with talking(tmp_path) as (manager, client):
+        assert (await client.send("PUT", f"{DIRECTORY}/1/master-0/output/best", b"1", 0, b"1"))[0] == 200
+        sweeping = Sweeping(manager, place, "1/master-0/output")
+        (place / "best" / "w.pt").write_text("2")
+        (place / "other").write_text("2")
+        await sweeping.finish()
+        assert manager.tree("1/master-0/output") == ["best", "other"]
+    (said,) = sweeping.said
+    assert said.startswith("best/w.pt, and perhaps others, stay in the pod: answers 403: ")
+    assert "a part of the path is not a directory" in said
+
+
+async def test_what_cannot_be_seen_is_not_deleted_for_that(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    place.mkdir()
+    async with talking(tmp_path) as (manager, client):
+        assert (await client.send("PUT", f"{DIRECTORY}/checkpoint/a/epoch-1", b"1", 0, b"1"))[0] == 200
+        (place / "a").mkdir()
+        (place / "a" / "epoch-1").write_bytes(b"1")
+        sweeping = Sweeping(manager, place, "checkpoint")
+        # Where no path leads, even for root.
+        folder = os.open(place, os.O_RDONLY)
+        for _ in range(17):
+            os.mkdir("x" * 250, dir_fd=folder)
+            folder, above = os.open("x" * 250, os.O_RDONLY, dir_fd=folder), folder
+            os.close(above)
+        os.rename(place / "a", "a", dst_dir_fd=folder)
+        os.close(folder)
+        await sweeping.finish()
+        assert manager.tree("checkpoint") == ["a/epoch-1"]
+
+
+async def test_what_the_command_puts_into_its_output_directory_is_sent_under_its_name(tmp_path: Path) -> None:
+    work, output = tmp_path / "work", tmp_path / "output"
+    work.mkdir()
+    output.mkdir()
+    async with talking(tmp_path) as (manager, _):
+        sweeping = Sweeping(manager, work, "1/master-0/output", str(output))
+        (work / "model.pt").write_text("epoch 1")
+        sweeping.sweep.start()
+        await until(lambda: manager.read("1/master-0/output/model.pt") == "epoch 1")
+        (output / "model.pt").write_text("epoch 1, which it wants to keep")
+        (work / "model.pt").write_text("epoch 2")
+        await sweeping.finish()
+        assert manager.read("1/master-0/output/model.pt") == "epoch 1"
+    assert "the command has written another file of that name to NNI_OUTPUT_DIR" in sweeping.said[0]
 
 
 TOGETHER = """
