@@ -179,7 +179,8 @@ class Exchange:
         async with self._pieces.read(request) as (offset, content), self._turns:
             started = await self._volume.stat(part)
             if started is None:
-                await self._parts.begin(part)
+                async with self._counting(sender):
+                    await self._parts.begin(part)
                 if await self._is_there(path, length, digest):
                     self._parts.forget(part)
                     return _answer(length)
@@ -214,18 +215,17 @@ class Exchange:
 
     async def _finish(self, sender: Sender, part: str, path: str, digest: bytes) -> None:
         """Let a whole file take its place."""
-        if await self._volume.digest(part) != digest:
-            # It changed while it was sent: half of the one and half of the other is neither.
-            await self._parts.drop(part)
-            raise answers.refuse(web.HTTPUnprocessableEntity, f"What came of {path!r} is not what was announced.")
+        # It takes its time, and need not be done again while nobody adds to it.
+        await self._volume.digest(part)
         async with self._counting(sender):
-            whole = await self._volume.stat(part)
-            # The same request a second time finds that the first has done it.
-            if whole is not None:
-                old = await self._size(path)
-                await self._volume.rename(part, path)
-                self._count(sender, whole.size - old)
+            if await self._volume.digest(part) != digest:
+                # It changed while it was sent: half of the one and half of the other is neither.
+                await self._parts.drop(part)
+                raise answers.refuse(web.HTTPUnprocessableEntity, f"What came of {path!r} is not what was announced.")
+            size, old = await self._size(part), await self._size(path)
+            await self._volume.rename(part, path)
             self._parts.forget(part)
+            self._count(sender, size - old)
 
     async def _delete(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
         async with self._counting(sender):
