@@ -97,6 +97,18 @@ async def test_what_ran_under_a_manager_that_is_gone_is_not_begun_again_under_th
         assert seen.reason.kind is model.ReasonClass.INFRASTRUCTURE
 
 
+async def test_a_trial_may_leave_directories_of_any_depth(tmp_path: Path) -> None:
+    ordered = contract.order("deep", 0)
+    write_script(tmp_path, "worker", ordered.attempt, 0)
+    deep = 'cd "$NNI_POD_DIR" && i=0 && while [ $i -lt 1200 ]; do mkdir d && cd d && i=$((i + 1)) || exit 1; done\n'
+    directory = tmp_path / layout.attempt(EXPERIMENT, ordered.attempt.trial, 1)
+    (directory / layout.script("worker")).write_text(deep)
+    async with TestLocalPlatform().place(tmp_path) as place:
+        await place.platform.create(ordered)
+        seen = await place.observed.until(ordered.attempt, lambda one: one.phase.is_final)
+    assert seen.phase is model.JobPhase.SUCCEEDED
+
+
 def kubeflow_spec(role: spec.RoleSpec, server: str, path: str) -> spec.KubeflowSpec:
     return spec.KubeflowSpec(
         operator="pytorch-operator",

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from nni import errors
-from nni.runtime import bundle, files, flush, outlet, settings, sweep
+from nni.runtime import bundle, files, flush, outlet, settings, sweep, tree
 from nni.testing import pods
 
 PYTHON = os.path.realpath(sys.executable)
@@ -161,7 +161,6 @@ class Sweeping:
             ended=lambda: None,
             limit=limit,
             seconds=0.01,
-            beside=str(target),
         )
 
     def __enter__(self) -> Self:
@@ -239,6 +238,41 @@ def test_what_the_command_puts_into_its_output_directory_is_its_own(work: Path, 
         "model.bin, and perhaps others, stay in the pod: the command has written another file of that name to "
         "NNI_OUTPUT_DIR"
     ]
+
+
+def test_what_was_swept_is_the_commands_own_once_it_writes_there(work: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with Sweeping(work, output) as sweeping:
+        (work / "model.pt").write_bytes(b"epoch 1")
+        sweeping.wait_for(lambda files: files == {"model.pt": b"epoch 1"})
+        (output / "model.pt").write_bytes(b"the one")
+        (work / "model.pt").write_bytes(b"epoch 2")
+        (work / "swept").write_bytes(b"first")
+        sweeping.wait_for(lambda files: files.get("swept") == b"first")
+
+    assert sweeping.files() == {"model.pt": b"the one", "swept": b"first"}
+    assert len(sweeping.said) == 1
+    assert "the command has written another file of that name to NNI_OUTPUT_DIR" in sweeping.said[0]
+
+
+def test_a_file_at_any_depth_is_swept(work: Path, tmp_path: Path) -> None:
+    below = "/".join([*["d"] * (sys.getrecursionlimit() + 100), "model.pt"])
+    with Sweeping(work, tmp_path / "output") as sweeping:
+        folder = os.open(work, os.O_RDONLY)
+        for _ in range(below.count("/")):
+            os.mkdir("d", dir_fd=folder)
+            folder, above = os.open("d", os.O_RDONLY, dir_fd=folder), folder
+            os.close(above)
+        os.close(folder)
+        (work / below).write_bytes(b"deep")
+        (work / "last").write_bytes(b"")
+
+    assert (tmp_path / "output" / below).read_bytes() == b"deep"
+    assert (tmp_path / "output" / "last").exists()
+    assert sweeping.said == []
+    # What clears away behind tests calls itself for each directory.
+    for top in (work, tmp_path / "output"):
+        tree.Tree(str(top)).delete("d")
 
 
 def test_links_caches_and_what_came_with_the_bundle_stay(work: Path, tmp_path: Path) -> None:

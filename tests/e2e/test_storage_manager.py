@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nni.core import event, model, spec
 from nni.experiment import Experiment, KubeflowRoleConfig
 from nni.manager.files import Files
-from nni.runtime import archive, post, remote
+from nni.runtime import archive, post, relay, remote, sweep
 from nni.server import exchange, intake, listen, parts, pieces
 from nni.storage import bundle, kept
 from nni.testing.sandbox import Connection, Sandbox
@@ -318,9 +318,9 @@ async def test_over_tls_the_certificate_has_to_be_the_one_that_was_named(tmp_pat
 class Client:
     """Talks to the exchange as a pod might."""
 
-    def __init__(self, http: aiohttp.ClientSession, port: int, attempt: int = 1) -> None:
+    def __init__(self, http: aiohttp.ClientSession, port: int, attempt: int = 1, index: int = 0) -> None:
         self._http = http
-        self._base = f"http://127.0.0.1:{port}/api/v1/intake/exp1/k2f9z/{attempt}/master/0/files"
+        self._base = f"http://127.0.0.1:{port}/api/v1/intake/exp1/k2f9z/{attempt}/master/{index}/files"
 
     async def send(
         self,
@@ -434,7 +434,7 @@ async def test_what_is_damaged_or_changed_is_not_taken(tmp_path: Path) -> None:
     async with talking(tmp_path) as (manager, client):
         damaged = wire.encode_digest(bytes(32))
         status, answer = await client.send("PATCH", STDOUT, b"one", headers={wire.DIGEST: damaged})
-        assert (status, "damaged" in answer["error"]) == (400, True)
+        assert (status, "damaged" in answer["error"]) == (412, True)
         status, answer = await client.send("PUT", MODEL, b"other", 0, b"whole")
         assert (status, "not what was announced" in answer["error"]) == (422, True)
     assert manager.tree("1/master-0") == []
@@ -491,6 +491,27 @@ async def test_the_limit_counts_what_is_there_and_frees_what_is_deleted(tmp_path
         assert (await client.send("PATCH", f"{DIRECTORY}/1/master-0/metrics.jsonl", small))[0] == 200
         assert (await client.send("DELETE", f"{place}/a"))[0] == 200
         assert (await client.send("PUT", f"{place}/b", small, 0, small))[0] == 200
+
+
+async def test_what_is_counted_of_a_trial_is_what_is_there_though_replicas_send_the_same_name(tmp_path: Path) -> None:
+    manager = Manager(tmp_path, "true", limit=1_000_000)
+    await manager.prepare()
+    async with manager.serving(), aiohttp.ClientSession() as http:
+        clients = [Client(http, manager.port, index=index) for index in range(6)]
+        place = f"{DIRECTORY}/checkpoint"
+        for number in range(10):
+            contents = [bytes([index]) * (10_000 * (index + number)) for index in range(6)]
+            sent = (
+                one.send("PUT", f"{place}/last", each, 0, each) for one, each in zip(clients, contents, strict=True)
+            )
+            assert [status for status, _ in await asyncio.gather(*sent)] == [200] * 6
+            again = (one.send("PUT", f"{place}/last", contents[0], 0, contents[0]) for one in [clients[0]] * 3)
+            assert {status for status, _ in await asyncio.gather(*again)} <= {200, 422}
+
+        there = sum(path.stat().st_size for path in (manager.root / DIRECTORY).rglob("*") if path.is_file())
+        for more, expected in ((1, 507), (0, 200)):
+            rest = bytes(1_000_000 - there + more)
+            assert (await clients[0].send("PUT", f"{place}/rest", rest, 0, rest))[0] == expected
 
 
 async def test_a_new_version_needs_no_room_beside_the_one_that_it_replaces(tmp_path: Path) -> None:
@@ -615,6 +636,237 @@ async def test_a_full_disk_of_the_managers_is_told_as_such(tmp_path: Path, monke
         assert (status, "no space is left" in answer["error"]) == (507, True)
         monkeypatch.undo()
         assert await client.send("PATCH", STDOUT, b"two", 3) == (200, {"size": 6})
+
+
+async def test_what_was_begun_on_a_full_disk_is_not_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bytes(1_500_000)
+    async with talking(tmp_path) as (manager, client):
+        assert (await client.send("PUT", MODEL, whole[:1_000_000], 0, whole))[0] == 200
+        assert begun(manager) == [1_000_000]
+        with monkeypatch.context() as patch:
+
+            def full(*_: object) -> int:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            patch.setattr(os, "pwrite", full)
+            assert (await client.send("PUT", MODEL, whole[1_000_000:], 1_000_000, whole))[0] == 507
+        assert begun(manager) == []
+        assert await client.send("PUT", MODEL, whole[1_000_000:], 1_000_000, whole) == (409, {"size": 0})
+        assert await client.send("PUT", MODEL, whole, 0, whole) == (200, {"size": 1_500_000})
+
+
+async def test_some_of_the_disk_is_left_to_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fstatvfs
+
+    def nearly_full(descriptor: int) -> os.statvfs_result:
+        found = real(descriptor)
+        return os.statvfs_result((found.f_bsize, 4096, *found[2:4], exchange.SPARE // 4096, *found[5:]))
+
+    async with talking(tmp_path) as (manager, client):
+        assert (await client.send("PUT", MODEL, b"half", 0, b"half of it"))[0] == 200
+        monkeypatch.setattr(os, "fstatvfs", nearly_full)
+        status, answer = await client.send("PUT", MODEL, b" of it", 4, b"half of it")
+        assert (status, "less than 64 MiB left, which are kept: make room" in answer["error"]) == (507, True)
+        assert begun(manager) == []
+        # What says how it went has some of it.
+        assert (await client.send("PUT", f"{DIRECTORY}/1/master-0/exit.json", b"{}", 0, b"{}"))[0] == 200
+        assert (await client.send("PATCH", STDOUT, b"one"))[0] == 200
+
+
+async def test_what_a_trial_says_while_the_disk_is_full_comes_when_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = tmp_path / "replica"
+    source.mkdir()
+    (source / "stdout").write_bytes(b"one\n")
+    (source / "exit.json").write_bytes(b"{}")
+    said: list[str] = []
+    async with talking(tmp_path) as (manager, _):
+        relaying = relay.Relay(
+            connected(manager),
+            source=str(source),
+            target=f"{DIRECTORY}/1/master-0",
+            growing=["stdout"],
+            last="exit.json",
+            tell=said.append,
+            ended=lambda: None,
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", full)
+            relaying.start()
+            await until(lambda: bool(said))
+            assert "no space is left on it: make room: its copy of the output waits" in said[0]
+        (source / "stdout").write_bytes(b"one\ntwo\n")
+        relaying.announce_last()
+        relaying.finish(30)
+        await asyncio.to_thread(relaying.join, 30)
+        assert manager.read("1/master-0/stdout") == "one\ntwo\n"
+        assert manager.read("1/master-0/exit.json") == "{}"
+    assert len(said) == 1
+
+
+async def test_what_cannot_be_written_for_good_is_refused(tmp_path: Path) -> None:
+    place = f"{DIRECTORY}/checkpoint"
+    async with talking(tmp_path) as (_, client):
+        assert (await client.send("PUT", f"{place}/file", b"x", 0, b"x"))[0] == 200
+        assert (await client.send("PUT", f"{place}/a/b/file", b"x", 0, b"x"))[0] == 200
+        for path, said in (
+            (f"{place}/file/w.pt", "a part of the path is not a directory"),
+            (f"{place}/a", "it is a directory"),
+            (f"{place}/{'x' * 256}", "a name in it is too long"),
+        ):
+            status, answer = await client.send("PUT", path, b"more", 0, b"more")
+            assert (status, said in answer["error"]) == (403, True), answer
+        status, answer = await client.send("PUT", f"{place}/a", b"", 0, b"")
+        assert (status, "is a directory" in answer["error"] or "is not a file" in answer["error"]) == (403, True)
+        # A path of any length that there can be.
+        path = "/".join([place, *["%C3%BC" * 120] * 15, "file"])
+        assert await client.send("PUT", path, b"x", 0, b"x") == (200, {"size": 1})
+
+
+async def test_what_is_deleted_takes_the_directories_along_that_it_leaves_empty(tmp_path: Path) -> None:
+    place = f"{DIRECTORY}/checkpoint"
+    async with talking(tmp_path) as (manager, client):
+        for path in (f"{place}/a/b/one", f"{place}/a/two", f"{DIRECTORY}/1/master-0/output/x"):
+            assert (await client.send("PUT", path, b"x", 0, b"x"))[0] == 200
+        assert (await client.send("PUT", f"{place}/a/begun", b"x", 0, b"xy"))[0] == 200
+        checkpoint = manager.root / place
+        for path, left in (("a/b/one", ["a"]), ("a/two", ["a"])):
+            assert (await client.send("DELETE", f"{place}/{path}"))[0] == 200
+            assert [one.name for one in checkpoint.iterdir()] == left
+        assert not (checkpoint / "a/b").exists()
+        assert (await client.send("PUT", f"{place}/a/begun", b"y", 1, b"xy"))[0] == 200
+        for _ in range(2):
+            assert (await client.send("DELETE", f"{place}/a/begun"))[0] == 200
+        assert (await client.send("DELETE", f"{DIRECTORY}/1/master-0/output/x"))[0] == 200
+        assert list(checkpoint.iterdir()) == []
+        assert list((manager.root / DIRECTORY / "1/master-0/output").iterdir()) == []
+        assert (await client.send("PUT", f"{place}/a", b"x", 0, b"x"))[0] == 200
+
+
+def connected(manager: Manager) -> remote.Remote:
+    """Return the client of the first replica."""
+    path = intake_wire.path(EXPERIMENT, TRIAL, 1, "master", 0)
+    return remote.Remote(post.Post(f"http://127.0.0.1:{manager.port}", path, TOKEN, ""))
+
+
+class Sweeping:
+    """A sweep to the manager of a directory that it knows as it is; the last one, if it is not started before."""
+
+    def __init__(self, manager: Manager, source: Path, below: str, beside: str = "") -> None:
+        self.said: list[str] = []
+        self.sweep = sweep.Sweep(
+            "sweep",
+            str(source),
+            remote.Sink(connected(manager), f"{DIRECTORY}/{below}", beside),
+            tell=self.said.append,
+            ended=lambda: None,
+            limit=sys.maxsize,
+            seconds=0.01,
+            follows_deletions=below == "checkpoint",
+        )
+
+    async def finish(self) -> None:
+        if not self.sweep.is_alive():
+            self.sweep.start()
+        self.sweep.finish(20)
+        await asyncio.to_thread(self.sweep.join)
+
+
+@pytest.mark.parametrize(("limit", "left"), [(3_000_000, "epoch-2"), (2_300_000, "epoch-2"), (2_100_000, "epoch-1")])
+async def test_a_checkpoint_gives_way_to_the_next_one_when_there_is_room_for_that_one_then(
+    tmp_path: Path, limit: int, left: str
+) -> None:
+    place = tmp_path / "checkpoint"
+    place.mkdir()
+    async with talking(tmp_path, limit=limit) as (manager, client):
+        # Beside what came with the trial's attempt.
+        there = sum(path.stat().st_size for path in (manager.root / DIRECTORY).rglob("*") if path.is_file())
+        assert there < 100_000
+        old, new = bytes(1_200_000), b"n" * 2_200_000
+        assert (await client.send("PUT", f"{DIRECTORY}/checkpoint/epoch-1", old[:1_000_000], 0, old))[0] == 200
+        assert (await client.send("PUT", f"{DIRECTORY}/checkpoint/epoch-1", old[1_000_000:], 1_000_000, old))[0] == 200
+        (place / "epoch-1").write_bytes(old)
+        sweeping = Sweeping(manager, place, "checkpoint")
+        (place / "epoch-2").write_bytes(new)
+        (place / "epoch-1").unlink()
+        await sweeping.finish()
+        assert manager.tree("checkpoint") == [left]
+        assert (manager.root / DIRECTORY / "checkpoint" / left).read_bytes() == (new if left == "epoch-2" else old)
+    assert ["storage.output_limit" in one for one in sweeping.said] == [True] * (left == "epoch-1")
+
+
+async def test_a_file_may_become_a_directory_and_a_directory_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    (place / "last").mkdir(parents=True)
+    async with talking(tmp_path) as (manager, _):
+        sweeping = Sweeping(manager, place, "checkpoint")
+        (place / "last" / "w.pt").write_text("1")
+        (place / "best").write_text("1")
+        sweeping.sweep.start()
+        await until(lambda: manager.tree("checkpoint") == ["best", "last/w.pt"])
+        for name in ("last", "best"):
+            (place / name).rename(tmp_path / name)
+        (place / "last").write_text("2")
+        (place / "best").mkdir()
+        (place / "best" / "w.pt").write_text("2")
+        await sweeping.finish()
+        assert manager.tree("checkpoint") == ["best/w.pt", "last"]
+    assert sweeping.said == []
+
+
+async def test_what_was_an_output_file_and_is_a_directory_now_is_left_out_and_said(tmp_path: Path) -> None:
+    place = tmp_path / "output"
+    (place / "best").mkdir(parents=True)
+    async with talking(tmp_path) as (manager, client):
+        assert (await client.send("PUT", f"{DIRECTORY}/1/master-0/output/best", b"1", 0, b"1"))[0] == 200
+        sweeping = Sweeping(manager, place, "1/master-0/output")
+        (place / "best" / "w.pt").write_text("2")
+        (place / "other").write_text("2")
+        await sweeping.finish()
+        assert manager.tree("1/master-0/output") == ["best", "other"]
+    (said,) = sweeping.said
+    assert said.startswith("best/w.pt, and perhaps others, stay in the pod: answers 403: ")
+    assert "a part of the path is not a directory" in said
+
+
+async def test_what_cannot_be_seen_is_not_deleted_for_that(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoint"
+    place.mkdir()
+    async with talking(tmp_path) as (manager, client):
+        assert (await client.send("PUT", f"{DIRECTORY}/checkpoint/a/epoch-1", b"1", 0, b"1"))[0] == 200
+        (place / "a").mkdir()
+        (place / "a" / "epoch-1").write_bytes(b"1")
+        sweeping = Sweeping(manager, place, "checkpoint")
+        # Where no path leads, even for root.
+        folder = os.open(place, os.O_RDONLY)
+        for _ in range(17):
+            os.mkdir("x" * 250, dir_fd=folder)
+            folder, above = os.open("x" * 250, os.O_RDONLY, dir_fd=folder), folder
+            os.close(above)
+        os.rename(place / "a", "a", dst_dir_fd=folder)
+        os.close(folder)
+        await sweeping.finish()
+        assert manager.tree("checkpoint") == ["a/epoch-1"]
+
+
+async def test_what_the_command_puts_into_its_output_directory_is_sent_under_its_name(tmp_path: Path) -> None:
+    work, output = tmp_path / "work", tmp_path / "output"
+    work.mkdir()
+    output.mkdir()
+    async with talking(tmp_path) as (manager, _):
+        sweeping = Sweeping(manager, work, "1/master-0/output", str(output))
+        (work / "model.pt").write_text("epoch 1")
+        sweeping.sweep.start()
+        await until(lambda: manager.read("1/master-0/output/model.pt") == "epoch 1")
+        (output / "model.pt").write_text("epoch 1, which it wants to keep")
+        (work / "model.pt").write_text("epoch 2")
+        await sweeping.finish()
+        assert manager.read("1/master-0/output/model.pt") == "epoch 1"
+    assert "the command has written another file of that name to NNI_OUTPUT_DIR" in sweeping.said[0]
 
 
 TOGETHER = """

@@ -7,7 +7,6 @@ runs the manager, so that an experiment finds the packages of the environment it
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from nni import errors
 from nni.core import event, model, ports, spec
+from nni.runtime import tree
 from nni.wire import layout
 
 GRACE_SECONDS = 30.0
@@ -140,7 +140,7 @@ class LocalPlatform:
             ended_at=self._clock.now(),
             exit_code=code if code >= 0 else 128 - code,
         )
-        await asyncio.to_thread(shutil.rmtree, self._pod(attempt), ignore_errors=True)
+        await asyncio.to_thread(tree.remove, str(self._pod(attempt)))
         self._emit(event.JobObserved(attempt=attempt, observation=ended))
 
     async def remove(self, attempt: model.AttemptKey) -> None:
@@ -166,4 +166,4 @@ class LocalPlatform:
     async def close(self) -> None:
         """See the port; processes of this machine end with their manager."""
         await self.clean_up()
-        await asyncio.to_thread(shutil.rmtree, self._pods, ignore_errors=True)
+        await asyncio.to_thread(tree.remove, str(self._pods))

@@ -56,6 +56,22 @@ def write_all(file: int, content: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
+def make_parents(path: str) -> None:
+    """Make the directories that a file is in; ``os.makedirs`` calls itself for each, which very deep ones forbid.
+
+    Raises:
+        OSError: One of them cannot be made.
+    """
+    missing = []
+    above = os.path.dirname(path)
+    while above and not os.path.isdir(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(one)
+
+
 def replace(path: str, content: bytes) -> None:
     """Write a whole file so that readers see the old one or the new one.
 

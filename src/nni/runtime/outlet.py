@@ -28,19 +28,18 @@ def make(told: settings.Settings, work: str, *, tell: Tell, ended: Ended) -> Seq
     relays = make_relay(told, tell=tell, ended=ended)
     if told.storage != settings.MANAGER:
         folder = sweep.Folder(output)
-        copying = sweep.Sweep("nni-sweep", work, folder, tell=tell, ended=ended("nni-sweep"), beside=output)
+        copying = sweep.Sweep("nni-sweep", work, folder, tell=tell, ended=ended("nni-sweep"))
         return [*relays, copying, *_make_flush(told, ended)]
     sweeps = [
         sweep.Sweep(
             name,
             source,
-            remote.Sink(_remote(told), told.below(target)),
+            remote.Sink(_remote(told), told.below(target), output if source == work else ""),
             tell=tell,
             ended=ended(name),
             # How much the manager takes is its own to say.
             limit=sys.maxsize,
             follows_deletions=target == told.checkpoint,
-            beside=output if source == work else "",
         )
         for name, source, target in (
             ("nni-sweep", work, output),

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
 import zipfile
 from typing import Dict, Mapping, NamedTuple
 
 from nni import errors
-from nni.runtime import bundle, settings
+from nni.runtime import bundle, settings, tree
 from nni.wire import layout
 
 _KEPT_FROM_COMMAND = ("NNI_TRIAL_TOKEN",)
@@ -51,7 +50,7 @@ def make(given: str) -> Place:
         place = Place(pod, not given)
         for directory in (place.code, place.work, place.trial):
             # A container that was restarted in place finds what its predecessor left.
-            shutil.rmtree(directory, ignore_errors=True)
+            tree.remove(directory)
             os.makedirs(directory, exist_ok=True)
     except OSError as error:
         raise errors.TrialError(f"there is no directory to work in: {error}") from error
@@ -115,7 +114,7 @@ def environment(given: Mapping[str, str], place: Place, told: settings.Settings,
 def remove(place: Place) -> None:
     """Remove the pod's directory if it was made by us."""
     if place.is_ours:
-        shutil.rmtree(place.pod, ignore_errors=True)
+        tree.remove(place.pod)
 
 
 def _homes(given: Mapping[str, str], place: Place) -> Dict[str, str]:

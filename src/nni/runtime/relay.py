@@ -158,7 +158,9 @@ class Relay(threading.Thread):
         except remote.RefusedError as error:
             self._give_up(self._last, error)
 
-    def _give_up(self, name: str, error: OSError) -> None:
+    def _give_up(self, name: str, error: remote.RefusedError) -> None:
+        if isinstance(error, remote.NoRoomError) and error.left is None:
+            raise error
         self._given_up.add(name)
         self._tell(f"the rest of {name} stays in the pod: the manager {error.strerror}")
 

@@ -1,6 +1,5 @@
 """Files at the intake, for a replica that shares no volume with the manager."""
 
-import errno
 import hashlib
 import os
 import socket
@@ -9,7 +8,7 @@ import time
 from typing import BinaryIO, Callable, Dict, List, Mapping, Optional
 
 from nni import errors
-from nni.runtime import growth, post
+from nni.runtime import files, growth, post
 from nni.wire import files as wire
 from nni.wire import report
 
@@ -21,6 +20,19 @@ _CHANGED = 422
 
 class RefusedError(OSError):
     """The intake answered that it will not; the same request would be refused again."""
+
+
+class NoRoomError(RefusedError):
+    """There is no room for it.
+
+    Args:
+        reason: What the intake said.
+        left: Bytes that the trial may still leave; None when the manager's disk is full, which may be over soon.
+    """
+
+    def __init__(self, reason: str, left: Optional[int]) -> None:
+        super().__init__(_FULL, reason)
+        self.left = left
 
 
 class Remote:
@@ -57,7 +69,7 @@ class Remote:
         """
         if _digest_of(target) == needed.sha256:
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        files.make_parents(target)
         # Of this process alone: other pods may have the same directory.
         part = "%s.%s-%d.part" % (target, socket.gethostname(), os.getpid())
         with open(part, "ab") as file:
@@ -161,22 +173,25 @@ class Sink:
     Args:
         remote: For the sweep's thread alone.
         directory: On the volume.
+        beside: A directory here whose files get there without this sweep: what the command puts into it under some name
+            is not written over by what it has under the same name elsewhere. Empty for none.
     """
 
     insists = True
     advice = ""
 
-    def __init__(self, remote: Remote, directory: str) -> None:
+    def __init__(self, remote: Remote, directory: str, beside: str = "") -> None:
+        self._beside = beside
         self._remote = remote
         self._directory = directory
         self._sent: Dict[str, growth.Version] = {}
 
     def put(self, source: str, name: str, size: int, is_late: Callable[[], bool]) -> bool:
-        """Send a file; return whether it is there. Raises OSError when it never will be."""
+        """Send a file; return whether it is there. Raises RefusedError when that is not for time to mend."""
         try:
             sent = self._remote.put(f"{self._directory}/{name}", source, size, is_late, self._sent.get(name))
-        except RefusedError as error:
-            raise OSError(errno.ENOSPC if error.errno == _FULL else errno.EACCES, error.strerror) from error
+        except RefusedError:
+            raise
         except FileNotFoundError:
             return True
         except OSError:
@@ -186,6 +201,10 @@ class Sink:
             return False
         self._sent[name] = sent
         return True
+
+    def is_taken(self, name: str) -> bool:
+        """Return whether the command has put something there."""
+        return bool(self._beside) and os.path.lexists(os.path.join(self._beside, name))
 
     def gone(self, name: str) -> bool:
         """Delete a file that is gone here; return whether it is gone there."""
@@ -210,15 +229,17 @@ def _path(path: str) -> str:
 
 def _refusal(status: int, body: bytes) -> OSError:
     reason = "answers %d: %s" % (status, _sentence(body))
-    # What is wrong on the other side may be over soon; what is wrong with the request is not.
-    if status in (400, 408, 429) or (status >= 500 and status != _FULL):
+    if status == _FULL:
+        return NoRoomError(reason, wire.decode_left(body))
+    # What is wrong on the other side or on the way may be over soon; what is wrong with the request is not.
+    if status in (408, 412, 429) or status >= 500:
         return ConnectionError(reason)
     return RefusedError(status, reason)
 
 
 def _sentence(body: bytes) -> str:
     try:
-        return str(report.parse(body)["error"])
+        return str(report.parse(body)["error"]).rstrip(".")
     except (errors.WireError, LookupError, TypeError):
         return body[:300].decode("utf-8", "replace").strip()
 

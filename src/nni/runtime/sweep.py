@@ -5,7 +5,7 @@ import os
 import stat
 import threading
 import time
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Set, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 from nni.runtime import files, growth, remote
 
@@ -35,7 +35,11 @@ class Folder:
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._copied: Dict[str, Tuple[growth.Version, _Mark]] = {}
+        # What stands there before the command runs was copied for a container that was started again.
+        there = ((name, _mark(os.path.join(target, name))) for name, _ in _look(target, []))
+        self._copied: Dict[str, Tuple[Optional[growth.Version], _Mark]] = {
+            name: (None, mark) for name, mark in there if mark is not None
+        }
 
     def put(self, source: str, name: str, size: int, is_late: Callable[[], bool]) -> bool:
         """Copy the first ``size`` bytes of a file; return whether the time sufficed. Raises OSError.
@@ -47,11 +51,20 @@ class Folder:
         with open(source, "rb") as reader:
             start, hashed = growth.opening(reader, size, before if _mark(target) == mark else None)
             copying = _Copying(reader, size - start, hashed, is_late)
-            is_whole = copying.append(target, start) if start else copying.replace(target)
-        found = _mark(target)
-        if is_whole and found is not None:
-            self._copied[name] = growth.Version(size, hashed.digest()), found
+            is_whole = False
+            try:
+                is_whole = copying.append(target, start) if start else copying.replace(target)
+            finally:
+                found = _mark(target)
+                if found is not None and (is_whole or start):
+                    self._copied[name] = growth.Version(size, hashed.digest()) if is_whole else None, found
         return is_whole
+
+    def is_taken(self, name: str) -> bool:
+        """Return whether the command has put there what stands there."""
+        target = os.path.join(self._target, name)
+        _, mark = self._copied.get(name, (None, None))
+        return os.path.lexists(target) and _mark(target) != mark
 
     def gone(self, name: str) -> bool:
         """Take note that a file is gone from where it was copied; what was copied stays."""
@@ -76,8 +89,6 @@ class Sweep(threading.Thread):
         limit: Bytes in total.
         seconds: Between sweeps.
         follows_deletions: Whether what is gone from the directory has to go from there, too.
-        beside: A directory whose files get there without this sweep: what the command puts into it under some name is
-            not written over by what it has under the same name in the source. Empty for none.
     """
 
     def __init__(
@@ -91,7 +102,6 @@ class Sweep(threading.Thread):
         limit: int = LIMIT,
         seconds: float = _SECONDS,
         follows_deletions: bool = False,
-        beside: str = "",
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._follows_deletions = follows_deletions
@@ -106,10 +116,9 @@ class Sweep(threading.Thread):
         self._sizes: Dict[str, int] = {}
         self._total = 0
         self._told = False
-        self._versions: Dict[str, Version] = dict(_look(source))
-        self._beside = beside
-        # What stands there before the command runs was left by this sweep, of a container that was started again.
-        self._ours: Set[str] = {name for name, _ in _look(beside)} if beside else set()
+        self._versions: Dict[str, Version] = dict(_look(source, []))
+        self._refused: Dict[str, Tuple[int, OSError]] = {}
+        """What the target did not take in this sweep: how many bytes more it would have had to, and why it did not."""
 
     def finish(self, seconds: float) -> None:
         """Sweep once more, for some seconds at most, then end. May be called again with less time."""
@@ -130,23 +139,48 @@ class Sweep(threading.Thread):
             self._ended()
 
     def _sweep(self) -> bool:
-        """Copy what is new; return whether nothing has to be tried again."""
+        """Copy what is new and forget what is gone; return whether nothing has to be tried again."""
+        while True:
+            self._refused = {}
+            unseen: List[OSError] = []
+            seen: Set[str] = set()
+            is_whole = self._copy_all(seen, unseen)
+            gone = [name for name in self._versions if name not in seen]
+            # What cannot be seen is not gone for that.
+            is_seen = all(isinstance(error, FileNotFoundError) for error in unseen)
+            if not (self._follows_deletions and is_seen and self._has_room_without(gone)) or self._is_late():
+                break
+            is_whole &= self._forget(gone)
+            # What is forgotten may have been in the way of what was refused.
+            if not self._refused or all(name in self._versions for name in gone):
+                break
+        for name, (_, error) in self._refused.items():
+            self._leave_out(name, str(error.strerror), self._target.advice)
+        return is_whole
+
+    def _copy_all(self, seen: Set[str], unseen: List[OSError]) -> bool:
         is_whole = True
-        seen = set()
-        for name, version in _look(self._source):
+        for name, version in _look(self._source, unseen):
             seen.add(name)
             if self._is_late():
                 self._tell("the time was too short to copy all files to the volume")
                 return False
             if self._versions.get(name) != version:
                 is_whole &= self._copy(name, version)
-        return self._forget(seen) and is_whole
+        return is_whole
 
-    def _forget(self, seen: Set[str]) -> bool:
-        if not self._follows_deletions:
-            return True
+    def _has_room_without(self, gone: Sequence[str]) -> bool:
+        """Return whether all that found no room has it when some files are gone: else these are the better part."""
+        missing = left = 0
+        for more, error in self._refused.values():
+            if isinstance(error, remote.NoRoomError):
+                missing += more
+                left = error.left or 0
+        return not missing or missing <= left + sum(self._versions[name][0] for name in gone)
+
+    def _forget(self, gone: Sequence[str]) -> bool:
         is_whole = True
-        for name in [name for name in self._versions if name not in seen]:
+        for name in gone:
             if self._target.gone(name):
                 del self._versions[name]
                 self._total -= self._sizes.pop(name, 0)
@@ -156,7 +190,7 @@ class Sweep(threading.Thread):
 
     def _copy(self, name: str, version: Version) -> bool:
         """Copy a file; return whether it need not be tried again."""
-        if self._is_taken(name):
+        if self._target.is_taken(name):
             self._leave_out(name, "the command has written another file of that name to NNI_OUTPUT_DIR", advice="")
             return True
         total = self._total - self._sizes.get(name, 0) + version[0]
@@ -166,19 +200,13 @@ class Sweep(threading.Thread):
         try:
             is_whole = self._target.put(os.path.join(self._source, name), name, version[0], self._is_late)
         except OSError as error:
-            self._leave_out(name, str(error.strerror), self._target.advice)
+            self._refused[name] = version[0] - self._versions.get(name, (0, 0))[0], error
             return True
         if is_whole:
             self._versions[name] = version
             self._sizes[name] = version[0]
             self._total = total
-            self._ours.add(name)
         return is_whole
-
-    def _is_taken(self, name: str) -> bool:
-        if not self._beside or name in self._ours:
-            return False
-        return os.path.lexists(os.path.join(self._beside, name))
 
     def _is_late(self) -> bool:
         return self._end_at is not None and time.monotonic() >= self._end_at
@@ -189,16 +217,40 @@ class Sweep(threading.Thread):
             self._tell(f"{name}, and perhaps others, stay in the pod: {why}{advice}")
 
 
-def _look(top: str) -> Iterator[Tuple[str, Version]]:
-    """Yield the names of regular files, relative to a directory, with their versions."""
-    for directory, names, found_files in os.walk(top):
-        names[:] = sorted(name for name in names if name not in _SKIPPED)
-        for file in sorted(found_files):
-            path = os.path.join(directory, file)
-            with contextlib.suppress(OSError):
-                found = os.lstat(path)
-                if stat.S_ISREG(found.st_mode):
-                    yield os.path.relpath(path, top), (found.st_size, found.st_mtime_ns)
+def _look(top: str, unseen: List[OSError]) -> Iterator[Tuple[str, Version]]:
+    """Yield the names of regular files, relative to a directory, with their versions.
+
+    What kept something from being looked at is added to ``unseen``.
+    """
+    waiting = [""]
+    while waiting:
+        folders = []
+        for name, version in _inside(top, waiting.pop(), unseen):
+            if version is None:
+                folders.append(name)
+            else:
+                yield name, version
+        waiting += reversed(folders)
+
+
+def _inside(top: str, directory: str, unseen: List[OSError]) -> Iterator[Tuple[str, Optional[Version]]]:
+    """Yield the names of files and, without a version, of directories."""
+    try:
+        names = sorted(os.listdir(os.path.join(top, directory)))
+    except OSError as error:
+        unseen.append(error)
+        return
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            found = os.lstat(os.path.join(top, path))
+        except OSError as error:
+            unseen.append(error)
+            continue
+        if stat.S_ISREG(found.st_mode):
+            yield path, (found.st_size, found.st_mtime_ns)
+        elif stat.S_ISDIR(found.st_mode) and name not in _SKIPPED:
+            yield path, None
 
 
 def _mark(path: str) -> Optional[_Mark]:
@@ -236,7 +288,7 @@ class _Copying:
         """Put a file in the place of another; return whether the time sufficed."""
         is_whole = False
         try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
+            files.make_parents(target)
             with open(target + _PART, "wb", buffering=0) as writer:
                 is_whole = self._transfer(writer.fileno())
             if is_whole:

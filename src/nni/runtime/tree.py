@@ -174,7 +174,7 @@ class Tree:
             raise errors.VolumeError(f"The root of the volume at {self.root} is not deleted: name what is in it.")
         with contextlib.suppress(FileNotFoundError), self.parent(path) as (folder, name):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                _remove_tree(folder, name)
+                _remove_tree(folder, name, _fail)
             else:
                 os.unlink(name, dir_fd=folder)
 
@@ -294,20 +294,38 @@ def _sizes(top: int) -> Iterator[int]:
                 yield os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
 
 
-def _remove_tree(parent: int, name: str) -> None:
+def remove(path: str) -> None:
+    """Remove a directory of this machine with all that is in it, at any depth, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        parent = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _remove_tree(parent, os.path.basename(path), ignore)
+        finally:
+            os.close(parent)
+
+
+def _remove_tree(parent: int, name: str, failed: Callable[[OSError], None]) -> None:
     """Remove a directory with all that is in it."""
     with _below(parent, [name]) as top:
         found = []
-        for names, here, files in folders(top, _fail):
+        for names, here, files in folders(top, failed):
             found.append(names)
             for one in files:
-                with contextlib.suppress(FileNotFoundError):
+                with _telling(failed):
                     os.unlink(one, dir_fd=here)
         for *above, last in reversed(found[1:]):
-            with contextlib.suppress(FileNotFoundError), _below(top, above) as here:
+            with _telling(failed), _below(top, above) as here:
                 os.rmdir(last, dir_fd=here)
-    with contextlib.suppress(FileNotFoundError):
+    with _telling(failed):
         os.rmdir(name, dir_fd=parent)
+
+
+@contextlib.contextmanager
+def _telling(failed: Callable[[OSError], None]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        failed(error)
 
 
 def _fail(error: OSError) -> None:

@@ -15,9 +15,9 @@ CHUNK = 200
 """Objects of a long answer that are encoded between two looks at other work."""
 
 
-def refuse(status: type[web.HTTPError], sentence: str) -> web.HTTPError:
-    """Return an error answer to be raised: ``{"error": <sentence>}``."""
-    return status(text=views.compact({"error": sentence}), content_type="application/json")
+def refuse(status: type[web.HTTPError], sentence: str, **more: object) -> web.HTTPError:
+    """Return an error answer to be raised: ``{"error": <sentence>}`` and what else is known."""
+    return status(text=views.compact({"error": sentence, **more}), content_type="application/json")
 
 
 def refuse_size(sentence: str, most: int) -> web.HTTPError:

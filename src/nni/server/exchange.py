@@ -6,8 +6,9 @@ directory and the trial's checkpoints. Pieces are written in threads, a few at a
 
 import asyncio
 import collections
+import contextlib
 import errno
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from aiohttp import web
@@ -25,23 +26,41 @@ AT_ONCE = 8
 """Pieces that are written at the same time."""
 RESERVE = 16 << 20
 """Bytes above a trial's limit for what says how it went."""
+SPARE = 64 << 20
+"""Bytes of the disk that are left to the experiment's records, and to what says how trials went."""
 _SMALL = (layout.JOURNAL, layout.EXIT, layout.LOG)
 _GROWING = (layout.STDOUT, layout.STDERR, layout.LOG, layout.JOURNAL)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_LASTING = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 class Store(ports.Volume, PartsStore, Protocol):
     """A volume that takes files in pieces."""
 
-    async def append(self, path: str, offset: int, content: bytes) -> int:
-        """Write what a file does not have yet of a piece and return the file's size."""
+    async def append(self, path: str, offset: int, content: bytes, spare: int = 0) -> int:
+        """Write what a file does not have yet of a piece and return the file's size; leave some of the disk."""
         ...
 
     async def digest(self, path: str) -> bytes | None:
         """Return the sha256 of a file, None when it does not exist."""
         ...
 
-    async def copy(self, source: str, target: str) -> None:
-        """Make a new file with the content of another."""
+    async def copy(self, source: str, target: str, spare: int = 0) -> None:
+        """Make a new file with the content of another; leave some bytes of the disk."""
+        ...
+
+    async def prune(self, path: str, top: str) -> None:
+        """Remove a directory that is empty, and those above it that are empty then, below ``top``."""
         ...
 
 
@@ -99,10 +118,7 @@ class Exchange:
             await self._parts.look()
             return await handlers[request.method](request, sender, path)
         except errors.VolumeError as error:
-            # A full disk is for people to mend: a trial does not wait for them.
-            is_full = getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-            kind = web.HTTPInsufficientStorage if is_full else web.HTTPServiceUnavailable
-            raise answers.refuse(kind, str(error)) from error
+            raise _refusal(error) from error
 
     async def list(self, sender: Sender) -> web.StreamResponse:
         """Say what a replica needs."""
@@ -147,11 +163,11 @@ class Exchange:
         return response
 
     async def _take_growing(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
-        async with self._pieces.read(request) as (offset, content), self._turns:
+        async with self._pieces.read(request) as (offset, content), self._turns, self._counting(sender):
             before = await self._size(path)
-            await self._check_room(sender, path, offset + len(content) - before)
+            self._check_room(sender, path, offset + len(content) - before)
             size = await self._volume.append(path, offset, content)
-        self._count(sender, size - before)
+            self._count(sender, size - before)
         return _answer(size, is_gap=offset > size)
 
     async def _take_whole(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
@@ -163,18 +179,27 @@ class Exchange:
         async with self._pieces.read(request) as (offset, content), self._turns:
             started = await self._volume.stat(part)
             if started is None:
-                await self._parts.begin(part)
+                async with self._counting(sender):
+                    await self._parts.begin(part)
                 if await self._is_there(path, length, digest):
                     self._parts.forget(part)
                     return _answer(length)
             before = 0 if started is None else started.size
-            old = await self._size(path)
-            await self._check_room(sender, path, length - old)
+            async with self._counting(sender):
+                old = await self._size(path)
+                self._check_room(sender, path, length - old)
             self._check_pending(sender, offset + len(content) - before)
             base = wire.decode_digest(request.headers.get(wire.BASE_DIGEST))
-            if started is None and offset == old > 0 and await self._is_there(path, old, base):
-                await self._volume.copy(path, part)
-            size = await self._volume.append(part, offset, content)
+            spare = 0 if self._is_small(sender, path) else SPARE
+            try:
+                if started is None and offset == old > 0 and await self._is_there(path, old, base):
+                    await self._volume.copy(path, part, spare)
+                size = await self._volume.append(part, offset, content, spare)
+            except errors.VolumeError as error:
+                if _code(error) in _FULL:
+                    # Others need what it takes up.
+                    await self._parts.drop(part)
+                raise
             self._parts.note(part, size)
             if size >= length:
                 await self._finish(sender, part, path, digest)
@@ -190,45 +215,65 @@ class Exchange:
 
     async def _finish(self, sender: Sender, part: str, path: str, digest: bytes) -> None:
         """Let a whole file take its place."""
-        size, old = await self._size(part), await self._size(path)
-        if await self._volume.digest(part) != digest:
-            # It changed while it was sent: half of the one and half of the other is neither.
-            await self._parts.drop(part)
-            raise answers.refuse(web.HTTPUnprocessableEntity, f"What came of {path!r} is not what was announced.")
-        await self._volume.rename(part, path)
-        self._parts.forget(part)
-        self._count(sender, size - old)
+        # It takes its time, and need not be done again while nobody adds to it.
+        await self._volume.digest(part)
+        async with self._counting(sender):
+            if await self._volume.digest(part) != digest:
+                # It changed while it was sent: half of the one and half of the other is neither.
+                await self._parts.drop(part)
+                raise answers.refuse(web.HTTPUnprocessableEntity, f"What came of {path!r} is not what was announced.")
+            size, old = await self._size(part), await self._size(path)
+            await self._volume.rename(part, path)
+            self._parts.forget(part)
+            self._count(sender, size - old)
 
     async def _delete(self, request: web.Request, sender: Sender, path: str) -> web.StreamResponse:
-        known = await self._volume.stat(path)
-        if known is not None and not known.is_directory:
-            await self._volume.delete(path)
-            self._count(sender, -known.size)
+        async with self._counting(sender):
+            known = await self._volume.stat(path)
+            if known is not None and not known.is_directory:
+                await self._volume.delete(path)
+                self._count(sender, -known.size)
+        # A file may come to have the name of a directory.
+        for top in self._folders(sender):
+            await self._volume.prune(path.rpartition("/")[0], top)
         return _answer(0)
 
-    async def _check_room(self, sender: Sender, path: str, more: int) -> None:
+    @contextlib.asynccontextmanager
+    async def _counting(self, sender: Sender) -> AsyncIterator[None]:
+        """Let nobody else change what is counted of a trial while the context is open."""
         trial = sender.attempt.trial
         async with self._measuring[trial]:
             if trial not in self._used:
                 all_of_it = await self._volume.usage(layout.trial(self._experiment_id, trial))
                 self._used[trial] = all_of_it - self._parts.pending(trial)
-        folder, _, name = path.rpartition("/")
-        is_small = name in _SMALL and folder == self._replica(sender)
-        limit = self._limit + (RESERVE if is_small else 0)
+            try:
+                yield
+            except (errors.VolumeError, asyncio.CancelledError):
+                # How much of it was done is not known.
+                self._used.pop(trial, None)
+                raise
+
+    def _check_room(self, sender: Sender, path: str, more: int) -> None:
+        trial = sender.attempt.trial
+        limit = self._limit + (RESERVE if self._is_small(sender, path) else 0)
         if more > 0 and self._used[trial] + more > limit:
-            raise self._no_room(trial)
+            raise self._no_room(trial, limit - self._used[trial])
 
     def _check_pending(self, sender: Sender, more: int) -> None:
         """Bound what is begun and never finished, apart: a new version needs room beside the one that it replaces."""
         if more > 0 and self._parts.pending(sender.attempt.trial) + more > self._limit + RESERVE:
-            raise self._no_room(sender.attempt.trial)
+            raise self._no_room(sender.attempt.trial, 0)
 
-    def _no_room(self, trial: model.TrialId) -> web.HTTPError:
+    def _no_room(self, trial: model.TrialId, left: int) -> web.HTTPError:
         sentence = f"Trial {trial} may leave {self._limit >> 20} MiB with the manager (storage.output_limit)."
-        return answers.refuse(web.HTTPInsufficientStorage, sentence)
+        return answers.refuse(web.HTTPInsufficientStorage, sentence, left=max(0, left))
 
     def _count(self, sender: Sender, more: int) -> None:
-        self._used[sender.attempt.trial] = self._used.get(sender.attempt.trial, 0) + more
+        self._used[sender.attempt.trial] += more
+
+    def _is_small(self, sender: Sender, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        return name in _SMALL and folder == self._replica(sender)
 
     def _may_read(self, sender: Sender, path: str) -> bool:
         if not _is_plain(path):
@@ -245,8 +290,11 @@ class Exchange:
             return False
         replica = self._replica(sender)
         single = {f"{replica}/{name}" for name in (*_GROWING, layout.EXIT)}
-        folders = (f"{replica}/{layout.OUTPUT}/", f"{self._checkpoint(sender)}/")
-        return path in single or path.startswith(folders)
+        return path in single or path.startswith(tuple(f"{folder}/" for folder in self._folders(sender)))
+
+    def _folders(self, sender: Sender) -> Sequence[str]:
+        """Return the directories in which files may have any name."""
+        return f"{self._replica(sender)}/{layout.OUTPUT}", self._checkpoint(sender)
 
     def _replica(self, sender: Sender) -> str:
         who = sender.replica
@@ -263,6 +311,23 @@ def _is_plain(path: str) -> bool:
     """Whether a path can mean nothing but what it says."""
     names = path.split("/")
     return "\0" not in path and not any(name in ("", ".", "..") or name.startswith(paths.TEMPORARY) for name in names)
+
+
+def _code(error: errors.VolumeError) -> int | None:
+    """Return what the system said; None when it was not asked."""
+    return getattr(error.__cause__, "errno", None)
+
+
+def _refusal(error: errors.VolumeError) -> web.HTTPError:
+    """Return the answer that says whether asking again is of any use."""
+    code = _code(error)
+    if code in _FULL:
+        kind: type[web.HTTPError] = web.HTTPInsufficientStorage
+    elif code is None or code in _LASTING:
+        kind = web.HTTPForbidden
+    else:
+        kind = web.HTTPServiceUnavailable
+    return answers.refuse(kind, str(error))
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int]:

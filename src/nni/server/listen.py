@@ -10,6 +10,9 @@ from aiohttp import web
 
 from nni import errors
 
+_LINE = 16 << 10
+"""Bytes of a request's first line: any path on a volume, of up to 4 KiB, with three bytes for each."""
+
 
 def bind(host: str, port: int) -> socket.socket:
     """Take a TCP port; it accepts no connection before ``serve``.
@@ -39,7 +42,7 @@ async def serve(app: web.Application, listener: socket.socket, tls: ssl.SSLConte
 
     Leaving ends open streams at once, gives other requests a second, and closes the socket.
     """
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, max_line_size=_LINE)
     await runner.setup()
     try:
         await web.SockSite(runner, listener, ssl_context=tls).start()

@@ -32,7 +32,8 @@ class Pieces:
         async with self._places:
             content = await self._read(request)
             if wire.decode_digest(request.headers.get(wire.DIGEST)) != hashlib.sha256(content).digest():
-                raise answers.refuse(web.HTTPBadRequest, "The piece is damaged: it has not the digest that it names.")
+                sentence = "The piece is damaged: it has not the digest that it names."
+                raise answers.refuse(web.HTTPPreconditionFailed, sentence)
             yield offset, content
 
     async def _read(self, request: web.Request) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -51,21 +52,28 @@ class KeptVolume(mounted.MountedVolume):
             self._digests[target] = known
         self._tell(target)
 
-    async def copy(self, source: str, target: str) -> None:
-        """Make a new file with the content of another; nothing happens when it exists."""
-        work = functools.partial(self._copy, source, target)
+    async def copy(self, source: str, target: str, spare: int = 0) -> None:
+        """Make a new file with the content of another; nothing happens when it exists.
+
+        With ``spare``, the disk is called full as soon as less than so many bytes would be left.
+        """
+        work = functools.partial(self._copy, source, target, spare)
         await asyncio.to_thread(self._tree.guarded, f"copied to {target}", source, work)
 
-    async def append(self, path: str, offset: int, content: bytes) -> int:
+    async def append(self, path: str, offset: int, content: bytes, spare: int = 0) -> int:
         """Write what a file does not have yet of a piece, making missing parents, and return the file's size.
 
         A piece that begins above the file's end is not written. The same piece may be written again, at the same
-        time too.
+        time too. With ``spare``, the disk is called full as soon as less than so many bytes would be left.
         """
-        work = functools.partial(self._append, path, offset, content)
+        work = functools.partial(self._append, path, offset, content, spare)
         size = await asyncio.to_thread(self._tree.guarded, "written", path, work)
         self._tell(path)
         return size
+
+    async def prune(self, path: str, top: str) -> None:
+        """Remove a directory that is empty, and those above it that are empty then, below ``top``."""
+        await asyncio.to_thread(self._tree.guarded, "deleted", path, functools.partial(self._prune, path, top))
 
     async def begun(self, path: str) -> Mapping[str, int]:
         """Return the files below a path that no list shows, since they are being written, with their sizes."""
@@ -90,13 +98,26 @@ class KeptVolume(mounted.MountedVolume):
         for wake in self._listeners.get(_normal(path), ()):
             wake()
 
-    def _append(self, path: str, offset: int, content: bytes) -> int:
+    def _prune(self, path: str, top: str) -> None:
+        while path.startswith(f"{top}/"):
+            try:
+                with self._tree.parent(path) as (folder, name):
+                    os.rmdir(name, dir_fd=folder)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    return
+                if error.errno != errno.ENOENT:
+                    raise
+            path = path.rpartition("/")[0]
+
+    def _append(self, path: str, offset: int, content: bytes, spare: int) -> int:
         with self._tree.parent(path, make=True) as (folder, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o644, dir_fd=folder)
             try:
                 size = os.fstat(descriptor).st_size
                 missing = memoryview(content)[size - offset :] if offset <= size else b""
+                self._leave(spare, descriptor, len(missing))
                 while missing:
                     written = os.pwrite(descriptor, missing, size)
                     size, missing = size + written, missing[written:]
@@ -104,7 +125,14 @@ class KeptVolume(mounted.MountedVolume):
             finally:
                 os.close(descriptor)
 
-    def _copy(self, source: str, target: str) -> None:
+    def _leave(self, spare: int, descriptor: int, more: int) -> None:
+        """Raise the error of a full disk unless a file may take more of it."""
+        disk = os.fstatvfs(descriptor)
+        if spare and disk.f_bavail * disk.f_frsize < spare + more:
+            sentence = f"The disk of {self._tree.root} has less than {spare >> 20} MiB left, which are kept: make room."
+            raise errors.VolumeError(sentence) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _copy(self, source: str, target: str, spare: int) -> None:
         with (
             self._tree.parent(source) as (folder, name),
             os.fdopen(os.open(name, _READING, dir_fd=folder), "rb") as reader,
@@ -112,6 +140,7 @@ class KeptVolume(mounted.MountedVolume):
             contextlib.suppress(FileExistsError),
             os.fdopen(os.open(new, _MAKING, 0o644, dir_fd=other), "wb") as writer,
         ):
+            self._leave(spare, writer.fileno(), os.fstat(reader.fileno()).st_size)
             shutil.copyfileobj(reader, writer, _READ)
 
     def _digest(self, path: str) -> bytes | None:

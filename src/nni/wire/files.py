@@ -103,6 +103,15 @@ def decode_size(body: bytes) -> int:
     return size
 
 
+def decode_left(body: bytes) -> Optional[int]:
+    """Return how many bytes a trial may still leave, of the body of a 507; None when the disk is full."""
+    try:
+        left = report.parse(body)["left"]
+    except (errors.WireError, LookupError, TypeError):
+        return None
+    return left if isinstance(left, int) else None
+
+
 def encode_digest(digest: bytes) -> str:
     """Return a sha256 as RFC 9530 has it in a header."""
     return "sha-256=:" + base64.b64encode(digest).decode("ascii") + ":"
