@@ -17,6 +17,7 @@ import os
 import sys
 from pathlib import Path
 
+from nni.errors import NniError
 from nni.experiment import (
     Experiment,
     K8sAzureStorageConfig,
@@ -125,4 +126,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (NniError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,6 +1,7 @@
 """``nnictl experiment delete``, after experiments that really ran."""
 
 import ctypes
+import json
 import os
 import pty
 import subprocess
@@ -139,15 +140,13 @@ def _without_override() -> None:
     ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
 
 
-def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Path) -> None:
-    place = tmp_path / "nni-experiments" / "stuck"
-    closed = place / "log" / "closed"
-    for folder in (closed, place / "more"):
-        folder.mkdir(parents=True)
-        (folder / "file").touch()
-    registry.Registry(tmp_path / "nni-experiments" / ".experiments").write(
+def listed(home: Path, experiment_id: str) -> Path:
+    """Enter an experiment that has ended in the list of this home, and return its directory."""
+    place = home / "nni-experiments" / experiment_id
+    place.mkdir(parents=True)
+    registry.Registry(home / "nni-experiments" / ".experiments").write(
         registry.Known(
-            id="stuck",
+            id=experiment_id,
             name=None,
             platform="local",
             port=8080,
@@ -161,6 +160,15 @@ def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Pa
             working_directory=place.parent,
         )
     )
+    return place
+
+
+def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Path) -> None:
+    place = listed(tmp_path, "stuck")
+    closed = place / "log" / "closed"
+    for folder in (closed, place / "more"):
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
     closed.chmod(0o555)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -188,6 +196,25 @@ def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Pa
     assert run("delete", "stuck", "--yes").returncode == 0
     assert not place.exists()
     assert "stuck" not in run("list", "--all").stdout
+
+
+def test_notes_that_cannot_be_read_say_what_deletes_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = listed(tmp_path, "torn")
+    (place / "storage.json").write_text('{"kind": "NfsSp')
+
+    for words in ([], ["--keep-volume"], ["--keep-cluster"]):
+        failed = nnictl("delete", "torn", "--yes", *words)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(
+            f"error: {place}/storage.json does not say where the experiment's files and jobs"
+        )
+        assert failed.stderr.endswith(
+            "remove them by hand, and then what is here with --keep-cluster and --keep-volume.\n"
+        )
+    done = nnictl("delete", "torn", "--yes", "--keep-volume", "--keep-cluster")
+    assert done.returncode == 0, done.stderr
+    assert not place.exists()
 
 
 WAITS = """\
@@ -282,6 +309,28 @@ def test_jobs_on_a_cluster_that_cannot_be_reached_keep_all(
         api.call("DELETE", f"/apis/kubeflow.org/v1/namespaces/default/pytorchjobs/{name}")
     for name in (one.partition(" ")[2] for one in left):
         api.until_gone(f"/api/v1/namespaces/default/pods/{name}", timeout=60)
+    assert left_of(cluster, experiment) == []
+
+
+def test_notes_of_an_earlier_release_that_name_no_cluster(cluster: Sandbox, killed: Callable[..., Experiment]) -> None:
+    experiment = killed()
+    notes = Path.home() / "nni-experiments" / experiment.id / "storage.json"
+    whole = notes.read_text()
+    fields = json.loads(whole)
+    del fields["cluster"]
+    notes.write_text(json.dumps(fields))
+
+    failed = nnictl("delete", experiment.id, "--yes")
+
+    assert failed.returncode == 1
+    assert "storage.json, of an earlier release, does not say which cluster the jobs are on; " in failed.stderr
+    assert (
+        f"nni/experiment={experiment.id}), and then add --keep-cluster to leave alone what is there." in failed.stderr
+    )
+    assert notes.exists()
+    # Other tests have the same cluster, and look for what is left.
+    notes.write_text(whole)
+    assert nnictl("delete", experiment.id, "--yes").returncode == 0
     assert left_of(cluster, experiment) == []
 
 

@@ -1,5 +1,6 @@
 """An experiment whose manager was killed, and that its user resumes: what ran goes on, what was done stays."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +83,10 @@ def test_the_code_directory_may_be_gone_while_the_volume_has_what_was_packed(
     code.rename(tmp_path / "moved")
 
     resumed = Experiment(id=experiment.id)
-    resumed.resume(wait_completion=False)
+    with (Path.home() / "nni-experiments" / experiment.id / "storage.json").open() as notes:
+        resumed.resume(wait_completion=False)
+        # Its place is taken by another file, which was whole by then: a crash leaves one or the other.
+        assert os.fstat(notes.fileno()).st_nlink == 0
     resumed.update_max_trial_number(2)
     experiments.until(resumed, lambda change: change["counts"]["SUCCEEDED"] == 2)
     resumed.stop()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,23 @@ def test_the_quickstart_says_what_to_give_for_azure(tmp_path: Path) -> None:
         "main.py: error: --storage azure needs a share and its key: --azure ACCOUNT/SHARE --key VAULT/SECRET (or the "
         "name of a Secret of the cluster), or a sandbox that has them: nnictl sandbox --azure -- python ..."
     )
+
+
+def test_the_quickstart_says_what_is_wrong_in_sentences(free_port: int, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port))
+        taken.listen()
+        ended = quickstart("--port", str(free_port), home=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"error: Port {free_port}, for the portal, cannot be used (Address already in use); choose another port.\n"
+    )
+
+    ended = quickstart("--port", str(free_port), "--concurrency", "0", "--nfs", "here:there", home=tmp_path)
+    assert ended.returncode == 1
+    first, second = ended.stderr.splitlines()
+    assert first == "error: trial_concurrency: 0 is not above 0"
+    assert second.startswith("training_service.storage.path: 'there' is not absolute; ")
 
 
 def test_trials_that_wait_for_a_claim_name_it_to_who_looks(cluster: Sandbox, free_port: int) -> None:

@@ -340,6 +340,34 @@ async def test_many_files_are_a_warning(tmp_path: Path) -> None:
     assert len((await bundle.build(tmp_path)).warnings) == 1
 
 
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"main.py": "", ".nniignore": "*\n"}, [".nniignore"]),
+        ({"main.py": "", ".nniignore": "/*\n!.nniignore\n"}, [".nniignore"]),
+        ({"src/main.py": "", ".gitignore": "*\n!.gitignore\n"}, [".gitignore"]),
+        ({"main.py": "", "data": "", ".gitignore": "data\n", ".nniignore": "*.py\n"}, [".gitignore", ".nniignore"]),
+        ({"main.py": "", "data": "", ".nniignore": "data\n"}, []),
+        ({".nniignore": "*\n", "__pycache__/x.pyc": ""}, []),
+        ({"__pycache__/x.pyc": ""}, []),
+        ({}, []),
+    ],
+)
+@pytest.mark.parametrize("in_git", [False, True])
+def test_a_directory_of_which_nothing_travels_is_a_warning_that_names_what_says_so(
+    files: dict[str, str], named: list[str], in_git: bool, tmp_path: Path
+) -> None:
+    write(tmp_path, files)
+    if in_git:
+        subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    places = " and ".join(str(tmp_path / name) for name in named)
+    says = (
+        f"Nothing of the code directory {tmp_path} travels: the patterns in {places} leave all of it behind, so trials "
+        "find none of their files; take out those that go too far."
+    )
+    assert bundle.pack(tmp_path).warnings == ((says,) if named else ())
+
+
 async def test_odd_files(tmp_path: Path) -> None:
     write(tmp_path, {"a": ""})
     os.mkfifo(tmp_path / "pipe")

@@ -1,6 +1,7 @@
 """Which code further trials run, after the experiment's manager has been started again."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ class Machine:
 
     place: Path
     said: list[str] = dataclasses.field(default_factory=list)
+    bundles: Mapping[str, bundle.Packed] = dataclasses.field(default_factory=dict)
 
     @property
     def code(self) -> Path:
@@ -38,6 +40,7 @@ class Machine:
         await snapshot.take(files, self.place, LIMIT, self.said.append)
         self.said.remove("Packing code")
         await snapshot.upload(files, self.place)
+        self.bundles = files.bundles
         return files.bundles[str(self.code)].digest
 
     def stored(self) -> list[Path]:
@@ -60,6 +63,12 @@ async def test_a_later_start_keeps_what_the_first_has_packed(machine: Machine) -
         assert await machine.start() == first
         assert machine.said == [f"The code in {machine.code} {KEEPS}"]
     assert [path.name for path in machine.stored()] == [f"{first}.tar.gz"]
+
+
+async def test_what_is_on_the_volume_is_not_held_in_memory(machine: Machine) -> None:
+    digest = await machine.start()
+    (path,) = machine.stored()
+    assert machine.bundles == {str(machine.code): bundle.Packed(digest=digest, length=path.stat().st_size)}
 
 
 async def test_code_that_cannot_be_packed_any_more_ends_nothing(machine: Machine) -> None:

@@ -74,11 +74,17 @@ class Files:
         return known is not None and known.size == packed.length
 
     async def upload(self) -> None:
-        """Put the runtime and every distinct bundle that is at hand on the volume, unless they are there."""
+        """Put the runtime and every distinct bundle that is at hand on the volume, unless they are there.
+
+        What bundles hold is let go of: from here on their names will do.
+        """
         await self._put_once(layout.runtime(self._experiment_id, self._runtime.digest), self._runtime.content)
         at_hand = {one.digest: one for one in self.bundles.values() if isinstance(one, bundle.Bundle)}
         for packed in at_hand.values():
             await self._put_once(layout.bundle(self._experiment_id, packed.digest), packed.content)
+        self.bundles = {
+            place: bundle.Packed(digest=packed.digest, length=packed.length) for place, packed in self.bundles.items()
+        }
 
     async def _put_once(self, path: str, content: bytes) -> None:
         known = await self.volume.stat(path)

@@ -14,9 +14,9 @@ from nni import errors
 from nni.core import event, model, ports
 from nni.core import spec as specs
 from nni.manager import doors, ground, porter, volumes
-from nni.platforms.kubeflow import client, kinds, pods, remains
+from nni.platforms.kubeflow import client, kinds, names, pods, remains
 from nni.platforms.kubeflow import porter as platform_porter
-from nni.records import sqlite
+from nni.records import description, sqlite
 from nni.server import listen
 from nni.server import porter as server_porter
 from nni.wire import layout
@@ -47,7 +47,8 @@ class Cluster:
 class Place:
     """Where an experiment's files are, and how they are reached."""
 
-    cluster: Cluster
+    cluster: Cluster | None
+    """None where an earlier release wrote it down, which did not say."""
     storage: specs.StorageSpec
     namespace: str
     context: str | None
@@ -65,6 +66,9 @@ def remember(directory: Path, spec: specs.ExperimentSpec, stand: ground.Ground) 
         directory: The experiment's own.
         spec: The experiment.
         stand: What it stands on.
+
+    Raises:
+        RecordsError: It cannot be written.
     """
     platform = spec.platform
     if isinstance(platform, specs.KubeflowSpec) and isinstance(stand, ground.KubeflowGround):
@@ -84,8 +88,8 @@ def remember(directory: Path, spec: specs.ExperimentSpec, stand: ground.Ground) 
             manager_url=platform.manager_url,
             intake_tls=platform.intake_tls,
         )
-        text = {"kind": type(place.storage).__name__, **dataclasses.asdict(place)}
-        (directory / FILE).write_text(json.dumps(text, indent=2), encoding="utf-8")
+        fields = {"kind": type(place.storage).__name__, **dataclasses.asdict(place)}
+        description.put(directory / FILE, fields, "where the experiment's files and jobs are")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ async def on_cluster(
 
     Raises:
         PlatformError: Something of it may be there and cannot be seen; the message says how to go on.
+        RecordsError: Nobody knows any more where it is; so does the next function.
     """
     place = _remembered(directory)
     async with contextlib.AsyncExitStack() as stack:
@@ -148,9 +153,11 @@ async def on_cluster(
                 there = await _looked_at(place, experiment_id, environment, clock, stack)
             except (errors.PlatformError, errors.PlatformUnavailableError) as error:
                 if not await _was_cleaned_up(directory):
+                    by_hand = f"remove them by hand (labels {names.selector(experiment_id)}), and then"
+                    first = by_hand if place.cluster is None else "try again when the cluster can be reached, or"
                     raise errors.PlatformError(
                         f"{str(error).rstrip('.')}; experiment {experiment_id} was not stopped and its jobs may still "
-                        f"run there, so nothing is deleted: try again when the cluster can be reached, or {LEAVING}"
+                        f"run there, so nothing is deleted: {first} {LEAVING}"
                     ) from error
                 say(f"{str(error).rstrip('.')}; the experiment was stopped, so nothing of it should be there.")
         yield there
@@ -164,23 +171,26 @@ async def _looked_at(
     stack: contextlib.AsyncExitStack,
 ) -> remains.Remains:
     """Look at what there is; the stack lets go of it."""
+    cluster = place.cluster
+    if cluster is None:
+        raise errors.PlatformError(f"{FILE}, of an earlier release, does not say which cluster the jobs are on")
     connection = await asyncio.to_thread(client.connect, environment, place.namespace, place.context)
     stack.callback(connection.close)
-    kind = kinds.KINDS[place.cluster.operator]
-    version = await ground.served_version(connection, kind, place.cluster.version)
+    kind = kinds.KINDS[cluster.operator]
+    version = await ground.served_version(connection, kind, cluster.version)
     there = remains.Remains(
         connection,
         kind=kind,
         version=version,
         experiment_id=experiment_id,
-        registries=place.cluster.registries,
+        registries=cluster.registries,
         clock=clock,
     )
     stack.push_async_callback(there.close)
     await there.open()
-    if connection.server != place.cluster.server and not there.job_count:
+    if connection.server != cluster.server and not there.job_count:
         raise errors.PlatformError(
-            f"The experiment ran on {place.cluster.server}, and the kubeconfig points to {connection.server}, where "
+            f"The experiment ran on {cluster.server}, and the kubeconfig points to {connection.server}, where "
             "nothing of it is."
         )
     return there
@@ -328,14 +338,15 @@ def _remembered(directory: Path) -> Place | None:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         storage = _KINDS[fields.pop("kind")](**fields.pop("storage"))
-        cluster = Cluster(**fields.pop("cluster"))
+        cluster = fields.pop("cluster", None)
         role = fields.pop("role")
         pod = specs.PodSpec(**role.pop("pod"))
+        cluster = None if cluster is None else Cluster(**cluster)
         return Place(cluster=cluster, storage=storage, role=specs.RoleSpec(pod=pod, **role), **fields)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise errors.VolumeError(
+        raise errors.RecordsError(
             f"{path} does not say where the experiment's files and jobs are ({error!r}); remove them by hand, and then "
             "what is here with --keep-cluster and --keep-volume."
         ) from error

@@ -26,16 +26,40 @@ class Code:
     """Bytes of the archive there."""
 
 
+def put(path: Path, content: Any, holds: str) -> None:
+    """Write a file of JSON for its owner alone, so that it is there whole or not at all.
+
+    Args:
+        path: In the experiment's own directory.
+        content: What JSON can hold.
+        holds: How messages call it.
+
+    Raises:
+        RecordsError: It cannot be written.
+    """
+    temporary = path.with_suffix(".part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise errors.RecordsError(f"{path}, with {holds}, cannot be written ({error.strerror}).") from error
+
+
 def write(directory: Path, config: Mapping[str, Any]) -> None:
-    """Keep the configuration of an experiment, for its owner alone.
+    """Keep the configuration of an experiment.
 
     Args:
         directory: The experiment's own.
         config: In canonical JSON.
+
+    Raises:
+        RecordsError: It cannot be written.
     """
-    descriptor = os.open(directory / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(config, file, indent=2)
+    put(directory / FILE, config, "what the experiment was started with")
 
 
 def read(directory: Path) -> Mapping[str, Any]:
@@ -54,7 +78,7 @@ def read(directory: Path) -> Mapping[str, Any]:
 
 
 def write_code(directory: Path, code: Mapping[str, Code]) -> None:
-    """Keep which code the trials of an experiment run, so that it is there whole or not at all.
+    """Keep which code the trials of an experiment run.
 
     Args:
         directory: The experiment's own.
@@ -65,19 +89,9 @@ def write_code(directory: Path, code: Mapping[str, Code]) -> None:
     """
     before = read_code(directory)
     after = {**before, **code}
-    if after == before:
-        return
-    path = directory / CODE_FILE
-    temporary = path.with_suffix(".part")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({place: dataclasses.asdict(one) for place, one in after.items()}, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        message = f"{path}, with which code the trials run, cannot be written ({error.strerror})."
-        raise errors.RecordsError(message) from error
+    if after != before:
+        content = {place: dataclasses.asdict(one) for place, one in after.items()}
+        put(directory / CODE_FILE, content, "which code the trials run")
 
 
 def read_code(directory: Path) -> Mapping[str, Code]:

@@ -135,6 +135,7 @@ def pack(directory: Path, limit: int = REFUSE_BYTES) -> Bundle:
             f"The code directory {directory} has {len(found):,} files of {units.format_size(total / 2**20)} in all; "
             "name in a .nniignore file there what trials do not need."
         )
+    warnings += _about_nothing(directory, found)
     warnings += _about_keys(directory, found)
     manifest = hashlib.sha256()
     packed = io.BytesIO()
@@ -226,6 +227,18 @@ def _leaves(link: Path, target: Path) -> errors.ConfigError:
         f"The link {link} leads out of the code directory, to {target}; copy what it names into the directory, or name "
         "the link in .nniignore."
     )
+
+
+def _about_nothing(directory: Path, found: Sequence[_Found]) -> list[str]:
+    """Return what is to be said where ignore files leave everything behind, but for themselves."""
+    behind = set(os.listdir(directory)) - listing.NEVER - {*listing.IGNORING}  # noqa: PTH208 names are all that matters
+    asked = [str(directory / name) for name in listing.IGNORING if (directory / name).is_file()]
+    if not behind or not asked or any(each.path.rpartition("/")[2] not in listing.IGNORING for each in found):
+        return []
+    return [
+        f"Nothing of the code directory {directory} travels: the patterns in {' and '.join(asked)} leave all of it "
+        "behind, so trials find none of their files; take out those that go too far."
+    ]
 
 
 def _about_keys(directory: Path, found: Sequence[_Found]) -> list[str]:

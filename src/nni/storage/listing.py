@@ -12,7 +12,7 @@ from typing import NamedTuple
 from nni import errors
 from nni.storage import ignore
 
-_GITIGNORE, _NNIIGNORE = ".gitignore", ".nniignore"
+_GITIGNORE, _NNIIGNORE = IGNORING = ".gitignore", ".nniignore"
 NEVER = frozenset({".git", "__pycache__"})
 # In a language that is read here: of all variables that choose one, the first that counts.
 _GIT = ("env", "LC_ALL=C", "git", "-c", "core.fsmonitor=false")
