@@ -233,6 +233,22 @@ async def test_experiments_are_compared_by_what_came_of_them(browser: playwright
         assert visit.faults == ["Failed to load resource: the server responded with a status of 404 (Not Found)"]
 
 
+async def test_an_experiment_compared_with_itself_is_the_same(browser: playwright.Browser, tale: story.Story) -> None:
+    for trial, code in (("early", 0), ("fails", 1)):
+        tale.runs(trial)
+        tale.reports(trial, final="5")
+        tale.ends(trial, code=code)
+    tale.experiments.append({**tale.experiments[0], "id": "twin456", "experimentName": "twin", "best": 5})
+    tale.others["twin456"] = tale
+    async with visiting(browser, tale, start="analysis?tab=experiments") as visit:
+        await visit.page.get_by_role("img", name="Best value so far of 2 experiments.").wait_for()
+        rows = [visit.page.get_by_role("row", name=name) for name in ("this one", "Compare with twin")]
+        own, other = [(await row.inner_text()).split("\t")[3:7] for row in rows]
+        assert own == other
+        assert own[:3] == ["5", "14", "10"]
+        await visit.shows("They are configured alike.")
+
+
 async def test_the_manager_s_log_by_level(browser: playwright.Browser, tale: story.Story) -> None:
     lines = [f"2026-01-01 00:00:00,000 {level} nni: said {level}" for level in ("DEBUG", "INFO", "ERROR")]
     await tale.logs.put("nnimanager.log", ("\n".join(lines) + "\nTraceback\n").encode())

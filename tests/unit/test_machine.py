@@ -1,4 +1,4 @@
-"""This machine's experiments: what their list says, and which final metrics of another one count."""
+"""This machine's experiments: what their list says, and what came of another one."""
 
 import dataclasses
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nni.core import event, model, ports
+from nni.core import event, model, spec
 from nni.manager import machine
 from nni.records import description, registry, sqlite
 from nni.server import views
@@ -39,56 +39,93 @@ async def test_the_list_knows_how_an_experiment_is_its_best_and_when_it_began(
     assert its["startTime"] == began
 
 
-def row(trial: str, value: str, *, attempt: int = 1, who: str = "master-0") -> ports.MetricRow:
-    role, index = who.split("-")
-    return ports.MetricRow(
-        attempt=model.AttemptKey(model.TrialId(trial), attempt),
-        replica=model.Replica(role, int(index)),
-        metric=model.Metric(number=1, at=0.0, type=model.MetricType.FINAL, sequence=0, value=value),
-        received_at=0.0,
+def told() -> story.Story:
+    """Trials that ended in every way, each with a final metric but one."""
+    roles = {"master": {"replicas": 1}, "worker": {"replicas": 1}}
+    tuner = {"name": "TPE", "classArgs": {"optimize": {"accuracy": "maximize", "loss": "minimize"}}}
+    config = {
+        "trialConcurrency": 9,
+        "maxTrialNumber": 20,
+        "maxTrialRetries": 1,
+        "trialCommand": "TOKEN=abc python3 x.py",
+        "tuner": tuner,
+        "trainingService": {"platform": "kubeflow", "infrastructureRetries": 1, **roles},
+    }
+    tale = story.Story(
+        canonical=config,
+        tuner=spec.AlgorithmSpec.written(tuner),
+        trial_concurrency=9,
+        max_trial_number=20,
+        max_trial_retries=1,
+        infrastructure_retries=1,
     )
+    tale.happens(event.Started())
+    tale.runs("good1", "fails", "kills", "other", "twice", "grows", "still", "stops", "mute1", "good2")
+    limits = {"trial_concurrency": 5, "max_trial_number": 20, "max_experiment_seconds": 7200}
+    tale.happens(event.LimitsChanged(**limits))
+
+    def gives(trial: str, accuracy: float, who: model.Replica = story.CHIEF) -> None:
+        tale.passes(10.0)
+        tale.reports(trial, "0.1", "0.2", final=f'{{"accuracy": {accuracy}, "loss": 1}}', who=who)
+        tale.passes(10.0)
+
+    gives("good2", 0.4)
+    tale.ends("good2")
+    gives("good1", 0.5)
+    tale.ends("good1")
+    for _ in range(2):
+        tale.creates("fails")
+        gives("fails", 0.9)
+        tale.ends("fails", code=1)
+    gives("kills", 0.91)
+    tale.happens(event.KillRequested(trial=model.TrialId("kills")), event.JobRemoved(attempt=tale.key("kills")))
+    tale.happens(event.Harvested(attempt=tale.key("kills")))
+    gives("other", 0.92, model.Replica("worker"))
+    gives("other", 0.75)
+    tale.ends("other")
+    gives("twice", 0.93)
+    tale.loses("twice")
+    tale.creates("twice")
+    gives("twice", 0.6)
+    tale.ends("twice")
+    gives("grows", 0.7)
+    tale.ends("grows")
+    more = event.Proposal(
+        trial=model.TrialId("spare"), parameter_id=99, parameters={"x": 9}, promotes=model.TrialId("grows")
+    )
+    tale.happens(event.Began(action=event.Ask(parameter_ids=(99,))), event.Proposed(asked=1, proposals=(more,)))
+    gives("still", 0.94)
+    gives("stops", 0.95)
+    tale.happens(event.Rejected(attempt=tale.key("stops"), results=2))
+    tale.happens(event.JobRemoved(attempt=tale.key("stops")), event.Harvested(attempt=tale.key("stops")))
+    tale.reports("mute1", "0.3")
+    tale.ends("mute1")
+    return tale
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        ([], []),
-        ([row("a", "1"), row("b", '{"default": 2}'), row("c", "NaN")], [1.0, 2.0]),
-        ([row("a", "1"), row("a", "9", who="worker-0"), row("a", "8", who="master-1")], [1.0]),
-        ([row("a", "9", who="worker-0"), row("a", "1"), row("a", "0", who="chief-0")], [0.0]),
-        ([row("a", "3", who="worker-0"), row("a", "4", who="worker-1")], [3.0]),
-        ([row("a", "1", attempt=2), row("a", "5", attempt=1)], [1.0]),
-    ],
-)
-def test_the_chief_s_word_in_the_last_attempt_counts(rows: list[ports.MetricRow], expected: list[float]) -> None:
-    assert [one.value for one in machine.finals(rows)] == expected
+def test_results_count_that_trials_ended_with() -> None:
+    found = machine.outcome(told().state)
+    assert (found["maximize"], found["trialNumber"]) == (True, 10)
+    assert found["values"] == [0.4, 0.5, 0.75, 0.6, 0.7]
+    assert [value for _, _, value in found["bestSoFar"]] == [0.4, 0.5, 0.75]
+    assert (found["bestSoFar"][0], found["bestTrial"], found["bestParameters"]) == ([20_000, 1, 0.4], "other", {"x": 3})
+    config = found["config"]
+    assert (config["trialCommand"], config["trialConcurrency"]) == ("TOKEN=(hidden) python3 x.py", 5)
 
 
-async def test_what_came_of_another_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_experiment_counts_as_it_counts_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    tale = told()
     known = registry.Known(
         id="other456", name="other", platform="local", port=8081, url_prefix=None, pid=os.getpid(),
         process_mark=registry.process_mark(os.getpid()), status="RUNNING", start_time=100.0, end_time=None,
         directory=tmp_path, working_directory=tmp_path,
     )  # fmt: skip
     registry.Registry(registry.default_directory()).write(known)
-    tuner = {"name": "TPE", "classArgs": {"optimize": {"accuracy": "maximize", "loss": "minimize"}}}
-    description.write(tmp_path, {"tuner": tuner, "trialCommand": "TOKEN=abc python3 x.py"})
+    description.write(tmp_path, tale.state.spec.canonical)
     records = await sqlite.SqliteRecords.create(tmp_path)
-    entries = []
-    for number, accuracy in enumerate((0.5, 0.4, 0.75, 0.6)):
-        attempt = model.AttemptKey(model.TrialId(f"aaaa{number}"), 1)
-        order = model.JobOrder(attempt=attempt, sequence=number, slot=number)
-        submit = event.Submit(order=order, parameter_id=number, parameters={"x": number, "text": '"is":"Submit"'})
-        value = f'{{"accuracy": {accuracy}, "loss": 1}}'
-        metric = model.Metric(number=1, at=0.0, type=model.MetricType.FINAL, sequence=0, value=value)
-        said = event.ReplicaReported(attempt=attempt, replica=model.Replica("worker"), metrics=(metric,))
-        entries += [ports.Entry(at=100.0, event=event.Began(action=submit)), ports.Entry(at=110.0 + number, event=said)]
-    await records.append(entries)
+    await records.append(tale.entries)
     await records.close()
-    told = await machine.results("other456")
-    assert (told["id"], told["experimentName"], told["isAlive"]) == ("other456", "other", True)
-    assert (told["maximize"], told["trialNumber"], told["values"]) == (True, 4, [0.5, 0.4, 0.75, 0.6])
-    assert told["bestSoFar"] == [[10_000, 1, 0.5], [12_000, 3, 0.75]]
-    assert (told["bestTrial"], told["bestParameters"]["x"]) == ("aaaa2", 2)
-    assert told["config"]["trialCommand"] == "TOKEN=(hidden) python3 x.py"
+    found = await machine.results("other456")
+    assert (found["id"], found["experimentName"], found["isAlive"]) == ("other456", "other", True)
+    assert found.items() >= machine.outcome(tale.state).items()

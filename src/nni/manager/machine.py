@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nni import errors
-from nni.core import event, model, objectives, ports, spec
+from nni.config import operators
+from nni.core import fold, model, ports, spec, units
 from nni.core import state as states
 from nni.core import trial as trials
 from nni.records import description, registry, sqlite
@@ -92,16 +93,6 @@ def _info(known: registry.Known) -> views.Json:
     }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Final:
-    """The final metric of a trial as it counts."""
-
-    attempt: model.AttemptKey
-    value: float
-    at: float
-    """When it came, in seconds since the epoch."""
-
-
 async def results(experiment_id: str) -> views.Json:
     """Return what came of another experiment of this machine, running or not, and how it was configured.
 
@@ -112,66 +103,79 @@ async def results(experiment_id: str) -> views.Json:
     known = await asyncio.to_thread(registry.Registry(registry.default_directory()).read, experiment_id)
     records = await sqlite.SqliteRecords.open_existing(known.directory)
     try:
-        rows = await records.metrics(kind=model.MetricType.FINAL)
-        submitted = await records.submissions()
+        entries = await records.outline()
     finally:
         await records.close()
     config = await asyncio.to_thread(description.read, known.directory)
-    return _info(known) | outcome(config, rows, submitted, known.start_time or 0.0)
+    return _info(known) | await asyncio.to_thread(_told, model.ExperimentId(experiment_id), config, entries)
 
 
-def outcome(
-    config: Mapping[str, Any], rows: Iterable[ports.MetricRow], submitted: Sequence[event.Submit], start: float
-) -> views.Json:
-    """Return what came of an experiment.
+def _told(experiment_id: model.ExperimentId, config: Mapping[str, Any], entries: Iterable[ports.Entry]) -> views.Json:
+    state = states.State.new(experiment_id=experiment_id, spec=_spec(config))
+    for entry in entries:
+        fold.fold(state, entry.event, entry.at)
+    return outcome(state)
 
-    Args:
-        config: In canonical JSON.
-        rows: Its final metrics, in the order in which they came.
-        submitted: The attempts of its trials.
-        start: When it began, in seconds since the epoch.
+
+def _spec(config: Mapping[str, Any]) -> spec.ExperimentSpec:
+    """Return what the ends of an experiment's trials follow from, of its configuration in canonical JSON.
+
+    It was checked when it began; a directory of it may be gone by now.
     """
-    tuner = spec.AlgorithmSpec.written(config.get("tuner") or config.get("advisor"))
-    is_maximized = objectives.is_maximized(tuner, spec.AlgorithmSpec.written(config.get("assessor")))
-    known = finals(rows, objectives.primary(tuner.class_args))
-    better: list[tuple[int, Final]] = []
-    for number, one in enumerate(sorted(known, key=lambda its: its.at), 1):
-        best = better[-1][1].value if better else None
-        if best is None or (one.value > best if is_maximized else one.value < best):
+    service = config.get("trainingService") or {}
+    names = [name for name in operators.ROLES if name in service] or ["worker"]
+    roles = tuple(spec.RoleSpec(name=name, replicas=1, command="", code_directory="") for name in names)
+    duration = config.get("maxExperimentDuration")
+    assessor = config.get("assessor")
+    return spec.ExperimentSpec(
+        name=config.get("experimentName"),
+        search_space={},
+        tuner=spec.AlgorithmSpec.written(config.get("tuner") or config.get("advisor")),
+        assessor=spec.AlgorithmSpec.written(assessor) if assessor else None,
+        platform=spec.LocalSpec(roles=roles),
+        trial_concurrency=config.get("trialConcurrency", 1),
+        max_trial_number=config.get("maxTrialNumber"),
+        max_experiment_seconds=None if duration is None else units.parse_duration(duration),
+        max_trial_retries=config.get("maxTrialRetries") or 0,
+        infrastructure_retries=service.get("infrastructureRetries", 3),
+        working_directory="",
+        canonical=config,
+    )
+
+
+def outcome(state: states.State) -> views.Json:
+    """Return what came of an experiment, counted as the page of its own portal counts it."""
+    start = views.milliseconds(state.started_at or 0.0)
+    results = sorted((one for trial in state.trials.values() for one in _result(trial)), key=lambda its: its.ended_at)
+    better: list[tuple[int, _Result]] = []
+    for number, one in enumerate(results, 1):
+        before = better[-1][1].value if better else None
+        if before is None or (one.value > before if state.spec.maximize else one.value < before):
             better.append((number, one))
-
-    def since_start(one: Final) -> int:
-        return views.milliseconds(max(0.0, one.at - start))
-
-    parameters = {its.order.attempt: its.parameters for its in submitted}
+    best = better[-1][1].trial if better else None
     return {
-        "maximize": is_maximized,
-        "trialNumber": len({its.order.attempt.trial for its in submitted}),
-        "values": [one.value for one in known],
-        "bestSoFar": [[since_start(one), number, one.value] for number, one in better],
-        "bestTrial": better[-1][1].attempt.trial if better else None,
-        "bestParameters": parameters.get(better[-1][1].attempt, {}) if better else {},
-        "config": withheld.without_secrets(config),
+        "maximize": state.spec.maximize,
+        "trialNumber": len(state.trials),
+        "values": [one.value for one in results],
+        "bestSoFar": [[max(0, one.ended_at - start), number, one.value] for number, one in better],
+        "bestTrial": best and best.id,
+        "bestParameters": best.parameters if best else {},
+        "config": withheld.without_secrets(views.params(state)),
     }
 
 
-def finals(rows: Iterable[ports.MetricRow], key: str = "default") -> list[Final]:
-    """Return the numbers that count among final metrics: of each trial's last attempt, the chief replica's.
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Result:
+    """The final metric of a trial as it counts."""
 
-    Args:
-        rows: Final metrics, in the order in which they came.
-        key: The objective that trials are compared by.
-    """
-    kept: dict[model.TrialId, tuple[tuple[int, int], Final]] = {}
-    for row in rows:
-        value = trials.scalar(row.metric.value, key)
-        if row.replica.index != 0 or value is None:
-            continue
-        rank = (row.attempt.number, _CHIEFS.index(row.replica.role) if row.replica.role in _CHIEFS else -1)
-        if row.attempt.trial not in kept or kept[row.attempt.trial][0] <= rank:
-            kept[row.attempt.trial] = (rank, Final(row.attempt, value, row.received_at))
-    return [one for _, one in kept.values()]
+    trial: trials.Trial
+    value: float
+    ended_at: int
+    """In milliseconds since the epoch."""
 
 
-_CHIEFS = ("worker", "master", "chief")
-"""Roles whose metrics count, the last before the others."""
+def _result(trial: trials.Trial) -> Iterator[_Result]:
+    """Yield the result of a trial that ended well, or goes on from having ended well; nothing for another one."""
+    value, goes_on = trial.shown_value, trial.attempt > 1 and not trial.status.is_final
+    if value is not None and (goes_on or trial.status is model.TrialStatus.SUCCEEDED):
+        yield _Result(trial, value, views.milliseconds(trial.ended_at or trial.past[-1].ended_at))

@@ -70,7 +70,7 @@ def profile(state: states.State, about: About, now: float) -> Json:
         now: Seconds since the epoch.
     """
     answer: Json = {
-        "params": _params(state),
+        "params": params(state),
         "id": state.experiment_id,
         "execDuration": 0 if state.started_at is None else int((state.ended_at or now) - state.started_at),
         "logDir": about.log_directory,
@@ -81,17 +81,18 @@ def profile(state: states.State, about: About, now: float) -> Json:
     return answer
 
 
-def _params(state: states.State) -> Json:
-    params = dict(state.spec.canonical)
+def params(state: states.State) -> Json:
+    """Return the configuration with the limits that are in force."""
+    known = dict(state.spec.canonical)
     limits, spec = state.limits, state.spec
     if limits.trial_concurrency != spec.trial_concurrency:
-        params["trialConcurrency"] = limits.trial_concurrency
+        known["trialConcurrency"] = limits.trial_concurrency
     if limits.max_trial_number != spec.max_trial_number:
-        params["maxTrialNumber"] = limits.max_trial_number
+        known["maxTrialNumber"] = limits.max_trial_number
     if limits.max_experiment_seconds != spec.max_experiment_seconds:
         seconds = limits.max_experiment_seconds
-        params["maxExperimentDuration"] = None if seconds is None else f"{seconds}s"
-    return {name: value for name, value in params.items() if value is not None}
+        known["maxExperimentDuration"] = None if seconds is None else f"{seconds}s"
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def metadata(state: states.State, about: About) -> Json:

@@ -41,8 +41,10 @@ class Story:
         self.growth: ports.Growth | None = None
         self.logs = volume.MemoryVolume()
         self.experiments: list[views.Json] = []
+        self.others: dict[str, Story] = {}
+        """Other experiments that are told too, by their ids."""
         self.results: dict[str, list[float]] = {}
-        """Final metrics of other experiments, by their ids; one a minute."""
+        """Final metrics of further ones; one a minute."""
         self.configs: dict[str, views.Json] = {}
         """How these are configured; like this one where nothing is said."""
         self.importance: dict[str, float] = {}
@@ -53,6 +55,8 @@ class Story:
         self.findings: list[views.Json] = []
         """What the doctor finds when it looks again."""
         self._report: views.Json = {"at": None, "findings": []}
+        self.entries: list[ports.Entry] = []
+        """All that happened, as the records would have it."""
         self._rows: dict[model.TrialId, list[ports.MetricRow]] = {}
         self._now = 1_795_441_600.0
         self._is_real = False
@@ -73,7 +77,8 @@ class Story:
     def happens(self, *happened: event.Event) -> None:
         """Fold events and tell the listeners."""
         for its in happened:
-            fold.fold(self.state, its, self.now())
+            self.entries.append(entry := ports.Entry(at=self.now(), event=its))
+            fold.fold(self.state, its, entry.at)
         self.revisions.publish(self.state.revision)
 
     def proposes(self, *trials: str, **parameters: Any) -> None:
@@ -204,30 +209,23 @@ class Story:
         return self._report
 
     async def _results(self, experiment_id: str) -> views.Json:
+        other = self.others.get(experiment_id) or self._other(experiment_id)
+        known = (its for its in self.experiments if its["id"] == experiment_id)
+        return next(known, {"id": experiment_id, "experimentName": ""}) | machine.outcome(other.state)
+
+    def _other(self, experiment_id: str) -> "Story":
         if experiment_id not in self.results:
             raise errors.ExperimentNotFoundError(f"No experiment {experiment_id} is known on this machine.")
         config = self.configs.get(experiment_id, self.state.spec.canonical)
-        values = list(enumerate(self.results[experiment_id], 1))
-        keys = [model.AttemptKey(model.TrialId(f"other{number}"), 1) for number, _ in values]
-        rows = [
-            ports.MetricRow(
-                attempt=attempt,
-                replica=CHIEF,
-                metric=model.Metric(number=1, at=0.0, type=model.MetricType.FINAL, sequence=0, value=str(value)),
-                received_at=60.0 * number,
-            )
-            for attempt, (number, value) in zip(keys, values, strict=True)
-        ]
-        submitted = [
-            event.Submit(
-                order=model.JobOrder(attempt=attempt, sequence=number, slot=number),
-                parameter_id=number,
-                parameters={"x": number},
-            )
-            for attempt, (number, _) in zip(keys, values, strict=True)
-        ]
-        known = (its for its in self.experiments if its["id"] == experiment_id)
-        return next(known, {"id": experiment_id, "experimentName": ""}) | machine.outcome(config, rows, submitted, 0.0)
+        other = Story(canonical=config, tuner=spec.AlgorithmSpec.written(config.get("tuner")))
+        other.happens(event.Started())
+        for number, value in enumerate(self.results[experiment_id], 1):
+            other.passes(60.0)
+            other.proposes(trial := f"other{number}", x=number)
+            other.creates(trial)
+            other.reports(trial, final=str(value))
+            other.ends(trial)
+        return other
 
     async def _importance(self) -> views.Json:
         return {"importance": self.importance, "trials": len(self.state.trials)}

@@ -1,6 +1,6 @@
 // Experiments side by side: what came of each, and in what their configurations differ. Pure.
 
-import { hasResult, type Model } from "./model";
+import { hasResult, type Model, type Trial } from "./model";
 
 /** What came of an experiment, as `experiment-results` has it. */
 export interface Results {
@@ -46,7 +46,8 @@ export function ownResults(model: Model, config: Record<string, unknown>): Resul
   };
 }
 
-const endOf = ({ endTime, submitTime }: { endTime: number | undefined; submitTime: number }): number => endTime ?? submitTime;
+/** When a trial with a result ended: one that goes on has ended before. */
+const endOf = ({ endTime, past, submitTime }: Trial): number => endTime ?? past.at(-1)?.endTime ?? submitTime;
 
 /** The best value of each experiment over a common axis; null before its first result and after its last. */
 export function bestCurves(all: readonly Results[], by: "time" | "number", ends: readonly number[]): [number[], ...(number | null)[][]] {
