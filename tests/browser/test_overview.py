@@ -283,6 +283,31 @@ async def test_like_reasons_are_told_once_and_none_is_kept_back(browser: playwri
         assert visit.faults == []
 
 
+async def test_of_very_many_reasons_some_more_are_shown_and_lines_come_when_they_are_asked_for(
+    browser: playwright.Browser,
+) -> None:
+    tale = story.Story(max_trial_number=None)
+    tale.is_now()
+    tale.happens(event.Started())
+    for number in range(40):
+        trial = f"t{number:04}"
+        tale.runs(trial)
+        tale.ends(trial, code=1, lines=["first words", f"{chr(97 + number % 26) * (number + 3)} error"])
+    async with visiting(browser, tale) as visit:
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url) if "trial-jobs/" in request.url else None)
+        look = visit.page.locator(".concerns li.failed")
+        await visit.presses("Show 20 of 32 more reasons, of 32 trials")
+        await visit.presses("Show 12 more reasons, of 12 trials")
+        await look.nth(39).wait_for()
+        await visit.page.get_by_role("button", name="more reason").wait_for(state="detached")
+        assert asked == []
+        await look.nth(30).get_by_text("Last lines").click()
+        await look.nth(30).locator("pre", has_text="first words").wait_for()
+        assert asked == [f"{visit.url}/api/v1/nni/trial-jobs/t0009"]
+        assert visit.faults == []
+
+
 async def test_what_the_experiment_is_made_of_is_shown_and_taken_along(browser: playwright.Browser) -> None:
     space = {"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}, "opt": {"_type": "choice", "_value": ["a", "b"]}}
     canonical = {

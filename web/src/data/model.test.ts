@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { apply, begin, hasResult, parametersOf, ranked, type Change, type Head, type Model, type Row, type Setting, type Status, type Summary } from "./model";
 import { chipOf, select, type Chip } from "./filter";
-import { alike, concerns, failures, progress, usage, type Concern } from "./progress";
+import { alike, concerns, failures, progress, usage, waits, type Concern } from "./progress";
 import { trialsOf, type Columns } from "./snapshot";
 
 const NONE: Record<Status, number> = {
@@ -169,6 +169,15 @@ describe("concerns", () => {
       ["waiting", "full", 1, "t1"],
     ]);
     expect(failures(model)).toEqual([["user", 2]]);
+  });
+  it("masks each sentence once, and none that it does not tell of", () => {
+    const model = modelOf([...Array(50).keys()].map((place) => row(place, place > 47 ? "WAITING" : "FAILED", because(`boom of t${place}`))));
+    const masking = vi.spyOn(String.prototype, "replaceAll");
+    expect(waits(model).map(({ kind, count }) => [kind, count])).toEqual([["waiting", 2]]);
+    expect(masking).toHaveBeenCalledTimes(2);
+    for (let look = 0; look < 3; look++) expect(concerns(model, look).map(({ count }) => count)).toEqual([48, 2]);
+    expect(masking).toHaveBeenCalledTimes(50);
+    masking.mockRestore();
   });
   it("names trials that run for longer than others took and say nothing", () => {
     const done = [0, 1, 2, 3].map((number) => row(number, "SUCCEEDED", { startTime: 0, endTime: 120_000 }));
