@@ -317,6 +317,27 @@ async def test_curves_are_chosen_by_what_they_are_of(browser: playwright.Browser
         assert visit.faults == []
 
 
+async def test_what_failed_is_not_among_the_best_whatever_it_reported(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    tale.reports("eeeee", "0.5", final="99")
+    tale.ends("eeeee", code=4)
+    async with visiting(browser, tale) as visit:
+        await visit.page.get_by_role("region", name="Top trials").get_by_role("link", name="bbbbb").wait_for()
+        assert await visit.column(1) == ["bbbbb", "ccccc", "aaaaa"]
+        await visit.goes("analysis?tab=distribution")
+        await visit.shows("3 trials with a result")
+        await visit.page.get_by_role("img", name="Empirical distribution of 3 metrics.").wait_for()
+        await visit.goes("detail?tab=parameters")
+        await visit.page.get_by_role("img", name="2 parameters and the metric, 3 trials").wait_for()
+        # Its curve is there for those who look for it, behind those of trials that may be the best.
+        await visit.goes("detail?tab=intermediate")
+        await visit.page.get_by_role("img", name="Intermediate results of 4 trials").wait_for()
+        curves = visit.page.get_by_role("list", name="Curves").get_by_role("link")
+        assert await curves.all_inner_texts() == ["bbbbb", "ccccc", "aaaaa", "eeeee"]
+        assert visit.faults == []
+
+
 async def test_what_is_done_with_many_trials(browser: playwright.Browser) -> None:
     tale = story.Story(max_trial_number=None)
     tale.is_now()

@@ -129,7 +129,14 @@ describe("a table of all trials", () => {
 });
 
 describe("ranked", () => {
-  const rows = [row(0, "SUCCEEDED", { finalValue: 0.2 }), row(1, "RUNNING", { lastValue: 9 }), row(2, "SUCCEEDED", { finalValue: 0.5 })];
+  const rows = [
+    row(0, "SUCCEEDED", { finalValue: 0.2 }),
+    row(1, "RUNNING", { lastValue: 9 }),
+    row(2, "SUCCEEDED", { finalValue: 0.5 }),
+    row(3, "FAILED", { finalValue: 0.9 }),
+    row(4, "USER_CANCELED", { finalValue: 0.1 }),
+    row(5, "EARLY_STOPPED", { finalValue: 0.1, lastValue: 0.9 }),
+  ];
   it.each([
     [true, ["t2", "t0"]],
     [false, ["t0", "t2"]],
@@ -252,16 +259,19 @@ describe("progress", () => {
 describe("a trial that was promoted", () => {
   const hyperParameters = [1, 3].map((budget) => JSON.stringify({ parameters: { x: 0.5, budget } }));
   const model = modelOf([
-    row(0, "RUNNING", { hyperParameters, attempt: 2, finalValue: 0.9 }),
+    row(0, "RUNNING", { hyperParameters, attempt: 2, cause: "promotion", finalValue: 0.9 }),
     row(1, "RUNNING", { finalValue: 0.8 }),
-    row(2, "FAILED", { attempt: 2, finalValue: 0.7 }),
+    row(2, "FAILED", { attempt: 2, cause: "failure", finalValue: 0.7 }),
     row(3, "SUCCEEDED", { finalValue: 0.6 }),
-    row(4, "WAITING", { attempt: 2 }),
+    row(4, "WAITING", { attempt: 2, cause: "infrastructure" }),
+    row(5, "RUNNING", { attempt: 2, cause: "infrastructure", finalValue: 0.5 }),
+    row(6, "FAILED", { attempt: 3, cause: "infrastructure", past: (["first", "promotion"] as const).map((cause) => ({ cause, endTime: 1 })), finalValue: 0.4 }),
+    row(7, "USER_CANCELED", { attempt: 2, cause: "promotion", finalValue: 0.3 }),
   ]);
   it("shows what it tries now", () => {
     expect(model.trials[0]?.parameters).toEqual({ x: 0.5, budget: 3 });
   });
-  it("keeps its result while it goes on", () => {
-    expect(model.trials.map(hasResult)).toEqual([true, false, false, true, false]);
+  it("keeps its result while it goes on, and whatever becomes of it", () => {
+    expect(model.trials.map(hasResult)).toEqual([true, false, false, true, false, false, true, true]);
   });
 });

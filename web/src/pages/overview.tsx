@@ -223,7 +223,7 @@ function TopTrials({ model, now }: PageProps) {
 
 function nothing(model: Model): string {
   const { experiment, trials } = model;
-  if (trials.length > 0) return "No trial has ended with a metric yet; call nni.report_final_result() at the end of a trial.";
+  if (trials.length > 0) return "No trial has succeeded with a final result yet; call nni.report_final_result() at the end of a trial.";
   if (experiment.isOver || experiment.status === "STOPPING") return "There was no trial.";
   return "No trial yet: the tuner is choosing the first parameters. Trials appear here by themselves.";
 }
