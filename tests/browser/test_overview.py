@@ -130,6 +130,35 @@ async def test_curves_grow_while_trials_report(browser: playwright.Browser) -> N
         assert visit.faults == []
 
 
+async def test_a_curve_keeps_its_colour_when_another_trial_ends(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    names = ("aaaaa", "bbbbb", "ccccc")
+    tale.runs(*names)
+    for trial in names:
+        tale.reports(trial, "0.1", "0.2")
+    async with visiting(browser, tale) as visit:
+        curves = visit.page.get_by_role("list", name="Curves").locator("li")
+
+        async def colours() -> dict[str, str]:
+            colour = "all => all.map(its => [its.querySelector('a').textContent, its.querySelector('line').outerHTML])"
+            return dict(await curves.evaluate_all(colour))
+
+        await curves.nth(2).wait_for()
+        before = await colours()
+        assert len(set(before.values())) == len(names)
+        # The newest stands first; another takes the place, and the colour, that it had.
+        tale.ends("ccccc", code=1)
+        await curves.nth(2).wait_for(state="detached")
+        assert await colours() == {trial: before[trial] for trial in ("aaaaa", "bbbbb")}
+        tale.runs("ddddd")
+        tale.reports("ddddd", "0.3")
+        await curves.nth(2).wait_for()
+        assert await colours() == {"ddddd": before["ccccc"], "bbbbb": before["bbbbb"], "aaaaa": before["aaaaa"]}
+        assert visit.faults == []
+
+
 async def test_a_browser_that_was_not_signed_in_is_told_what_to_run(browser: playwright.Browser) -> None:
     tale = story.Story()
     async with visiting(browser, tale) as visit:
