@@ -130,6 +130,35 @@ async def test_curves_grow_while_trials_report(browser: playwright.Browser) -> N
         assert visit.faults == []
 
 
+async def test_a_curve_keeps_its_colour_when_another_trial_ends(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    names = ("aaaaa", "bbbbb", "ccccc")
+    tale.runs(*names)
+    for trial in names:
+        tale.reports(trial, "0.1", "0.2")
+    async with visiting(browser, tale) as visit:
+        curves = visit.page.get_by_role("list", name="Curves").locator("li")
+
+        async def colours() -> dict[str, str]:
+            colour = "all => all.map(its => [its.querySelector('a').textContent, its.querySelector('line').outerHTML])"
+            return dict(await curves.evaluate_all(colour))
+
+        await curves.nth(2).wait_for()
+        before = await colours()
+        assert len(set(before.values())) == len(names)
+        # The newest stands first; another takes the place, and the colour, that it had.
+        tale.ends("ccccc", code=1)
+        await curves.nth(2).wait_for(state="detached")
+        assert await colours() == {trial: before[trial] for trial in ("aaaaa", "bbbbb")}
+        tale.runs("ddddd")
+        tale.reports("ddddd", "0.3")
+        await curves.nth(2).wait_for()
+        assert await colours() == {"ddddd": before["ccccc"], "bbbbb": before["bbbbb"], "aaaaa": before["aaaaa"]}
+        assert visit.faults == []
+
+
 async def test_a_browser_that_was_not_signed_in_is_told_what_to_run(browser: playwright.Browser) -> None:
     tale = story.Story()
     async with visiting(browser, tale) as visit:
@@ -280,6 +309,31 @@ async def test_like_reasons_are_told_once_and_none_is_kept_back(browser: playwri
         await look.filter(has_text="loss is 16.5 at step 11").get_by_text("11 more like it").click()
         await visit.shows("12 of 22 trials")
         await visit.shows("Reason like = The command of … ended with exit code 1: loss is … at step …")
+        assert visit.faults == []
+
+
+async def test_of_very_many_reasons_some_more_are_shown_and_lines_come_when_they_are_asked_for(
+    browser: playwright.Browser,
+) -> None:
+    tale = story.Story(max_trial_number=None)
+    tale.is_now()
+    tale.happens(event.Started())
+    for number in range(40):
+        trial = f"t{number:04}"
+        tale.runs(trial)
+        tale.ends(trial, code=1, lines=["first words", f"{chr(97 + number % 26) * (number + 3)} error"])
+    async with visiting(browser, tale) as visit:
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url) if "trial-jobs/" in request.url else None)
+        look = visit.page.locator(".concerns li.failed")
+        await visit.presses("Show 20 of 32 more reasons, of 32 trials")
+        await visit.presses("Show 12 more reasons, of 12 trials")
+        await look.nth(39).wait_for()
+        await visit.page.get_by_role("button", name="more reason").wait_for(state="detached")
+        assert asked == []
+        await look.nth(30).get_by_text("Last lines").click()
+        await look.nth(30).locator("pre", has_text="first words").wait_for()
+        assert asked == [f"{visit.url}/api/v1/nni/trial-jobs/t0009"]
         assert visit.faults == []
 
 

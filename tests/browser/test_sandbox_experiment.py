@@ -200,7 +200,7 @@ def test_where_jobs_run_what_the_doctor_says_and_the_list_of_experiments(page: p
     page.get_by_role("link", name="Experiments").click()
     page.locator("tr.is-best td.number", has_text="7").wait_for()
     page.get_by_role("link", name="Analysis").click()
-    page.get_by_text("1 trial with a metric").wait_for()
+    page.get_by_text("1 trial with a result").wait_for()
     for tab in ("Slice", "Parallel coordinates", "Contour", "Distribution"):
         page.get_by_role("tab", name=tab).click()
     page.get_by_role("img", name="Empirical distribution of 1 metrics.").wait_for()

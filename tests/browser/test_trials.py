@@ -81,6 +81,10 @@ async def test_a_condition_that_says_nothing_is_refused(browser: playwright.Brow
         await visit.goes("detail?where=metric>=0,9&where=x:lr<0.2")
         await visit.shows("Metric >= 0,9 (left out: Metric is a number, written like 0.9 or 1e-3; “0,9” is none.)")
         await visit.shows("2 of 5 trials")
+        await visit.goes("detail?where=bogus=3&where=x:lrr>0&where=x:lr<0.2")
+        await visit.shows("bogus = 3 (left out: The table has no column “bogus”.)")
+        await visit.shows("x:lrr > 0 (left out: No trial has a parameter “lrr”.)")
+        await visit.shows("2 of 5 trials")
         assert visit.faults == []
 
 
@@ -155,6 +159,14 @@ async def test_what_is_going_on_in_a_trial_and_why(browser: playwright.Browser, 
         await visit.page.get_by_role("link", name="bbbbb").click()
         await visit.shows("with 0.9, the best so far.")
         assert await visit.page.title() == "bbbbb · story"
+        # Its curve is called the best one, which that of a trial that failed is not.
+        curves = visit.page.get_by_role("list", name="Curves").get_by_role("listitem")
+        for trial, name in (("bbbbb", "bbbbb best"), ("eeeee", "eeeee")):
+            await visit.goes(f"trial/{trial}?tab=metrics")
+            await curves.first.wait_for()
+            assert await curves.all_inner_texts() == [name]
+        await visit.goes("detail")
+        await visit.page.get_by_role("link", name="bbbbb").click()
         await visit.page.go_back()
         await visit.shows("5 trials")
         assert visit.faults == []
@@ -229,6 +241,19 @@ async def test_files_that_take_long_to_come_are_waited_for(browser: playwright.B
 async def test_a_trial_that_is_not_there(browser: playwright.Browser, tale: story.Story) -> None:
     async with visiting(browser, tale, start="trial/zzzzz") as visit:
         await visit.shows("Experiment story123 has no trial zzzzz.")
+
+
+async def test_a_page_that_is_not_there(browser: playwright.Browser, tale: story.Story) -> None:
+    async with visiting(browser, tale, start="trails/aaaaa") as visit:
+        await visit.shows("The portal has no page “trails”.")
+        assert await visit.page.locator("nav [aria-current]").count() == 0
+        await visit.page.locator("main").get_by_role("link", name="Overview").click()
+        await visit.shows("Top trials")
+        await visit.goes("constructor")
+        await visit.shows("The portal has no page “constructor”.")
+        await visit.goes("")
+        await visit.shows("Top trials")
+        assert visit.faults == []
 
 
 async def test_each_attempt_has_a_bar_of_its_own_that_says_why(browser: playwright.Browser, tale: story.Story) -> None:
@@ -314,6 +339,27 @@ async def test_curves_are_chosen_by_what_they_are_of(browser: playwright.Browser
         await visit.presses("Best")
         await visit.page.get_by_label("Search trials").fill("ccccc")
         await visit.page.get_by_role("img", name="Intermediate results of 1 trial, up to 1 report.").wait_for()
+        assert visit.faults == []
+
+
+async def test_what_failed_is_not_among_the_best_whatever_it_reported(
+    browser: playwright.Browser, tale: story.Story
+) -> None:
+    tale.reports("eeeee", "0.5", final="99")
+    tale.ends("eeeee", code=4)
+    async with visiting(browser, tale) as visit:
+        await visit.page.get_by_role("region", name="Top trials").get_by_role("link", name="bbbbb").wait_for()
+        assert await visit.column(1) == ["bbbbb", "ccccc", "aaaaa"]
+        await visit.goes("analysis?tab=distribution")
+        await visit.shows("3 trials with a result")
+        await visit.page.get_by_role("img", name="Empirical distribution of 3 metrics.").wait_for()
+        await visit.goes("detail?tab=parameters")
+        await visit.page.get_by_role("img", name="2 parameters and the metric, 3 trials").wait_for()
+        # Its curve is there for those who look for it, behind those of trials that may be the best.
+        await visit.goes("detail?tab=intermediate")
+        await visit.page.get_by_role("img", name="Intermediate results of 4 trials").wait_for()
+        curves = visit.page.get_by_role("list", name="Curves").get_by_role("link")
+        assert await curves.all_inner_texts() == ["bbbbb", "ccccc", "aaaaa", "eeeee"]
         assert visit.faults == []
 
 

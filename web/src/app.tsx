@@ -38,14 +38,14 @@ const PAGES = [
 ] as const;
 
 /** Pages beside the first are loaded when they are first opened. */
-const LATER: Record<string, () => Promise<ComponentType<Props>>> = {
-  detail: async () => (await import("./pages/trials")).Trials,
-  trial: async () => (await import("./pages/trial")).Trial,
-  analysis: async () => (await import("./pages/analysis")).Analysis,
-  cluster: async () => (await import("./pages/cluster")).Cluster,
-  logs: async () => (await import("./pages/logs")).Logs,
-  experiment: async () => (await import("./pages/experiments")).Experiments,
-};
+const LATER = new Map<string, () => Promise<ComponentType<Props>>>([
+  ["detail", async () => (await import("./pages/trials")).Trials],
+  ["trial", async () => (await import("./pages/trial")).Trial],
+  ["analysis", async () => (await import("./pages/analysis")).Analysis],
+  ["cluster", async () => (await import("./pages/cluster")).Cluster],
+  ["logs", async () => (await import("./pages/logs")).Logs],
+  ["experiment", async () => (await import("./pages/experiments")).Experiments],
+]);
 
 export function App() {
   const [model, setModel] = useState<Model | null>(null);
@@ -77,7 +77,7 @@ export function App() {
       </a>
       <nav class="rail" aria-label="Pages">
         {PAGES.map(([page, name]) => {
-          const isHere = route.page === page || (page === "detail" && route.page === "trial") || (page === "oview" && !isKnown(route.page));
+          const isHere = route.page === page || (page === "detail" && route.page === "trial");
           return (
             <a key={page} href={page} {...(isHere ? { "aria-current": "page" } : {})}>
               {name}
@@ -115,8 +115,6 @@ export function App() {
     </div>
   );
 }
-
-const isKnown = (page: string): boolean => page in LATER;
 
 const isUnseen = (sign: Sign): boolean => sign.part === "platform" && sign.state === "failed";
 
@@ -157,7 +155,8 @@ function Notices({ model, link, now }: { model: Model | null; link: Link; now: n
 function Page(props: Props) {
   const { page } = props.route;
   const { Later, isMissing } = useLater(page);
-  if (!isKnown(page)) return <Overview {...props} />;
+  if (page === "oview") return <Overview {...props} />;
+  if (!LATER.has(page)) return <NoSuchPage page={page} />;
   if (Later) return <Later {...props} />;
   if (!isMissing) return <p class="empty">Loading</p>;
   return (
@@ -170,13 +169,24 @@ function Page(props: Props) {
   );
 }
 
+function NoSuchPage({ page }: { page: string }) {
+  return (
+    <section>
+      <h2>No such page</h2>
+      <p class="empty">
+        The portal has no page “{page}”. <a href="oview">Overview</a>
+      </p>
+    </section>
+  );
+}
+
 /** The component of a page, whose files come when it is first opened. */
 function useLater(page: string): { Later: ComponentType<Props> | null; isMissing: boolean } {
   const [loaded, setLoaded] = useState<{ page: string; component: ComponentType<Props> } | null>(null);
   const [missing, setMissing] = useState("");
   useEffect(() => {
     const leaving = new AbortController();
-    LATER[page]?.().then(
+    LATER.get(page)?.().then(
       (component) => leaving.signal.aborted || setLoaded({ page, component }),
       async () => (await loadAnew(leaving.signal)) || leaving.signal.aborted || setMissing(page),
     );

@@ -6,9 +6,9 @@ import { metric, plural } from "../data/format";
 import { isLive, type Trial } from "../data/model";
 import { curves, type Curve } from "../data/rest";
 import { go } from "../data/route";
-import { lookOf, MOST_LOOKS } from "../data/looks";
+import { MOST_LOOKS, type Look } from "../data/looks";
 import { strokeOf, type Palette } from "../data/theme";
-import { axis, Plot, Swatch } from "./plot";
+import { axis, Plot, Swatch, useLooks } from "./plot";
 import { SIDE } from "./scatter";
 import { useSteady } from "./steady";
 
@@ -25,6 +25,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
   const [single, setSingle] = useState<string | null>(null);
   const shown = trials.filter((trial) => (known.get(trial.trialJobId)?.sequence.length ?? 0) > 0);
   const data = useMemo(() => align(shown.map((trial) => known.get(trial.trialJobId) as Curve)), [known, ids(shown)]);
+  const look = useLooks(shown.map((trial) => trial.trialJobId));
   if (shown.length === 0) {
     return (
       <p class="empty" style={{ height: `${height}px` }}>
@@ -42,7 +43,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
         options={(palette) => ({
           scales: { x: { time: false } },
           axes: [axis(palette, { label: "Report", isWhole: true }), axis(palette, { size: SIDE })],
-          series: [{}, ...shown.map((trial, place) => line(trial, place, palette, trial.trialJobId === best))],
+          series: [{}, ...shown.map((trial) => line(trial, look(trial.trialJobId), palette, trial.trialJobId === best))],
         })}
         tip={(series, place) => {
           const trial = shown[series - 1];
@@ -52,7 +53,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
         onPick={(series) => shown[series - 1] && go(`trial/${shown[series - 1]?.trialJobId}`)}
       />
       <ul class="legend" aria-label="Curves">
-        {shown.map((trial, place) => (
+        {shown.map((trial) => (
           <li
             key={trial.trialJobId}
             onMouseEnter={() => setSingle(trial.trialJobId)}
@@ -60,7 +61,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
             onFocusIn={() => setSingle(trial.trialJobId)}
             onFocusOut={() => setSingle(null)}
           >
-            <Swatch look={lookOf(place)} />
+            <Swatch look={look(trial.trialJobId)} />
             <a href={`trial/${trial.trialJobId}`}>
               <code>{trial.trialJobId}</code>
             </a>
@@ -79,8 +80,7 @@ export function IntermediateCurves({ trials, height, best, empty }: Props) {
 
 const ids = (trials: readonly Trial[]): string => trials.map((trial) => trial.trialJobId).join(" ");
 
-function line(trial: Trial, place: number, palette: Palette, isBest: boolean): uPlot.Series {
-  const look = lookOf(place);
+function line(trial: Trial, look: Look, palette: Palette, isBest: boolean): uPlot.Series {
   const stroke = strokeOf(look, palette);
   return { stroke, dash: [...look.dash], width: isBest ? 2.5 : 1.5, spanGaps: true, points: { show: trial.intermediateCount < 3, size: 5, fill: stroke } };
 }

@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { metric } from "../data/format";
-import type { Look } from "../data/looks";
+import { lookOf, MOST_LOOKS, placesOf, type Look } from "../data/looks";
 import { usePalette, type Palette } from "../data/theme";
 
 export interface PlotProps {
@@ -125,6 +125,14 @@ function nearest(plot: uPlot, left: number, top: number, { tip }: PlotProps): [n
     }
   }
   return best;
+}
+
+/** The looks of curves, each of which keeps its own for as long as it is shown. */
+export function useLooks(ids: readonly string[]): (id: string) => Look {
+  const places = useRef<ReadonlyMap<string, number>>(new Map());
+  const now = placesOf(ids, places.current);
+  places.current = now;
+  return (id) => lookOf(now.get(id) ?? MOST_LOOKS);
 }
 
 /** How a curve looks, beside its name. */

@@ -64,7 +64,7 @@ export function MetricScatter({ model, trials = model.trials, height, isLogarith
 const MARKS = [
   ["succeeded", "final"],
   ["running ring", "last so far"],
-  ["failed ring", "last, no final one"],
+  ["failed ring", "last, no result"],
   ["text line", "best so far"],
 ] as const;
 
@@ -112,8 +112,8 @@ function columns(
   for (const trial of trials) {
     const value = trial?.finalValue ?? trial?.lastValue;
     if (value === undefined || (isLogarithmic && value <= 0)) continue;
-    const isFinal = trial.finalValue !== undefined;
-    if (hasResult(trial) && (soFar === null || (maximize ? value > soFar : value < soFar))) soFar = value;
+    const isFinal = hasResult(trial);
+    if (isFinal && (soFar === null || (maximize ? value > soFar : value < soFar))) soFar = value;
     places.push(trial);
     x.push(trial.sequenceId);
     final.push(isFinal ? value : null);

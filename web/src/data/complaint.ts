@@ -18,7 +18,15 @@ export function masked(sentence: string, id: string): string {
   return sentence.replaceAll(id, "…").replace(SINGULAR, (found) => (found.startsWith("exit code") ? found : "…"));
 }
 
+/** Thousands of sentences take long to mask: what a trial's is stays, for a trial that changes is another object. */
+const known = new WeakMap<Trial, string>();
+
 export function likeness(trial: Trial): string | null {
+  const before = known.get(trial);
+  if (before !== undefined) return before;
   const sentence = complaint(trial);
-  return sentence === null ? null : masked(sentence, trial.trialJobId);
+  if (sentence === null) return null;
+  const its = masked(sentence, trial.trialJobId);
+  known.set(trial, its);
+  return its;
 }

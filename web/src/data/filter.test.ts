@@ -19,7 +19,7 @@ const TRIALS = [
   trial(0, { lr: 0.1, opt: "adam" }, { finalValue: 0.5, startTime: 0, endTime: 90_000 }),
   trial(1, { lr: 0.01, opt: "sgd" }, { status: "RUNNING", lastValue: 0.9, startTime: 0 }),
   trial(2, { opt: "Adam" }, { status: "FAILED", reason: { class: "user", sentence: "CUDA out of memory", since: 0 } }),
-  trial(3, { lr: 1, net: { _name: "cnn", k: 3 } }, { finalValue: 0.1 }),
+  trial(3, { lr: 1, net: { _name: "cnn", k: 3 } }, { finalValue: 0.1, metrics: { loss: 0.7 } }),
 ];
 const ids = (found: readonly { trialJobId: string }[]): string => found.map((its) => its.trialJobId).join(" ");
 
@@ -46,6 +46,8 @@ describe("select", () => {
     [[], "", ["metric>=0,9"], "t0 t1 t2 t3"],
     [[], "", ["duration<soon"], "t0 t1 t2 t3"],
     [[], "", ["x:lr<big"], ""],
+    [[], "", ["bogus=3", "x:lrr=1", "y:los!=1", "constructor=3"], "t0 t1 t2 t3"],
+    [[], "", ["bogus=3", "x:lr<0.1"], "t1"],
   ])("%j %j %j", (statuses, search, chips, expected) => {
     const filter = { statuses: new Set(statuses as Status[]), search, chips: chips.map((text) => chipOf(text) as Chip) };
     expect(ids(select(TRIALS, filter, 100_000))).toBe(expected);
@@ -80,8 +82,16 @@ describe("select", () => {
     ["x:lr<small", "Title is a number, written like 0.9 or 1e-3; “small” is none."],
     ["x:opt=anything", null],
     ["id=t1", null],
+    ["like=boom", null],
+    ["bogus=3", "The table has no column “bogus”."],
+    ["constructor=3", "The table has no column “constructor”."],
+    ["x:lrr<0.1", "No trial has a parameter “lrr”."],
+    ["y:los<1", "No trial has a metric “los”."],
   ])("says what is wrong with %s", (text, expected) => {
     expect(problem(chipOf(text) as Chip, "Title", TRIALS)).toBe(expected);
+  });
+  it("misses nothing before there is a trial", () => {
+    expect(["x:lr<0.1", "y:loss<1"].map((text) => problem(chipOf(text) as Chip, "Title", []))).toEqual([null, null]);
   });
   it("reads what it writes", () => {
     expect(chipText(chipOf("x:a<=b") as Chip)).toBe("x:a<=b");

@@ -4,7 +4,7 @@ import { LIKE, likeness } from "./complaint";
 import { METRIC, PARAMETER } from "./fields";
 import { shownValue, took, type Status, type Trial } from "./model";
 import { point } from "./values";
-import { EXAMPLES, kindOf, numberIn, wanted, type Kind, type Wanted } from "./wanted";
+import { EXAMPLES, isFixed, kindOf, numberIn, wanted, type Kind, type Wanted } from "./wanted";
 
 export type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=";
 export const OPERATORS: readonly Operator[] = ["=", "!=", "<", "<=", ">", ">="];
@@ -69,7 +69,7 @@ export interface Filter {
 
 export function select(trials: readonly Trial[], filter: Filter, now: number): Trial[] {
   const search = filter.search.trim().toLowerCase();
-  const tests = filter.chips.map((chip) => testOf(chip, now));
+  const tests = filter.chips.map((chip) => testOf(chip, trials, now));
   return trials.filter(
     (trial) =>
       (filter.statuses.size === 0 || filter.statuses.has(trial.status)) &&
@@ -88,6 +88,8 @@ const NOUNS: Record<Kind, string> = {
 
 /** Says what is wrong with a condition on a column of this title; null when nothing is. */
 export function problem({ field, operator, value }: Chip, title: string, trials: readonly Trial[]): string | null {
+  const missing = missingIn(trials, field);
+  if (missing !== null) return missing;
   if (wanted(field, value, 0) === null) {
     const kind = kindOf(field);
     return `${title} is ${NOUNS[kind]}, written like ${EXAMPLES[kind]}; “${value}” is none.`;
@@ -101,9 +103,22 @@ export function problem({ field, operator, value }: Chip, title: string, trials:
 
 const IS_EQUALITY: Partial<Record<Operator, true>> = { "=": true, "!=": true };
 
-/** A condition whose value cannot be read leaves the trials as they are: `problem` says so. */
-function testOf(chip: Chip, now: number): (trial: Trial) => boolean {
-  const its = wanted(chip.field, chip.value, now);
+/** Says that no trial has what a condition is about; null where one has, and while there is no trial at all. */
+function missingIn(trials: readonly Trial[], field: string): string | null {
+  const kinds = [
+    { start: PARAMETER, noun: "parameter", of: (trial: Trial) => trial.parameters },
+    { start: METRIC, noun: "metric", of: (trial: Trial) => trial.metrics ?? {} },
+  ];
+  const kind = kinds.find(({ start }) => field.startsWith(start));
+  if (!kind) return isFixed(field) ? null : `The table has no column “${field}”.`;
+  const name = field.slice(kind.start.length);
+  const isThere = trials.length === 0 || trials.some((trial) => Object.hasOwn(kind.of(trial), name));
+  return isThere ? null : `No trial has a ${kind.noun} “${name}”.`;
+}
+
+/** A condition that cannot be read leaves the trials as they are: `problem` says so. */
+function testOf(chip: Chip, trials: readonly Trial[], now: number): (trial: Trial) => boolean {
+  const its = missingIn(trials, chip.field) === null ? wanted(chip.field, chip.value, now) : null;
   if (its === null) return () => true;
   return (trial) => {
     const found = cell(trial, chip.field, now);

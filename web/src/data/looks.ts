@@ -17,3 +17,19 @@ export function lookOf(place: number): Look {
   if (place >= MOST_LOOKS) return { colour: null, dash: [] };
   return { colour: place % COLOURS, dash: DASHES[Math.floor(place / COLOURS)] ?? [] };
 }
+
+/** The place among looks of each that is shown: what was shown before keeps its own, what comes takes the first free one. */
+export function placesOf(ids: readonly string[], before: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const own = (id: string): number | undefined => {
+    const place = before.get(id);
+    // Grey is nobody's own: a look that becomes free is for one of these.
+    return place !== undefined && place < MOST_LOOKS ? place : undefined;
+  };
+  const taken = new Set(ids.map(own));
+  let next = 0;
+  const free = (): number => {
+    while (taken.has(next)) next += 1;
+    return next++;
+  };
+  return new Map(ids.map((id) => [id, own(id) ?? free()]));
+}

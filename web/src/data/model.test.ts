@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { apply, begin, hasResult, parametersOf, ranked, type Change, type Head, type Model, type Row, type Setting, type Status, type Summary } from "./model";
 import { chipOf, select, type Chip } from "./filter";
-import { alike, concerns, failures, progress, usage, type Concern } from "./progress";
+import { alike, concerns, failures, progress, usage, waits, type Concern } from "./progress";
 import { trialsOf, type Columns } from "./snapshot";
 
 const NONE: Record<Status, number> = {
@@ -129,7 +129,14 @@ describe("a table of all trials", () => {
 });
 
 describe("ranked", () => {
-  const rows = [row(0, "SUCCEEDED", { finalValue: 0.2 }), row(1, "RUNNING", { lastValue: 9 }), row(2, "SUCCEEDED", { finalValue: 0.5 })];
+  const rows = [
+    row(0, "SUCCEEDED", { finalValue: 0.2 }),
+    row(1, "RUNNING", { lastValue: 9 }),
+    row(2, "SUCCEEDED", { finalValue: 0.5 }),
+    row(3, "FAILED", { finalValue: 0.9 }),
+    row(4, "USER_CANCELED", { finalValue: 0.1 }),
+    row(5, "EARLY_STOPPED", { finalValue: 0.1, lastValue: 0.9 }),
+  ];
   it.each([
     [true, ["t2", "t0"]],
     [false, ["t0", "t2"]],
@@ -169,6 +176,15 @@ describe("concerns", () => {
       ["waiting", "full", 1, "t1"],
     ]);
     expect(failures(model)).toEqual([["user", 2]]);
+  });
+  it("masks each sentence once, and none that it does not tell of", () => {
+    const model = modelOf([...Array(50).keys()].map((place) => row(place, place > 47 ? "WAITING" : "FAILED", because(`boom of t${place}`))));
+    const masking = vi.spyOn(String.prototype, "replaceAll");
+    expect(waits(model).map(({ kind, count }) => [kind, count])).toEqual([["waiting", 2]]);
+    expect(masking).toHaveBeenCalledTimes(2);
+    for (let look = 0; look < 3; look++) expect(concerns(model, look).map(({ count }) => count)).toEqual([48, 2]);
+    expect(masking).toHaveBeenCalledTimes(50);
+    masking.mockRestore();
   });
   it("names trials that run for longer than others took and say nothing", () => {
     const done = [0, 1, 2, 3].map((number) => row(number, "SUCCEEDED", { startTime: 0, endTime: 120_000 }));
@@ -243,16 +259,19 @@ describe("progress", () => {
 describe("a trial that was promoted", () => {
   const hyperParameters = [1, 3].map((budget) => JSON.stringify({ parameters: { x: 0.5, budget } }));
   const model = modelOf([
-    row(0, "RUNNING", { hyperParameters, attempt: 2, finalValue: 0.9 }),
+    row(0, "RUNNING", { hyperParameters, attempt: 2, cause: "promotion", finalValue: 0.9 }),
     row(1, "RUNNING", { finalValue: 0.8 }),
-    row(2, "FAILED", { attempt: 2, finalValue: 0.7 }),
+    row(2, "FAILED", { attempt: 2, cause: "failure", finalValue: 0.7 }),
     row(3, "SUCCEEDED", { finalValue: 0.6 }),
-    row(4, "WAITING", { attempt: 2 }),
+    row(4, "WAITING", { attempt: 2, cause: "infrastructure" }),
+    row(5, "RUNNING", { attempt: 2, cause: "infrastructure", finalValue: 0.5 }),
+    row(6, "FAILED", { attempt: 3, cause: "infrastructure", past: (["first", "promotion"] as const).map((cause) => ({ cause, endTime: 1 })), finalValue: 0.4 }),
+    row(7, "USER_CANCELED", { attempt: 2, cause: "promotion", finalValue: 0.3 }),
   ]);
   it("shows what it tries now", () => {
     expect(model.trials[0]?.parameters).toEqual({ x: 0.5, budget: 3 });
   });
-  it("keeps its result while it goes on", () => {
-    expect(model.trials.map(hasResult)).toEqual([true, false, false, true, false]);
+  it("keeps its result while it goes on, and whatever becomes of it", () => {
+    expect(model.trials.map(hasResult)).toEqual([true, false, false, true, false, false, true, true]);
   });
 });

@@ -353,9 +353,10 @@ export function isLive(trial: Trial): boolean {
   return trial.status === "WAITING" || trial.status === "RUNNING";
 }
 
-/** Whether a trial's final metric counts: it ended well, or goes on from having ended well. */
+/** Whether a trial's final metric counts: it ended well, or was promoted, which only trials are that ended well. */
 export function hasResult(trial: Trial): boolean {
-  return trial.finalValue !== undefined && (trial.status === "SUCCEEDED" || (trial.attempt > 1 && isLive(trial)));
+  const isPromoted = trial.cause === "promotion" || trial.past.some((its) => its.cause === "promotion");
+  return trial.finalValue !== undefined && (trial.status === "SUCCEEDED" || isPromoted);
 }
 
 /** How long it ran, in milliseconds; to `now` on the manager's clock while it runs. */
@@ -363,9 +364,13 @@ export function took(trial: Trial, now: number): number | undefined {
   return trial.startTime === undefined ? undefined : Math.max(0, (trial.endTime ?? now) - trial.startTime);
 }
 
-/** The trials with a final value, the best first. */
-export function ranked(model: Model, value: (trial: Trial) => number | undefined = (its) => its.finalValue): Trial[] {
-  const sign = model.experiment.maximize ? -1 : 1;
-  const found = model.trials.filter((trial) => value(trial) !== undefined);
+/** The trials with a value that count, by default those with a result; the best first. */
+export function ranked(
+  { experiment, trials }: { experiment: Experiment; trials: readonly Trial[] },
+  value: (trial: Trial) => number | undefined = (its) => its.finalValue,
+  counts: (trial: Trial) => boolean = hasResult,
+): Trial[] {
+  const sign = experiment.maximize ? -1 : 1;
+  const found = trials.filter((trial) => counts(trial) && value(trial) !== undefined);
   return found.sort((a, b) => sign * ((value(a) ?? 0) - (value(b) ?? 0)));
 }

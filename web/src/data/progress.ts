@@ -74,21 +74,31 @@ export interface Concern {
 
 const WEIGHT: Record<Concern["kind"], number> = { failed: 0, silent: 1, waiting: 2 };
 
+type Finding = Pick<Concern, "kind" | "sentence" | "since">;
+
 /** What needs a look: why trials failed, which are silent and why trials wait; like sentences are told once. */
 export function concerns(model: Model, now: number): Concern[] {
-  const found = new Map<string, Concern>();
   const usual = { time: usualTime(model), interval: usualInterval(model) };
+  return gathered(model, (trial) => failure(trial) ?? waiting(trial) ?? silence(trial, now, usual)).sort((a, b) => WEIGHT[a.kind] - WEIGHT[b.kind]);
+}
+
+/** Why trials wait, and nothing else that needs a look. */
+export function waits(model: Model): Concern[] {
+  return gathered(model, waiting);
+}
+
+function gathered(model: Model, find: (trial: Trial) => Finding | null): Concern[] {
+  const found = new Map<string, Concern>();
   for (let place = model.trials.length - 1; place >= 0; place--) {
     const trial = model.trials[place];
-    if (trial === undefined) continue;
-    const concern = concernOf(trial, now, usual);
-    if (concern === null) continue;
-    const key = concern.kind + masked(concern.sentence, trial.trialJobId);
+    const finding = trial && find(trial);
+    if (!finding) continue;
+    const key = finding.kind + (likeness(trial) ?? masked(finding.sentence, trial.trialJobId));
     const known = found.get(key);
     if (known) known.count += 1;
-    else found.set(key, { ...concern, key, trial, count: 1 });
+    else found.set(key, { ...finding, key, trial, count: 1 });
   }
-  return [...found.values()].sort((a, b) => WEIGHT[a.kind] - WEIGHT[b.kind]);
+  return [...found.values()];
 }
 
 interface Usual {
@@ -97,12 +107,12 @@ interface Usual {
   interval: number | null;
 }
 
-function concernOf(trial: Trial, now: number, usual: Usual): Pick<Concern, "kind" | "sentence" | "since"> | null {
-  const since = trial.reason?.since ?? 0;
-  if (trial.status === "FAILED") return { kind: "failed", sentence: complaint(trial) ?? "", since };
-  if (!isLive(trial)) return null;
-  if (trial.reason) return { kind: "waiting", sentence: trial.reason.sentence, since };
-  return trial.status === "RUNNING" ? silence(trial, now, usual) : null;
+function failure(trial: Trial): Finding | null {
+  return trial.status === "FAILED" ? { kind: "failed", sentence: complaint(trial) ?? "", since: trial.reason?.since ?? 0 } : null;
+}
+
+function waiting(trial: Trial): Finding | null {
+  return isLive(trial) && trial.reason ? { kind: "waiting", sentence: trial.reason.sentence, since: trial.reason.since } : null;
 }
 
 const PATIENCE = 5;
@@ -112,9 +122,9 @@ const SHORT = 5 * 60_000;
 const SOME = 3;
 
 /** Says that a running trial has reported nothing for long: for what others took, or many times its own interval. */
-function silence(trial: Trial, now: number, usual: Usual): Pick<Concern, "kind" | "sentence" | "since"> | null {
+function silence(trial: Trial, now: number, usual: Usual): Finding | null {
   const { startTime, reportTime, intermediateCount } = trial;
-  if (startTime === undefined) return null;
+  if (trial.status !== "RUNNING" || startTime === undefined) return null;
   if (reportTime === undefined) {
     if (intermediateCount > 0 || usual.time === null || now - startTime <= usual.time) return null;
     return { kind: "silent", sentence: "It has run for longer than three trials in four took, without any result.", since: startTime };

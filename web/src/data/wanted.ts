@@ -1,5 +1,6 @@
 // What a condition's value means: a number, a duration, a moment or text, by the column that it is about. Pure.
 
+import { LIKE } from "./complaint";
 import { PARAMETER, METRIC } from "./fields";
 
 /** What is wanted: text, or numbers from `from` up to `to`, which is beyond. A value that is written coarsely is long. */
@@ -7,7 +8,11 @@ export type Wanted = string | { from: number; to: number };
 
 export type Kind = "number" | "duration" | "time" | "text" | "value";
 
-const KINDS: Record<string, Kind> = {
+const KINDS: Readonly<Record<string, Kind>> = {
+  id: "text",
+  status: "text",
+  reason: "text",
+  [LIKE]: "text",
   number: "number",
   metric: "number",
   results: "number",
@@ -22,7 +27,12 @@ const KINDS: Record<string, Kind> = {
 /** What a column holds; a parameter may hold numbers and text. */
 export function kindOf(field: string): Kind {
   if (field.startsWith(PARAMETER)) return "value";
-  return field.startsWith(METRIC) ? "number" : (KINDS[field] ?? "text");
+  return field.startsWith(METRIC) ? "number" : ((isFixed(field) && KINDS[field]) || "text");
+}
+
+/** Whether there is such a column whatever the trials are. */
+export function isFixed(field: string): boolean {
+  return Object.hasOwn(KINDS, field);
 }
 
 /** How a value of a column is written, for the one who writes it. */

@@ -39,7 +39,7 @@ export function Analysis({ model, now, route: { query } }: { model: Model; now: 
   return (
     <section>
       <div class="filter">
-        <p class="hint">{plural(trials.length, "trial")} with a metric</p>
+        <p class="hint">{plural(trials.length, "trial")} with a result</p>
         <span class="gap" />
         {slow.metricNames.length > 0 && !["importance", "pareto", "experiments"].includes(tab) && (
           <label class="option">

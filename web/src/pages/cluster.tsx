@@ -4,7 +4,7 @@ import { useMemo, useState } from "preact/hooks";
 import { useSteady } from "../charts/steady";
 import { plural, reasonWord } from "../data/format";
 import { isLive, type Model } from "../data/model";
-import { concerns, type Concern } from "../data/progress";
+import { waits, type Concern } from "../data/progress";
 import { get } from "../data/rest";
 import { QueueView, QuotaView, type Queue, type Quota } from "../parts/bounds";
 import { Doctor } from "../parts/doctor";
@@ -103,8 +103,7 @@ function Jobs({ model, pods, nodes, now }: { model: Model; pods: readonly OurPod
 }
 
 function Blocks({ model, queue, now }: { model: Model; queue: Queue | null; now: number }) {
-  const minute = Math.floor(now / 10_000);
-  const blocks = useMemo(() => concerns(model, now).filter((its) => its.kind === "waiting"), [model, minute]);
+  const blocks = useMemo(() => waits(model), [model]);
   if (blocks.length === 0) return <p class="hint">{model.counts.RUNNING > 0 ? "Nothing: every job that was sent runs." : "Nothing: no job waits."}</p>;
   return (
     <ul class="concerns">

@@ -1,12 +1,12 @@
 // This experiment beside others of this machine: how good they became and how soon, and in what they differ.
 
 import { useMemo } from "preact/hooks";
-import { axis, Plot, stairs, Swatch } from "../charts/plot";
+import { axis, Plot, stairs, Swatch, useLooks } from "../charts/plot";
 import { SIDE } from "../charts/scatter";
 import { unitOf } from "../charts/spread";
 import { bestCurves, differences, ownResults, type Results } from "../data/experiments";
 import { duration, metric, parameter, plural } from "../data/format";
-import { lookOf } from "../data/looks";
+import type { Look } from "../data/looks";
 import type { Model } from "../data/model";
 import { get, type KnownExperiment } from "../data/rest";
 import { setQuery } from "../data/route";
@@ -37,6 +37,7 @@ export function Comparison({ model, query, now }: Props) {
   const own = useMemo(() => ownResults(model, profile.value?.params ?? {}), [model, profile.value]);
   const found = useMemo(() => (told.value ?? []).flatMap((its) => ("values" in its && ids.includes(its.id) ? [its] : [])), [told.value, ids.join()]);
   const all = [own, ...found];
+  const look = useLooks(all.map((one) => one.id));
   const choose = (one: string, isChosen: boolean): void => setQuery({ with: isChosen ? [...ids, one] : nothingElse(ids.filter((its) => its !== one)) });
   if (known.error) return <p class="notice bad">{known.error}</p>;
   if (!known.value) return <p class="empty">Loading</p>;
@@ -70,18 +71,18 @@ export function Comparison({ model, query, now }: Props) {
             </tr>
           </thead>
           <tbody>
-            <Row results={own} place={0} name={nameOf(own)} state={model.experiment.status} best={own.bestSoFar.at(-1)?.[2]} started={model.experiment.startTime} now={now} isThis />
+            <Row results={own} look={look(own.id)} name={nameOf(own)} state={model.experiment.status} best={own.bestSoFar.at(-1)?.[2]} started={model.experiment.startTime} now={now} isThis />
             {others.map((its) => {
-              const place = found.findIndex((one) => one.id === its.id);
+              const results = found.find((one) => one.id === its.id);
               return (
                 <Row
                   key={its.id}
-                  results={found[place]}
-                  place={place < 0 ? null : place + 1}
+                  results={results}
+                  look={results ? look(its.id) : null}
                   name={its.experimentName || its.id}
                   address={its.isAlive ? portal(its) : undefined}
                   state={its.status}
-                  best={its.best ?? found[place]?.bestSoFar.at(-1)?.[2]}
+                  best={its.best ?? results?.bestSoFar.at(-1)?.[2]}
                   started={its.startTime === "N/A" ? null : its.startTime}
                   now={now}
                   isChosen={ids.includes(its.id)}
@@ -97,12 +98,13 @@ export function Comparison({ model, query, now }: Props) {
         <p class="hint">Not all of them are after the same: some look for the highest value, others for the lowest.</p>
       )}
       <h2>Best so far</h2>
-      <BestCurves all={all} infos={known.value} query={query} now={now} />
+      <BestCurves all={all} look={look} infos={known.value} query={query} now={now} />
       <h2>Parameters of the best</h2>
-      <SideBySide all={all} label="Parameters of the best" lines={parameterLines(all)} empty="None has a result yet." />
+      <SideBySide all={all} look={look} label="Parameters of the best" lines={parameterLines(all)} empty="None has a result yet." />
       <h2>Differences of configuration</h2>
       <SideBySide
         all={all}
+        look={look}
         label="Differences of configuration"
         lines={differences(all.map((one) => one.config))}
         empty={all.length < 2 ? "Choose another experiment." : "They are configured alike."}
@@ -129,7 +131,7 @@ async function resultsOf(id: string, signal: AbortSignal): Promise<Results | { p
 interface RowProps {
   results: Results | undefined;
   /** Of its curve; null where there is none. */
-  place: number | null;
+  look: Look | null;
   name: string;
   address?: string | undefined;
   state: string;
@@ -142,7 +144,7 @@ interface RowProps {
   choose?: (isChosen: boolean) => void;
 }
 
-function Row({ results, place, name, address, state, best, started, now, isThis = false, isChosen = false, isFull = false, choose }: RowProps) {
+function Row({ results, look, name, address, state, best, started, now, isThis = false, isChosen = false, isFull = false, choose }: RowProps) {
   const time = results?.bestSoFar.at(-1)?.[0];
   return (
     <tr class={isThis ? "is-best" : ""}>
@@ -156,7 +158,7 @@ function Row({ results, place, name, address, state, best, started, now, isThis 
         />
       </td>
       <td title={name}>
-        {place !== null && <Swatch look={lookOf(place)} />}
+        {look && <Swatch look={look} />}
         {address ? <a href={address}>{name}</a> : name}
         {isThis && <span class="hint"> · this one</span>}
       </td>
@@ -174,7 +176,15 @@ function Row({ results, place, name, address, state, best, started, now, isThis 
   );
 }
 
-function BestCurves({ all, infos, query, now }: { all: readonly Results[]; infos: readonly KnownExperiment[]; query: URLSearchParams; now: number }) {
+interface BestCurvesProps {
+  all: readonly Results[];
+  look: (id: string) => Look;
+  infos: readonly KnownExperiment[];
+  query: URLSearchParams;
+  now: number;
+}
+
+function BestCurves({ all, look, infos, query, now }: BestCurvesProps) {
   const by = query.get("by") === "time" ? "time" : "number";
   const shown = all.filter((one) => one.values.length > 0);
   const ends = shown.map((one) => (by === "number" ? one.values.length : Math.max(one.bestSoFar.at(-1)?.[0] ?? 0, tookOf(one.id, infos, now))));
@@ -201,8 +211,8 @@ function BestCurves({ all, infos, query, now }: { all: readonly Results[]; infos
           series: [
             {},
             ...shown.map((one) => {
-              const look = lookOf(all.indexOf(one));
-              return { ...stairs(strokeOf(look, palette), one === all[0] ? 2.5 : 1.5), dash: [...look.dash] };
+              const its = look(one.id);
+              return { ...stairs(strokeOf(its, palette), one === all[0] ? 2.5 : 1.5), dash: [...its.dash] };
             }),
           ],
         })}
@@ -228,12 +238,13 @@ function parameterLines(all: readonly Results[]): [name: string, values: (string
 
 interface SideBySideProps {
   all: readonly Results[];
+  look: (id: string) => Look;
   label: string;
   lines: readonly [name: string, values: (string | null)[]][];
   empty: string;
 }
 
-function SideBySide({ all, label, lines, empty }: SideBySideProps) {
+function SideBySide({ all, look, label, lines, empty }: SideBySideProps) {
   if (lines.length === 0) return <p class="empty">{empty}</p>;
   return (
     <div class="table" tabIndex={0} role="region" aria-label={label}>
@@ -241,9 +252,9 @@ function SideBySide({ all, label, lines, empty }: SideBySideProps) {
         <thead>
           <tr>
             <th scope="col">Name</th>
-            {all.map((one, place) => (
+            {all.map((one) => (
               <th scope="col" key={one.id} class="number">
-                <Swatch look={lookOf(place)} />
+                <Swatch look={look(one.id)} />
                 {nameOf(one)}
               </th>
             ))}

@@ -16,10 +16,13 @@ import { useFetched, When } from "../parts/small";
 import { TrialTable } from "../parts/table";
 
 const MOST_CURVES = 12;
-const MOST_CONCERNS = 8;
+const FIRST_CONCERNS = 8;
+/** So many more for each press: what is shown of thousands would freeze the page. */
+const MORE_CONCERNS = 20;
 const TOP = 10;
 /** What is costly to draw follows the stream at this pace. */
 const PACE = 120;
+const CONCERNS_PACE = 3000;
 
 export interface PageProps {
   model: Model;
@@ -220,19 +223,20 @@ function TopTrials({ model, now }: PageProps) {
 
 function nothing(model: Model): string {
   const { experiment, trials } = model;
-  if (trials.length > 0) return "No trial has ended with a metric yet; call nni.report_final_result() at the end of a trial.";
+  if (trials.length > 0) return "No trial has succeeded with a final result yet; call nni.report_final_result() at the end of a trial.";
   if (experiment.isOver || experiment.status === "STOPPING") return "There was no trial.";
   return "No trial yet: the tuner is choosing the first parameters. Trials appear here by themselves.";
 }
 
 function Concerns({ model, now }: PageProps) {
-  // Looking through all trials for silent ones once in some seconds is enough.
-  const minute = Math.floor(now / 10_000);
-  const all = useMemo(() => concerns(model, now + model.ahead), [model, minute]);
+  // Looking through all trials once in some seconds is enough; some fall silent while nothing changes.
+  const slow = useSteady(model, CONCERNS_PACE);
+  const time = Math.floor(now / 10_000);
+  const all = useMemo(() => concerns(slow, now + slow.ahead), [slow, time]);
   const ailing = model.experiment.isOver ? [] : model.health.filter((sign) => sign.state === "failed" || sign.state === "late");
-  const [isWhole, setWhole] = useState(false);
-  const shown = isWhole ? all : all.slice(0, MOST_CONCERNS);
-  const rest = all.slice(shown.length);
+  const [most, setMost] = useState(FIRST_CONCERNS);
+  const rest = all.slice(most);
+  const next = Math.min(rest.length, MORE_CONCERNS);
   return (
     <section>
       <h2>Needs a look</h2>
@@ -241,13 +245,14 @@ function Concerns({ model, now }: PageProps) {
         {ailing.map((sign) => (
           <Ailing key={sign.part} sign={sign} platform={model.experiment.platform} now={now + model.ahead} />
         ))}
-        {shown.map((concern) => (
+        {all.slice(0, most).map((concern) => (
           <Look key={concern.key} concern={concern} now={now + model.ahead} />
         ))}
       </ul>
       {rest.length > 0 && (
-        <button type="button" class="small" onClick={() => setWhole(true)}>
-          Show {plural(rest.length, "more reason")}, of {plural(rest.reduce((sum, its) => sum + its.count, 0), "trial")}
+        <button type="button" class="small" onClick={() => setMost(most + MORE_CONCERNS)}>
+          Show {next < rest.length && `${next} of `}
+          {plural(rest.length, "more reason")}, of {plural(rest.reduce((sum, its) => sum + its.count, 0), "trial")}
         </button>
       )}
     </section>
@@ -305,15 +310,15 @@ function Ailing({ sign, platform, now }: { sign: Sign; platform: string; now: nu
   );
 }
 
-/** The last lines of a trial that failed; fetched, for the table of all trials goes without them. */
+/** The last lines of a trial that failed; fetched when they are asked for, as the table of all trials goes without them. */
 function LastLines({ id }: { id: string }) {
-  const { value } = useFetched(id, (signal) => detail(id, signal));
+  const [isAsked, setAsked] = useState(false);
+  const { value, error } = useFetched(isAsked ? id : null, (signal) => detail(id, signal));
   const lines = value?.lastLines ?? [];
-  if (lines.length === 0) return null;
   return (
-    <details>
+    <details onToggle={() => setAsked(true)}>
       <summary>Last lines</summary>
-      <pre tabIndex={0}>{lines.join("\n")}</pre>
+      {lines.length > 0 ? <pre tabIndex={0}>{lines.join("\n")}</pre> : <p class="hint">{error ?? (value ? "No line of it is known." : "Loading")}</p>}
     </details>
   );
 }

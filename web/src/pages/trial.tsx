@@ -83,7 +83,7 @@ function Known({ trial, model, now, route }: Props & { trial: TrialRow }) {
             <IntermediateCurves
               trials={[trial]}
               height={320}
-              best={trial.trialJobId}
+              best={model.best?.trialJobId}
               empty={
                 isLive(trial)
                   ? "A curve appears here when the trial calls nni.report_intermediate_result()."

@@ -10,7 +10,7 @@ import { Timeline } from "../charts/timeline";
 import { csv, save } from "../data/export";
 import { chipOf, select, sorted, type Chip, type Filter, type Sort } from "../data/filter";
 import { capital, plural, statusWord } from "../data/format";
-import { isLive, ranked, shownValue, STATUSES, type Model, type Status, type Trial } from "../data/model";
+import { hasResult, isLive, ranked, shownValue, STATUSES, type Model, type Status, type Trial } from "../data/model";
 import { setQuery, type Route } from "../data/route";
 import { allColumns, defaultFields } from "../parts/columns";
 import { FilterBar } from "../parts/filterbar";
@@ -190,11 +190,7 @@ function Option({ name, label, query }: { name: string; label: string; query: UR
 const SHARES = ["1", "5", "20", "100"];
 
 function HyperParameters({ model, kept, query }: Omit<ChartProps, "tab" | "now">) {
-  const all = useMemo(() => {
-    const sign = model.experiment.maximize ? -1 : 1;
-    const found = kept.filter((trial) => trial.finalValue !== undefined);
-    return found.sort((a, b) => sign * ((a.finalValue ?? 0) - (b.finalValue ?? 0)));
-  }, [kept]);
+  const all = useMemo(() => ranked({ experiment: model.experiment, trials: kept }), [kept]);
   const few = all.length <= 100 ? "100" : "5";
   const share = query.get("top") ?? few;
   const count = Math.max(1, Math.ceil((all.length * Number(share)) / 100));
@@ -216,6 +212,9 @@ function HyperParameters({ model, kept, query }: Omit<ChartProps, "tab" | "now">
 
 const COUNTS = ["10", "20", "50"];
 
+/** Of what failed or was stopped by somebody no value is good, however good it looks: it comes behind all others. */
+const isInTheRace = (trial: Trial): boolean => hasResult(trial) || isLive(trial) || trial.status === "EARLY_STOPPED";
+
 function Intermediate({ model, kept, query }: Omit<ChartProps, "tab" | "now">) {
   const count = Number(query.get("curves") ?? "10");
   const order = query.get("of") ?? "best";
@@ -223,7 +222,8 @@ function Intermediate({ model, kept, query }: Omit<ChartProps, "tab" | "now">) {
     const reporting = kept.filter((trial) => trial.intermediateCount > 0);
     if (order === "newest") return reporting.slice(-count).reverse();
     if (order === "running") return reporting.filter(isLive).slice(-count).reverse();
-    return ranked({ ...model, trials: reporting }, shownValue).slice(0, count);
+    const its = { experiment: model.experiment, trials: reporting };
+    return [...ranked(its, shownValue, isInTheRace), ...ranked(its, shownValue, (trial) => !isInTheRace(trial))].slice(0, count);
   }, [kept, count, order]);
   return (
     <>
