@@ -255,6 +255,23 @@ def test_what_was_swept_is_the_commands_own_once_it_writes_there(work: Path, tmp
     assert "the command has written another file of that name to NNI_OUTPUT_DIR" in sweeping.said[0]
 
 
+@pytest.mark.parametrize(("shift", "is_taken"), [(0, False), (1, False), (-1, False), (30, True), (-30, True)])
+def test_a_time_of_change_may_settle(tmp_path: Path, shift: int, *, is_taken: bool) -> None:
+    """As on SMB, whose server sets its own; what was written later, even the same, is the command's."""
+    place, target = tmp_path / "model.pt", tmp_path / "output" / "model.pt"
+    folder = sweep.Folder(str(target.parent))
+    place.write_bytes(b"epoch 1")
+    assert not folder.is_taken("model.pt")
+    assert folder.put(str(place), "model.pt", 7, lambda: False)
+    at = target.stat().st_mtime_ns + shift * 1_000_000_000
+    os.utime(target, ns=(at, at))
+    assert folder.is_taken("model.pt") is is_taken
+    target.unlink()
+    assert not folder.is_taken("model.pt")
+    target.mkdir()
+    assert folder.is_taken("model.pt")
+
+
 def test_a_file_at_any_depth_is_swept(work: Path, tmp_path: Path) -> None:
     below = "/".join([*["d"] * (sys.getrecursionlimit() + 100), "model.pt"])
     with Sweeping(work, tmp_path / "output") as sweeping:

@@ -1,6 +1,7 @@
 """The sweep: new and changed files of a directory, copied to the volume every so often and at the end."""
 
 import contextlib
+import hashlib
 import os
 import stat
 import threading
@@ -12,6 +13,8 @@ from nni.runtime import files, growth, remote
 _SECONDS = 30.0
 _CHUNK = 1 << 20
 _PART = ".nni-part"
+_SETTLING_NS = 2_000_000_000
+"""By which a time of change may shift by itself: a server of SMB sets its own when it gets to know of the end."""
 _SKIPPED = ("__pycache__",)
 LIMIT = 200 * 1024 * 1024
 """Bytes that are copied for one replica in total."""
@@ -63,8 +66,14 @@ class Folder:
     def is_taken(self, name: str) -> bool:
         """Return whether the command has put there what stands there."""
         target = os.path.join(self._target, name)
-        _, mark = self._copied.get(name, (None, None))
-        return os.path.lexists(target) and _mark(target) != mark
+        if not os.path.lexists(target):
+            return False
+        version, mark = self._copied.get(name, (None, None))
+        found = _mark(target)
+        if version is None or mark is None or found is None or found == mark:
+            return found is None or found != mark
+        is_near = abs(found[2] - mark[2]) < _SETTLING_NS and found[1] == version.size
+        return not (is_near and _holds(target, version))
 
     def gone(self, name: str) -> bool:
         """Take note that a file is gone from where it was copied; what was copied stays."""
@@ -260,6 +269,14 @@ def _mark(path: str) -> Optional[_Mark]:
     except OSError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def _holds(path: str, version: growth.Version) -> bool:
+    """Return whether a file begins with what was copied."""
+    hashed = hashlib.sha256()
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return growth.take(file, version.size, hashed) and hashed.digest() == version.digest
+    return False
 
 
 class _Copying:
