@@ -1,11 +1,13 @@
 """A stop whose cluster does not answer: it says so, goes on without it when asked to, and names what it leaves."""
 
+import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,64 @@ def test_a_stop_may_be_told_at_once_not_to_wait_and_the_next_start_removes_what_
     place.ran("resume", place.experiment.id, "--port", str(place.port))
     for name in left:
         Connection(place.cluster).until_gone(f"{JOBS}/{name}", timeout=60)
+
+
+PROGRAM = """
+import os, sys
+from nni.experiment import Experiment, ExperimentConfig
+from nni.testing import experiments
+
+experiment = Experiment(ExperimentConfig.load("experiment.yml"))
+experiment.start(int(sys.argv[1]))
+experiments.until(experiment, lambda change: change["counts"]["RUNNING"] == 2)
+print(experiment.id, experiment._running.process.pid, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_where_nobody_is_left_to_decide_the_manager_gives_the_cluster_up(
+    place: Place, new_port: Callable[[], int]
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(new_port())]
+    with subprocess.Popen(
+        command, cwd=place.directory, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout is not None
+        experiment_id, pid = program.stdout.readline().split()
+        names = [name for name in place.jobs() if experiment_id in name]
+        os.kill(place.cluster.pid, signal.SIGSTOP)
+        program.communicate()
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(int(pid))
+        try:
+            assert select.select([descriptor], [], [], 300)[0]
+        finally:
+            os.close(descriptor)
+    said = place.ran("experiment", "status", experiment_id)
+    left = said.partition("These jobs may be left on the cluster: ")[2].partition(". ")[0]
+    assert sorted(left.split(", ")) == names
+    log = (Path.home() / "nni-experiments" / experiment_id / "log" / "nnimanager.log").read_text()
+    assert "nobody is there to wait for it: the stop goes on without it" in log
+    assert "gave up cleaning up" not in log
+    os.kill(place.cluster.pid, signal.SIGCONT)
+    for name in names:
+        Connection(place.cluster).call("DELETE", f"{JOBS}/{name}")
+
+
+def test_what_a_stop_has_left_is_not_forgotten_by_a_deletion(
+    place: Place, new_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(place.cluster.pid, signal.SIGSTOP)
+    place.ran("stop", place.experiment.id, "--force")
+    os.kill(place.cluster.pid, signal.SIGCONT)
+    kubeconfig = place.cluster.kubeconfig.read_text()
+    away = place.directory / "away"
+    away.write_text(kubeconfig.replace(place.cluster.url, f"https://127.0.0.1:{new_port()}"))
+    monkeypatch.setenv("KUBECONFIG", str(away))
+    with place.begin("experiment", "delete", place.experiment.id, "--yes") as deleting:
+        _, said = deleting.communicate(timeout=90)
+    assert deleting.returncode == 1
+    assert f"jobs of experiment {place.experiment.id} may still be there, so nothing is deleted" in said
+    assert "add --keep-cluster" in said

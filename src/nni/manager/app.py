@@ -135,7 +135,12 @@ async def run(
             async with contextlib.AsyncExitStack() as stack:
                 parts = await _join(request, spec, environment, stack, say)
                 stack.enter_context(
-                    lifetime.stopping(parts.running, attached=request.is_attached, supervised=request.is_supervised)
+                    lifetime.stopping(
+                        parts.running,
+                        attached=request.is_attached,
+                        supervised=request.is_supervised,
+                        is_silent=lambda: parts.heard.vitals.is_failing(health.PLATFORM),
+                    )
                 )
                 is_stopped = _is_only_looked_at(request, parts.state)
                 if not is_stopped:

@@ -156,8 +156,8 @@ async def on_cluster(
                     by_hand = f"remove them by hand (labels {names.selector(experiment_id)}), and then"
                     first = by_hand if place.cluster is None else "try again when the cluster can be reached, or"
                     raise errors.PlatformError(
-                        f"{str(error).rstrip('.')}; experiment {experiment_id} was not stopped and its jobs may still "
-                        f"run there, so nothing is deleted: {first} {LEAVING}"
+                        f"{str(error).rstrip('.')}; jobs of experiment {experiment_id} may still be there, so nothing "
+                        f"is deleted: {first} {LEAVING}"
                     ) from error
                 say(f"{str(error).rstrip('.')}; the experiment was stopped, so nothing of it should be there.")
         yield there
@@ -207,7 +207,7 @@ async def _was_cleaned_up(directory: Path) -> bool:
     except errors.RecordsError:
         return False
     its = [entry.event for entry in entries if isinstance(entry.event, event.Started | event.CleanedUp)]
-    return bool(its) and isinstance(its[-1], event.CleanedUp)
+    return bool(its) and isinstance(its[-1], event.CleanedUp) and not its[-1].gave_up
 
 
 @contextlib.asynccontextmanager

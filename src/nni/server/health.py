@@ -49,6 +49,10 @@ class Vitals:
         """What is known now."""
         return self._signs
 
+    def is_failing(self, part: str) -> bool:
+        """Whether the last that is known of a part is a failure."""
+        return self._signs[part].failure is not None
+
     def hears(self, part: str, at: float) -> None:
         """Note that a part did what it should."""
         was_failing = self._signs[part].failure is not None
