@@ -237,11 +237,13 @@ async def test_the_job_of_a_trial_as_the_platform_has_it(tale: story.Story, stat
     tale.jobs["nni-exp-story123-trial-ccccc"] = {
         "kind": "PyTorchJob",
         "metadata": {"name": "n", "managedFields": [{"manager": "nni"}]},
-        "spec": {"a": 1},
+        "spec": {"command": "API_KEY=abc true"},
     }
     async with calling(tale, static) as portal:
-        status, text = await portal.ask(f"{API}/trial-manifest/ccccc")
-        assert (status, text) == (200, "kind: PyTorchJob\nmetadata:\n  name: n\nspec:\n  a: 1\n")
+        for query, key in (("", "abc"), ("?hide=secrets", "(hidden)")):
+            status, text = await portal.ask(f"{API}/trial-manifest/ccccc{query}")
+            shown = f"kind: PyTorchJob\nmetadata:\n  name: n\nspec:\n  command: API_KEY={key} true\n"
+            assert (status, text) == (200, shown)
         status, answer = await portal.ask(f"{API}/trial-manifest/aaaaa")
         assert (status, answer["error"]) == (404, "There is no job of trial aaaaa on the platform now.")
 

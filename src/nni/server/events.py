@@ -12,7 +12,7 @@ from nni.core import ports
 from nni.core import spec as specs
 from nni.core import state as states
 from nni.core import trial as trials
-from nni.server import health, leaving, table, views
+from nni.server import health, leaving, table, views, withheld
 
 HEARTBEAT_SECONDS = 15.0
 """A sign of life is sent after so long a silence, so that both sides notice a dead connection."""
@@ -205,7 +205,7 @@ def _role(role: specs.RoleSpec) -> views.Json:
     return {
         "name": role.name,
         "replicas": role.replicas,
-        "command": role.command,
+        "command": withheld.without_secrets(role.command),
         "image": role.image,
         "cpus": role.cpus,
         "gpus": role.gpus,

@@ -134,8 +134,7 @@ class Rest:
 
     async def _experiment(self, request: web.Request) -> web.StreamResponse:
         answer = views.profile(self._state, self._about, self._sources.clock.now())
-        is_shown = request.query.get("hide") == "secrets"
-        return answers.json(withheld.without_secrets(answer) if is_shown else answer)
+        return answers.json(withheld.without_secrets(answer) if _hides_secrets(request) else answer)
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
         return answers.json(views.metadata(self._state, self._about))
@@ -164,7 +163,7 @@ class Rest:
         return web.Response(body=body, headers=headers, content_type="application/json")
 
     async def _manifest(self, request: web.Request) -> web.StreamResponse:
-        """Answer with the trial's job as the platform has it, in YAML."""
+        """Answer with the trial's job as the platform has it, in YAML; ``?hide=secrets`` without these."""
         trial = self._named(request)
         try:
             job = await self._sources.job(trial.job) if trial.job else None
@@ -172,6 +171,7 @@ class Rest:
             raise answers.refuse(web.HTTPServiceUnavailable, str(error)) from error
         if job is None:
             raise answers.refuse(web.HTTPNotFound, f"There is no job of trial {trial.id} on the platform now.")
+        job = withheld.without_secrets(job) if _hides_secrets(request) else job
         return web.Response(text=views.manifest(job), content_type="application/yaml")
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
@@ -339,6 +339,10 @@ class Rest:
 def _packed(head: views.Json, known: Sequence[trials.Trial], origin: float) -> bytes:
     answer = head | {"trials": table.columns(known, origin)}
     return gzip.compress(views.compact(answer).encode(), compresslevel=5, mtime=0)
+
+
+def _hides_secrets(request: web.Request) -> bool:
+    return request.query.get("hide") == "secrets"
 
 
 def _count(request: web.Request, name: str) -> int:

@@ -70,7 +70,7 @@ function Again({ trial, model }: { trial: Trial; model: Model }) {
 
 function Manifest({ trial }: { trial: Trial }) {
   const { value, error } = useFetched(`${trial.trialJobId} ${trial.status} ${trial.attempt}`, async (signal) =>
-    (await ask(`trial-manifest/${trial.trialJobId}`, { signal })).text(),
+    (await ask(`trial-manifest/${trial.trialJobId}?hide=secrets`, { signal })).text(),
   );
   if (error) return <p class="hint">{error}</p>;
   if (value === null) return null;
@@ -83,6 +83,7 @@ function Manifest({ trial }: { trial: Trial }) {
           Download
         </button>
       </p>
+      <p class="hint">Values that look like secrets are hidden.</p>
       <pre tabIndex={0}>{value}</pre>
     </details>
   );
