@@ -337,6 +337,34 @@ async def test_of_very_many_reasons_some_more_are_shown_and_lines_come_when_they
         assert visit.faults == []
 
 
+async def test_what_needs_a_look_is_looked_for_once_in_some_seconds(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.is_now()
+    tale.happens(event.Started())
+    tale.runs("aaaaa", "bbbbb")
+    async with visiting(browser, tale) as visit:
+        await visit.page.clock.install()
+        await visit.goes("oview")
+        await visit.shows("Nothing: no trial has failed, none is held up.")
+        await visit.page.get_by_text("Live", exact=True).wait_for()
+        tale.is_now()
+        await visit.page.clock.pause_at(tale.now() + 20)
+        failed = visit.page.locator(".counts a", has_text="Failed")
+        look = visit.page.locator(".concerns li.failed")
+        tale.ends("aaaaa", code=1, lines=["one"])
+        while await look.count() < 1:
+            await visit.page.clock.run_for(10)
+        tale.ends("bbbbb", code=1, lines=["another"])
+        while "2" not in await failed.inner_text():
+            await visit.page.clock.run_for(4)
+        for _ in range(10):
+            await visit.page.clock.run_for(50)
+        assert await look.count() == 1
+        while await look.count() < 2:
+            await visit.page.clock.run_for(100)
+        assert visit.faults == []
+
+
 async def test_what_the_experiment_is_made_of_is_shown_and_taken_along(browser: playwright.Browser) -> None:
     space = {"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}, "opt": {"_type": "choice", "_value": ["a", "b"]}}
     canonical = {

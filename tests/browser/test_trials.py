@@ -251,6 +251,8 @@ async def test_a_page_that_is_not_there(browser: playwright.Browser, tale: story
         await visit.shows("Top trials")
         await visit.goes("constructor")
         await visit.shows("The portal has no page “constructor”.")
+        await visit.goes("oview%ZZ")
+        await visit.shows("The portal has no page “oview%ZZ”.")
         await visit.goes("")
         await visit.shows("Top trials")
         assert visit.faults == []

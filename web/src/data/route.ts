@@ -19,8 +19,17 @@ export function href(path: string): string {
 
 export function current(): Route {
   const start = new URL(document.baseURI).pathname;
-  const [page = "oview", ...rest] = location.pathname.slice(start.length).split("/").filter(Boolean).map(decodeURIComponent);
+  const [page = "oview", ...rest] = location.pathname.slice(start.length).split("/").filter(Boolean).map(decoded);
   return { page, rest, query: new URLSearchParams(location.search) };
+}
+
+/** A part of a path without its escapes; as it stands where these are none. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export function go(path: string): void {
