@@ -112,6 +112,25 @@ async def test_pods_of_any_user_can_read_files_and_write_directories(
     assert stat.S_IMODE((place / "run_master.sh").stat().st_mode) == 0o644
 
 
+async def test_a_tree_of_any_depth_is_measured_and_deleted(empty: nfs_direct.NfsVolume, exported: Path) -> None:
+    folder = os.open(exported / "data", os.O_RDONLY)
+    for _ in range(260):
+        os.mkdir("a", dir_fd=folder)
+        os.chmod("a", 0o777, dir_fd=folder)
+        folder, above = os.open("a", os.O_RDONLY, dir_fd=folder), folder
+        os.close(above)
+    os.close(folder)
+    # Deeper than 1000 directories it takes minutes, for each is looked up from the export on.
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(250)
+    try:
+        assert await empty.usage("a") == 0
+        await empty.delete("a")
+    finally:
+        sys.setrecursionlimit(limit)
+    assert list((exported / "data").iterdir()) == []
+
+
 async def test_links_are_not_followed(empty: nfs_direct.NfsVolume, exported: Path) -> None:
     top = exported / "data"
     await empty.put("trial/mine", b"x")

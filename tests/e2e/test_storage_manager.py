@@ -710,7 +710,7 @@ async def test_what_a_trial_says_while_the_disk_is_full_comes_when_it_is_not(
 
 async def test_what_cannot_be_written_for_good_is_refused(tmp_path: Path) -> None:
     place = f"{DIRECTORY}/checkpoint"
-    async with talking(tmp_path) as (_, client):
+    async with talking(tmp_path) as (manager, client):
         assert (await client.send("PUT", f"{place}/file", b"x", 0, b"x"))[0] == 200
         assert (await client.send("PUT", f"{place}/a/b/file", b"x", 0, b"x"))[0] == 200
         for path, said in (
@@ -725,6 +725,8 @@ async def test_what_cannot_be_written_for_good_is_refused(tmp_path: Path) -> Non
         # A path of any length that there can be.
         path = "/".join([place, *["%C3%BC" * 120] * 15, "file"])
         assert await client.send("PUT", path, b"x", 0, b"x") == (200, {"size": 1})
+        with pytest.raises(remote.RefusedError, match="answers 400"):
+            await asyncio.to_thread(connected(manager).delete, f"{place}/{'x' * 17_000}")
 
 
 async def test_what_is_deleted_takes_the_directories_along_that_it_leaves_empty(tmp_path: Path) -> None:

@@ -270,15 +270,19 @@ def _delete(nfs: libnfs.Context, names: Sequence[str]) -> None:
 
 def _delete_tree(nfs: libnfs.Context, path: str) -> None:
     """Remove a directory with all that is in it; whatever somebody else removes meanwhile is passed over."""
-    with _passing_over_gone():
-        for entry in list(nfs.list(path)):
-            below = f"{path}/{entry.name}"
-            if entry.is_directory:
-                _delete_tree(nfs, below)
-            else:
-                with _passing_over_gone():
-                    nfs.unlink(below)
-        nfs.rmdir(path)
+    found = [path]
+    for folder in found:
+        with _passing_over_gone():
+            for entry in list(nfs.list(folder)):
+                below = f"{folder}/{entry.name}"
+                if entry.is_directory:
+                    found.append(below)
+                else:
+                    with _passing_over_gone():
+                        nfs.unlink(below)
+    for folder in reversed(found):
+        with _passing_over_gone():
+            nfs.rmdir(folder)
 
 
 @contextlib.contextmanager

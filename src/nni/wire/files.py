@@ -6,7 +6,7 @@ All requests are below the replica's own path (``nni.wire.intake.path``):
 - ``GET files/<path>`` gives a file, from the offset that a ``Range`` header names;
 - ``PATCH files/<path>`` appends a piece to a file that grows;
 - ``PUT files/<path>`` sends a piece of a whole file, which takes its place when its last piece is there;
-- ``DELETE files/<path>`` removes a file.
+- ``DELETE files/<path>`` removes a file, and the directories that this leaves empty.
 
 ``Upload-Offset`` says where a piece belongs, ``Content-Digest`` what it is; with PUT, ``Upload-Length`` and
 ``Repr-Digest`` say how long the whole is and what it is. The answer carries the size that is known by then, and the
