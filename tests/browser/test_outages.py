@@ -136,6 +136,7 @@ def test_what_hangs_and_what_dies_is_shown_and_so_is_that_it_is_back(visit: Visi
     ).wait_for()
     page.get_by_role("button", name="Stop without the cluster").click()
     page.get_by_role("button", name="Stop now").click()
-    page.get_by_text("The manager does not answer").or_(page.locator("header", has_text="Stopped")).first.wait_for()
+    page.locator(".notice.calm", has_text="The experiment has stopped").wait_for()
+    page.locator("header", has_text="Stopped").wait_for()
     command = "kubectl delete pytorchjobs.kubeflow.org,pods,secrets --namespace default --selector"
-    page.locator("code.command, .notice", has_text=command).first.wait_for()
+    page.locator(".notice.bad", has_text=re.compile(f"These jobs may be left on the cluster: .* {command}")).wait_for()

@@ -112,6 +112,23 @@ def test_the_portal_follows_a_running_experiment(page: playwright.Page, link: st
     assert faults == []
 
 
+@pytest.mark.parametrize("is_done", [False, True], ids=["running", "finished"])
+def test_a_stop_from_the_portal_ends_calmly(page: playwright.Page, link: str, tmp_path: Path, is_done: bool) -> None:
+    page.goto(link)
+    page.locator(".counts a", has_text=re.compile(r"Running\s*1")).wait_for()
+    if is_done:
+        (tmp_path / "seen").touch()
+        page.locator("header", has_text="Done").wait_for()
+    page.get_by_role("button", name="Stop experiment").click()
+    page.get_by_role("button", name="Stop it").click()
+
+    page.locator(".notice.calm", has_text=re.compile("has stopped.* nnictl resume [a-z0-9]+ opens it")).wait_for()
+    header = page.locator("header").inner_text()
+    assert ("Stopped" in header, "Ended" in header, "No answer" in header) == (True, True, False)
+    assert page.locator(".notice").count() == 1
+    assert page.get_by_role("button", name="Stop experiment").or_(page.get_by_text("Stopping.")).count() == 0
+
+
 def _tuner_of(home: Path) -> int:
     """Return the process id of the tuner that was started below a home."""
     for process in Path("/proc").glob("[0-9]*"):

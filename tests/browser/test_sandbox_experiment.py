@@ -206,3 +206,10 @@ def test_where_jobs_run_what_the_doctor_says_and_the_list_of_experiments(page: p
     page.get_by_role("img", name="Empirical distribution of 1 metrics.").wait_for()
     page.get_by_role("link", name="Logs", exact=True).click()
     page.locator(".line").first.wait_for()
+
+    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("button", name="Stop experiment").click()
+    page.get_by_role("button", name="Stop it").click()
+    page.locator(".notice.calm", has_text="The experiment has stopped").wait_for()
+    page.locator("header", has_text="Stopped").wait_for()
+    assert page.locator(".notice.bad").count() == 0

@@ -541,6 +541,19 @@ async def test_stopping_the_server_ends_open_streams_at_once(tale: story.Story, 
         assert loop.time() - before < 0.9
 
 
+async def test_stopping_the_server_tells_the_last_change_first(tale: story.Story, static: pathlib.Path) -> None:
+    async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(tale.shown(static))
+        async with http.get(f"{url}{API}/events", headers={"Authorization": f"Bearer {tale.token}"}) as answer:
+            listener = Listener(answer)
+            await listener.next()
+            tale.happens(event.StopRequested(by="the user"), event.CleanedUp())
+            await stack.aclose()
+            *_, last = await listener.until(tale.state.revision)
+            assert (last["experiment"]["status"], last["more"]) == ("STOPPED", False)
+            assert await answer.content.read() == b""
+
+
 async def test_a_port_in_use_is_one_sentence() -> None:
     with listen.bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]

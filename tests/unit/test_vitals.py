@@ -25,9 +25,10 @@ class Clock:
 
 
 class Tuner:
-    """Answers until it is broken."""
+    """Answers one call after the other until it is broken."""
 
     def __init__(self) -> None:
+        self.turn = asyncio.Lock()
         self.broken = asyncio.Event()
         self.has_told = False
         self.answers = asyncio.Event()
@@ -40,7 +41,8 @@ class Tuner:
     async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         if self.broken.is_set():
             raise errors.TunerError("The tuner is gone.")
-        await self.answers.wait()
+        async with self.turn:
+            await self.answers.wait()
         return [model.Suggestion(parameters={}) for _ in parameter_ids]
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
@@ -142,6 +144,27 @@ async def test_an_answer_that_is_long_in_coming_is_told_with_the_time_of_the_que
     assert scene.signs.signs[health.TUNER].failed_at == 101.0
     scene.tuner.answers.set()
     await asking
+    assert scene.shown(health.TUNER) == ("ok", None)
+
+
+async def test_a_question_that_waits_for_another_is_late_by_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vitals, "LATE_SECONDS", 0.01)
+    scene = Scene()
+    scene.tuner.answers.clear()
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(scene.heard.tuner.ask([1]))
+        tasks.create_task(scene.heard.tuner.ask([2]))
+        await scene.changed.wait()
+        # Two would be late by now if both times had begun.
+        await asyncio.sleep(0.02)
+        answers, scene.tuner.answers = scene.tuner.answers, asyncio.Event()
+        answers.set()
+        await first
+        async with asyncio.timeout(10):
+            while scene.shown(health.TUNER)[0] != "late":
+                scene.changed.clear()
+                await scene.changed.wait()
+        scene.tuner.answers.set()
     assert scene.shown(health.TUNER) == ("ok", None)
 
 

@@ -65,6 +65,7 @@ export function App() {
   useEffect(() => {
     document.title = title;
   }, [title]);
+  const isGone = isEnded(model, link);
   const hold = (): void => {
     live.current?.hold(!isHeld);
     setHeld(!isHeld);
@@ -99,8 +100,8 @@ export function App() {
           )}
           <span class="gap" />
           {model && <Lights health={model.health} platform={model.experiment.platform} now={now + model.ahead} />}
-          <p class={`link ${link}`} role="status">
-            {LINKS[link]}
+          <p class={`link ${isGone ? "ended" : link}`} role="status">
+            {isGone ? "Ended" : LINKS[link]}
           </p>
           <button type="button" class="small" aria-pressed={isHeld} title="Keep what is shown from changing" onClick={hold}>
             {isHeld ? "Update" : "Hold"}
@@ -118,10 +119,14 @@ export function App() {
 
 const isUnseen = (sign: Sign): boolean => sign.part === "platform" && sign.state === "failed";
 
+/** Whether the manager is gone because the experiment was stopped. */
+const isEnded = (model: Model | null, link: Link): boolean => link === "lost" && model?.experiment.status === "STOPPED";
+
 function Notices({ model, link, now }: { model: Model | null; link: Link; now: number }) {
   const id = model?.experiment.id ?? "";
   const dead = model?.health.find((sign) => sign.part === "tuner" && sign.state === "failed")?.sentence;
-  const told = [...(model?.experiment.errors ?? []), ...(dead && !model?.experiment.isOver ? [dead] : [])];
+  const left = model?.experiment.leaving?.left;
+  const told = [...(model?.experiment.errors ?? []), ...(dead && !model?.experiment.isOver ? [dead] : []), ...(left ? [left] : [])];
   const unseen = model?.experiment.isOver ? undefined : model?.health.find(isUnseen);
   if (link !== "refused" && link !== "lost" && told.length === 0 && !unseen) return null;
   return (
@@ -131,7 +136,13 @@ function Notices({ model, link, now }: { model: Model | null; link: Link; now: n
           This browser is not signed in any more. <code>nnictl webui url {id}</code> prints the link.
         </p>
       )}
-      {link === "lost" && (
+      {isEnded(model, link) && (
+        <p class="notice calm">
+          The experiment has stopped, and its portal with it: what you see is how it ended. <code>nnictl resume {id}</code> opens it
+          again, and goes on with what is left to do.
+        </p>
+      )}
+      {link === "lost" && !isEnded(model, link) && (
         <p class="notice bad">
           The manager does not answer{model && "; what you see is the last that it said"}. It may have ended:{" "}
           <code>nnictl experiment status {id}</code> tells.

@@ -141,6 +141,14 @@ class Tuner:
     def __init__(self, tuner: "Process", ear: Ear) -> None:
         self._tuner = tuner
         self._ear = ear
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def _answering_in_turn(self) -> AsyncIterator[None]:
+        # The process takes one call at a time: the time of one that waits for another is not its own.
+        async with self._turn:
+            with self._answering():
+                yield
 
     @contextlib.contextmanager
     def _answering(self) -> Iterator[None]:
@@ -160,17 +168,17 @@ class Tuner:
 
     async def ask(self, parameter_ids: Sequence[int], new: int | None = None) -> Sequence[model.Suggestion]:
         """See the port."""
-        with self._answering():
+        async with self._answering_in_turn():
             return await self._tuner.ask(parameter_ids, new)
 
     async def tell(self, outcomes: Sequence[model.Outcome]) -> None:
         """See the port."""
-        with self._answering():
+        async with self._answering_in_turn():
             await self._tuner.tell(outcomes)
 
     async def update(self, search_space: Mapping[str, Any]) -> None:
         """See the port."""
-        with self._answering():
+        async with self._answering_in_turn():
             await self._tuner.update(search_space)
 
     async def close(self) -> None:

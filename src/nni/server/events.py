@@ -30,6 +30,8 @@ class Revisions:
         self._moved = asyncio.Event()
         self.news = 0
         """Grows with everything that is told, with or without a new revision."""
+        self.is_over = False
+        """Whether no more will be told."""
 
     def publish(self, revision: int) -> None:
         """Wake every listener that waits for a revision up to this one."""
@@ -41,6 +43,11 @@ class Revisions:
         self.news += 1
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
+
+    def end(self) -> None:
+        """Wake the listeners for the last time."""
+        self.is_over = True
+        self.nudge()
 
     async def since(self, news: int) -> None:
         """Return as soon as more has been told than this."""
@@ -64,7 +71,7 @@ async def stream(
     run: str,
     last_id: str | None,
 ) -> AsyncIterator[str]:
-    """Yield the text of server-sent events, without end.
+    """Yield the text of server-sent events, to the end of the revisions.
 
     Args:
         state: The experiment; read between two awaits only.
@@ -78,7 +85,7 @@ async def stream(
     seen = _seen(last_id, run, state.revision)
     yield "retry: 1000\n\n"
     while True:
-        revision, news = state.revision, revisions.news
+        revision, news, is_over = state.revision, revisions.news, revisions.is_over
         changed = list(state.changed_since(seen))
         changed.reverse()
         for batch, is_last in _batches(changed):
@@ -90,6 +97,8 @@ async def stream(
             yield _event(data, place(run, revision) if is_last else None)
             await asyncio.sleep(0)
             seen = max(seen, 0)
+        if is_over:
+            return
         seen = revision
         await asyncio.sleep(PAUSE_SECONDS)
         while not await _moves(revisions, news):

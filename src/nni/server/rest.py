@@ -4,6 +4,7 @@ Where NNI answers 200 with nothing, or not at all, this answers with a status an
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import gzip
 import itertools
@@ -30,6 +31,8 @@ Command = (
     | event.TrialRequested
 )
 
+LAST_WORDS_SECONDS = 0.5
+"""How long a server that shuts down waits for listeners to take the last change."""
 MOST_IMPORTED = 64 << 20
 """Bytes of results that may be brought at once: a hundred thousand and more."""
 MOST_TRIALS = 200
@@ -87,7 +90,8 @@ class Rest:
         self._sources = sources
         self._state = sources.state
         self._about = about
-        self._streaming: set[asyncio.Task[None] | None] = set()
+        self._streaming: dict[asyncio.Event, asyncio.Task[None] | None] = {}
+        """Who sends a stream, by what says that it has been sent to its end."""
         self._reopening = asyncio.Lock()
         self._run = f"{views.milliseconds(sources.clock.now()):x}"
 
@@ -316,19 +320,27 @@ class Rest:
             run=self._run,
             last_id=request.headers.get("Last-Event-ID") or request.query.get("after"),
         )
-        self._streaming.add(task := asyncio.current_task())
+        sent = asyncio.Event()
+        self._streaming[sent] = asyncio.current_task()
         try:
             async for text in stream:
                 await response.write(text.encode())
+            await response.write_eof()
         except ConnectionResetError:
             pass  # the page was closed
         finally:
-            self._streaming.discard(task)
+            del self._streaming[sent]
+            sent.set()
         return response
 
     async def end_streams(self, app: web.Application) -> None:
-        """End the streams that are open; they would hold up the server's shutdown."""
-        for task in self._streaming:
+        """End the streams that are open, each with how the experiment is now; who does not take that is left."""
+        self._sources.revisions.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                for sent in list(self._streaming):
+                    await sent.wait()
+        for task in list(self._streaming.values()):
             if task is not None:
                 task.cancel()
 

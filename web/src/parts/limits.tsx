@@ -172,12 +172,12 @@ export function Controls({ model }: { model: Model }) {
   );
 }
 
-/** What a stop waits for, how it goes on without the cluster, and what it has left there. */
+/** What a stop waits for, and how it goes on without the cluster. */
 function Stop({ model, leaving }: { model: Model; leaving: Leaving }) {
   const [isAsking, setAsking] = useState(false);
-  const { jobs, left, removal } = leaving;
+  const { jobs, removal } = leaving;
   const failed = model.health.find((sign) => sign.part === "platform" && sign.state === "failed");
-  if (model.experiment.status !== "STOPPING") return left ? <p class="notice bad">{left}</p> : null;
+  if (model.experiment.status !== "STOPPING") return null;
   return (
     <div class="stopping">
       <p class="hint" role="status">
