@@ -133,8 +133,9 @@ def test_a_transform_keeps_the_order_and_knows_its_derivative(transform: outcome
 
 def a_tuner(described: Mapping[str, Any], seed: int = 1) -> tuple[CubeTuner, auto.Auto]:
     its = a_cube(described)
-    proposer = auto.Auto(its, np.random.default_rng(seed))
-    return CubeTuner(its, proposer, maximize=False, seed=seed), proposer
+    chance = np.random.default_rng(seed)
+    proposer = auto.Auto(its, chance)
+    return CubeTuner(its, proposer, chance, maximize=False, seed=seed), proposer
 
 
 def test_failing_linear_algebra_leaves_the_suggestion_to_annealing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,10 +25,10 @@ LEARNING: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def make(name: str, seed: int) -> algorithm.Algorithm:
+def make(name: str, seed: int, search_space: Mapping[str, Any] = SPHERE) -> algorithm.Algorithm:
     chosen = spec.AlgorithmSpec(name=name, class_args={**LEARNING.get(name, {}), "seed": seed})
     tuner, arguments = registry.arguments_of(chosen)
-    made: algorithm.Algorithm = tuner.make(space.parse(SPHERE), arguments)
+    made: algorithm.Algorithm = tuner.make(space.parse(search_space), arguments)
     return made
 
 
@@ -101,3 +101,25 @@ def test_what_is_imported_while_a_tuner_works_is_learnt_from(name: str) -> None:
         with_it.append(story.go_on(AFTER))
         without.append(other.go_on(AFTER))
     assert statistics.median(with_it) < statistics.median(without)
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+@pytest.mark.parametrize("name", [name for name in LEARNING if name != "PBT"] + ["Random", "QMC"])
+def test_with_a_seed_another_space_begins_with_other_suggestions(name: str, is_running: bool) -> None:
+    tuner = make(name, 1)
+    first = [tuner.suggest(number) for number in range(5)]
+    # The points of before are not quite in it, so that they are new.
+    wider = {**SPHERE, "a": {"_type": "uniform", "_value": [-5, 5.000001]}}
+
+    def suggestions() -> list[model.Parameters]:
+        again = make(name, 1, wider)
+        for number, parameters in enumerate(first):
+            if is_running and isinstance(again, algorithm.Reminded):
+                again.remind(number, parameters)
+            else:
+                again.learn(scripted.outcome(number, parameters, None))
+        return [again.suggest(5 + number) for number in range(5)]
+
+    second = suggestions()
+    assert not [one for one in second if any(one == pytest.approx(other, abs=1e-4) for other in first)]
+    assert suggestions() == second

@@ -77,5 +77,6 @@ class Annealing:
 def make(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
     """Make the tuner that is called Anneal."""
     cube = Cube(space)
-    proposer = Annealing(cube, np.random.default_rng(arguments["seed"]), candidates=_CANDIDATES)
-    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
+    chance = np.random.default_rng(arguments["seed"])
+    proposer = Annealing(cube, chance, candidates=_CANDIDATES)
+    return CubeTuner(cube, proposer, chance, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])

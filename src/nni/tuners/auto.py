@@ -77,12 +77,14 @@ def _apart(rows: Matrix, running: Matrix) -> Matrix:
 def make(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
     """Make the tuner that is called Auto."""
     cube = Cube(space)
-    proposer = Auto(cube, np.random.default_rng(arguments["seed"]))
-    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
+    chance = np.random.default_rng(arguments["seed"])
+    proposer = Auto(cube, chance)
+    return CubeTuner(cube, proposer, chance, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
 
 
 def make_gp(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
     """Make the tuner that is called GP: the Gaussian process alone."""
     cube = Cube(space)
-    proposer = Auto(cube, np.random.default_rng(arguments["seed"]), anneal_each=None)
-    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
+    chance = np.random.default_rng(arguments["seed"])
+    proposer = Auto(cube, chance, anneal_each=None)
+    return CubeTuner(cube, proposer, chance, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable
 from typing import Protocol
 
+import numpy as np
+
 from nni.core import model
 from nni.tuners import novelty
 from nni.tuners.cube import Cube, Vector
@@ -24,29 +26,34 @@ class Proposer(Protocol):
 class CubeTuner:
     """See ``algorithm.Algorithm``."""
 
-    def __init__(self, cube: Cube, proposer: Proposer, *, maximize: bool, seed: int | None) -> None:
+    def __init__(
+        self, cube: Cube, proposer: Proposer, chance: np.random.Generator, *, maximize: bool, seed: int | None
+    ) -> None:
         """Take the space and who proposes.
 
         Args:
             cube: The search space.
             proposer: Used by this tuner alone.
+            chance: Where the proposer has its randomness from.
             maximize: Whether larger values are better.
-            seed: Fixes which points are taken when only a few are left.
+            seed: What that was seeded with.
         """
-        self._cube, self._proposer = cube, proposer
+        self._cube, self._proposer, self._chance = cube, proposer, chance
         self._sign = -1.0 if maximize else 1.0
         self._novelty = novelty.Novelty(cube.space, seed)
         self._past = History(cube)
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
+        if (seed := self._novelty.new_seed()) is not None:
+            self._chance.bit_generator.state = np.random.default_rng(seed).bit_generator.state
         parameters = self._new() or self._novelty.left() or self._repeated()
         self.remind(parameter_id, parameters)
         return parameters
 
     def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
         """See ``algorithm.Reminded``."""
-        self._novelty.take(parameters)
+        self._novelty.take_others(parameters)
         row = self._cube.encode(parameters)
         if row is not None:
             self._past.pending[parameter_id] = row
@@ -55,7 +62,7 @@ class CubeTuner:
         """See ``algorithm.Algorithm``."""
         row = self._past.pending.pop(outcome.parameter_id, None)
         if row is None:
-            self._novelty.take(outcome.parameters)
+            self._novelty.take_others(outcome.parameters)
             row = self._cube.encode(outcome.parameters)
         if row is not None:
             is_good = outcome.succeeded and outcome.value is not None

@@ -42,5 +42,6 @@ class Evolution:
 def make(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
     """Make the tuner that is called Evolution."""
     cube = Cube(space)
-    proposer = Evolution(cube, np.random.default_rng(arguments["seed"]), arguments["population_size"])
-    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
+    chance = np.random.default_rng(arguments["seed"])
+    proposer = Evolution(cube, chance, arguments["population_size"])
+    return CubeTuner(cube, proposer, chance, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])

@@ -1,4 +1,4 @@
-"""Keeps tuners from proposing the same parameters twice, and finds what a finite space has left."""
+"""Keeps tuners from proposing the same parameters twice, by the same randomness too, and finds new ones."""
 
 import json
 import math
@@ -18,21 +18,42 @@ class Novelty:
 
         Args:
             space: The search space.
-            seed: Fixes the order in which left points are found.
+            seed: Fixes in which order points are found, and by what randomness goes on after a restart.
         """
-        self._space = space
+        self._space, self._seed = space, seed
         self._size = points.size(space)
         self._seen: set[str] = set()
         self._visited = 0
-        chance = random.Random(seed)  # noqa: S311 nothing here is secret
-        self._start = chance.randrange(self._size or 1)
-        self._stride = _coprime(self._size or 1, chance)
+        self._chance = random.Random(seed)  # noqa: S311 nothing here is secret
+        self._start = self._chance.randrange(self._size or 1)
+        self._stride = _coprime(self._size or 1, self._chance)
+        self._others = 0
+        """Of those proposed elsewhere, how many."""
+        self._is_stale = False
 
     def take(self, parameters: model.Parameters) -> bool:
         """Note parameters and return whether they are new."""
         before = len(self._seen)
         self._seen.add(name(parameters))
         return len(self._seen) > before
+
+    def take_others(self, parameters: model.Parameters) -> None:
+        """Note parameters of a trial that may have been proposed elsewhere: before a restart, or by the user."""
+        if self.take(parameters):
+            self._others += 1
+            self._is_stale = True
+
+    def new_seed(self) -> int | None:
+        """Return what randomness is to be seeded with now, below 2**32; None where it is to go on as it is.
+
+        Asked before each suggestion. A tuner that is made anew, with the same seed, would draw what it drew before:
+        so it is seeded by the number of trials that it did not propose, too.
+        """
+        if self._seed is None or not self._is_stale:
+            return None
+        self._is_stale = False
+        self._chance.seed(f"{self._seed}/{self._others}")
+        return self._chance.getrandbits(32)
 
     def left(self) -> model.Parameters | None:
         """Return new parameters, noted already, or None in a space without a size.

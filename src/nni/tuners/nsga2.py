@@ -19,6 +19,9 @@ _GENERATION = "NSGAIISampler:generation"
 
 def make(space: Space, arguments: Mapping[str, Any]) -> study.Study:
     """Make the tuner that is called NSGA-II."""
-    sampler = optuna.samplers.NSGAIISampler(population_size=arguments["population_size"], seed=arguments["seed"])
+
+    def sampler(seed: int | None) -> optuna.samplers.NSGAIISampler:
+        return optuna.samplers.NSGAIISampler(population_size=arguments["population_size"], seed=seed)
+
     optimize = objectives.of(arguments)
     return study.Study(space, sampler, optimize=optimize, seed=arguments["seed"], generation_key=_GENERATION)

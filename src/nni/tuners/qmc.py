@@ -68,5 +68,6 @@ def _primes(count: int) -> list[int]:
 def make(space: Space, arguments: Mapping[str, Any]) -> CubeTuner:
     """Make the tuner that is called QMC."""
     cube = Cube(space)
-    proposer = QuasiRandom(cube, np.random.default_rng(arguments["seed"]))
-    return CubeTuner(cube, proposer, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])
+    chance = np.random.default_rng(arguments["seed"])
+    proposer = QuasiRandom(cube, chance)
+    return CubeTuner(cube, proposer, chance, maximize=arguments["optimize_mode"] == "maximize", seed=arguments["seed"])

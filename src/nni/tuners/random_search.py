@@ -17,29 +17,23 @@ class RandomSearch:
 
     def __init__(self, space: Space, seed: int | None) -> None:
         """Take the space and what fixes the draws."""
-        self._space, self._seed = space, seed
-        self._others = 0
-        """Trials that were not proposed here."""
+        self._space = space
         self._chance = random.Random(seed)  # noqa: S311 nothing here is secret
         self._novelty = novelty.Novelty(space, seed)
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
+        if (seed := self._novelty.new_seed()) is not None:
+            self._chance.seed(seed)
         return self._new() or self._novelty.left() or self._draw()
 
     def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
         """See ``algorithm.Reminded``."""
-        self._note(parameters)
+        self._novelty.take_others(parameters)
 
     def learn(self, outcome: model.Outcome) -> None:
         """Note what has been tried; how it did changes nothing."""
-        self._note(outcome.parameters)
-
-    def _note(self, parameters: model.Parameters) -> None:
-        if self._novelty.take(parameters) and self._seed is not None:
-            # It may have been drawn here before a restart, and with the same seed would be again.
-            self._others += 1
-            self._chance.seed(f"{self._seed}/{self._others}")
+        self._novelty.take_others(outcome.parameters)
 
     def _new(self) -> model.Parameters | None:
         """Return what was never proposed, None when that is hard to find."""

@@ -1,6 +1,6 @@
 """Optuna's samplers as tuners: asks and tells a study in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import optuna
 
@@ -19,7 +19,7 @@ class Study:
     def __init__(
         self,
         space: Space,
-        sampler: optuna.samplers.BaseSampler,
+        make_sampler: Callable[[int | None], optuna.samplers.BaseSampler],
         *,
         optimize: objectives.Objectives,
         seed: int | None,
@@ -29,15 +29,16 @@ class Study:
 
         Args:
             space: The search space.
-            sampler: Used by this tuner alone.
+            make_sampler: Makes it for a seed.
             optimize: What is better.
-            seed: Fixes what the sampler does not: which points are taken when only a few are left.
+            seed: Of the sampler, and of what it does not fix: which points are taken when only a few are left.
             generation_key: The system attribute in which the sampler counts generations, where it does: a trial that
                 it did not propose is put into the next one whose children are to come.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._optimize = space, optimize
-        self._study = optuna.create_study(directions=list(optimize.values()), sampler=sampler)
+        self._make_sampler = make_sampler
+        self._study = optuna.create_study(directions=list(optimize.values()), sampler=make_sampler(seed))
         self._running: dict[int, optuna.Trial] = {}
         self._novelty = novelty.Novelty(space, seed)
         self._successes = self._failures = 0
@@ -45,12 +46,14 @@ class Study:
 
     def suggest(self, parameter_id: int) -> model.Parameters:
         """See ``algorithm.Algorithm``."""
+        if (seed := self._novelty.new_seed()) is not None:
+            self._study.sampler = self._make_sampler(seed)
         self._running[parameter_id], parameters = self._new() or self._left() or self._ask()
         return parameters
 
     def remind(self, parameter_id: int, parameters: model.Parameters) -> None:
         """See ``algorithm.Reminded``."""
-        self._novelty.take(parameters)
+        self._novelty.take_others(parameters)
         # One that counts generations takes no running trials into account, and such a one would be in none.
         numbers = None if self._generation else points.locate(self._space, parameters)
         if numbers is not None:
@@ -68,7 +71,7 @@ class Study:
                 key: max(own, told.system_attrs.get(key, 0) + 1) for key, own in self._generation.items()
             }
             return
-        self._novelty.take(outcome.parameters)
+        self._novelty.take_others(outcome.parameters)
         numbers = points.locate(self._space, outcome.parameters)
         if numbers is not None:
             distributions = {key: _distribution(domain) for key, (domain, _) in numbers.items()}

@@ -17,10 +17,13 @@ from nni.tuners import study
 def make(space: Space, arguments: Mapping[str, Any]) -> study.Study:
     """Make the tuner that is called TPE."""
     tpe_args = arguments["tpe_args"]
-    sampler = optuna.samplers.TPESampler(
-        n_startup_trials=tpe_args["n_startup_jobs"],
-        n_ei_candidates=tpe_args["n_ei_candidates"],
-        constant_liar=tpe_args["constant_liar_type"] is not None,
-        seed=arguments["seed"],
-    )
+
+    def sampler(seed: int | None) -> optuna.samplers.TPESampler:
+        return optuna.samplers.TPESampler(
+            n_startup_trials=tpe_args["n_startup_jobs"],
+            n_ei_candidates=tpe_args["n_ei_candidates"],
+            constant_liar=tpe_args["constant_liar_type"] is not None,
+            seed=seed,
+        )
+
     return study.Study(space, sampler, optimize=objectives.of(arguments), seed=arguments["seed"])
