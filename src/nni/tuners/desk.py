@@ -117,6 +117,9 @@ class Desk:
                     # Tried elsewhere meanwhile.
                     self._ready.remove(outcome.parameters)
                 self.algorithm.learn(outcome)
+        users = _users_own(self.algorithm)
+        if isinstance(users, own.OwnTuner):
+            users.hand_over()
 
     def update(self, search_space: Mapping[str, Any]) -> None:
         """Take another search space: a user's own tuner is told of it, a built-in one is made anew and told all."""
