@@ -313,6 +313,25 @@ async def test_a_crash_names_the_line_of_the_users_code_and_its_traceback_is_in_
     assert "return 1 / 0" in (code / "log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("leaves", "says"),
+    [("sys.exit()", "SystemExit(: None)?"), ("sys.exit(0)", "SystemExit: 0"), ("exit('tired')", "SystemExit: tired")],
+)
+async def test_a_tuner_that_leaves_is_named_by_its_line_as_one_that_crashes(code: Path, leaves: str, says: str) -> None:
+    (code / "leaving.py").write_text(
+        "import sys\nfrom nni.tuner import Tuner\n\n"
+        "class Leaving(Tuner):\n    def update_search_space(self, space):\n        pass\n\n"
+        f"    def generate_parameters(self, parameter_id, **kwargs):\n        {leaves}\n"
+    )
+    leaving = tuner(code, "leaving.Leaving")
+    await leaving.open()
+    place = r"in generate_parameters, .*/leaving\.py:9 \(see .*/log\)$"
+    with pytest.raises(errors.TunerError, match=rf"^The tuner leaving\.Leaving failed: {says} {place}"):
+        await leaving.ask([0])
+    await leaving.close()
+    assert leaves in (code / "log").read_text()
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
 async def test_a_class_of_the_users_takes_as_many_threads_as_it_likes(
     code: Path, monkeypatch: pytest.MonkeyPatch
