@@ -313,6 +313,25 @@ async def test_a_crash_names_the_line_of_the_users_code_and_its_traceback_is_in_
     assert "return 1 / 0" in (code / "log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("leaves", "says"),
+    [("sys.exit()", "SystemExit(: None)?"), ("sys.exit(0)", "SystemExit: 0"), ("exit('tired')", "SystemExit: tired")],
+)
+async def test_a_tuner_that_leaves_is_named_by_its_line_as_one_that_crashes(code: Path, leaves: str, says: str) -> None:
+    (code / "leaving.py").write_text(
+        "import sys\nfrom nni.tuner import Tuner\n\n"
+        "class Leaving(Tuner):\n    def update_search_space(self, space):\n        pass\n\n"
+        f"    def generate_parameters(self, parameter_id, **kwargs):\n        {leaves}\n"
+    )
+    leaving = tuner(code, "leaving.Leaving")
+    await leaving.open()
+    place = r"in generate_parameters, .*/leaving\.py:9 \(see .*/log\)$"
+    with pytest.raises(errors.TunerError, match=rf"^The tuner leaving\.Leaving failed: {says} {place}"):
+        await leaving.ask([0])
+    await leaving.close()
+    assert leaves in (code / "log").read_text()
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc")
 async def test_a_class_of_the_users_takes_as_many_threads_as_it_likes(
     code: Path, monkeypatch: pytest.MonkeyPatch
@@ -408,3 +427,33 @@ async def test_what_a_tuner_is_told_of_which_trials(code: Path, accept: bool) ->
         told += ["result 2 2 0.75 True users", "end 2 True", "end 3 False"]
     told += ["import [{'parameter': {'x': 4}, 'value': 1.0}]"]
     assert (code / "told.txt").read_text().splitlines() == told
+
+
+@pytest.mark.parametrize("first", [[], [{"x": 9}]], ids=["alone", "behind initial parameters"])
+async def test_what_was_before_a_restart_is_imported_as_one_list(code: Path, first: list[Mapping[str, Any]]) -> None:
+    (code / "listening.py").write_text(LISTENING)
+    chosen = spec.AlgorithmSpec(
+        class_name="listening.ListeningTuner", code_directory=str(code), class_args={"accept": False}
+    )
+    listening = process.TunerProcess(tuner=chosen, search_space=SPACE, log=code / "log", first=first)
+    await listening.open()
+    await contract.drawn(listening, list(range(len(first) + 1)))
+    own = len(first)
+    before = [contract.outcome(number, {"x": number}, value) for number, value in ((7, 0.5), (8, None), (9, 0.25))]
+    await listening.tell([*before, contract.outcome(own, {"x": own}, 1.0), contract.outcome(10, {"x": 10}, 2.0)])
+    await listening.close()
+    assert (code / "told.txt").read_text().splitlines() == [
+        "import [{'parameter': {'x': 7}, 'value': 0.5}, {'parameter': {'x': 9}, 'value': 0.25}]",
+        f"result {own} {own} 1.0 False ",
+        f"end {own} True",
+        "import [{'parameter': {'x': 10}, 'value': 2.0}]",
+    ]
+
+
+async def test_a_tuner_that_imports_nothing_says_so_once(code: Path) -> None:
+    counting = tuner(code, "counting.CountingTuner")
+    await counting.open()
+    await counting.tell([contract.outcome(number, {"x": number}, 0.5) for number in range(7, 12)])
+    await counting.close()
+    said = [line for line in (code / "log").read_text().splitlines() if "import_data" in line]
+    assert said == ["CountingTuner has no import_data, so 5 results are passed over."]

@@ -165,10 +165,10 @@ async def test_the_last_words_of_this_process_are_told_not_those_of_an_earlier_o
 ) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "tuner.log").write_text("old words\n")
-    replace_random("import sys\nsys.exit(7)\n")
+    replace_random("import os\nos._exit(7)\n")
     with pytest.raises(errors.TunerError, match=r"^The tuner Random ended by itself \(exit code 7\) \(see"):
         await tuner_process(tmp_path, "Random").open()
-    replace_random("import sys\nsys.exit('no licence')\n")
+    replace_random("import os, sys\nprint('no licence', file=sys.stderr, flush=True)\nos._exit(1)\n")
     with pytest.raises(errors.TunerError, match=r"ended by itself \(exit code 1\): no licence \(see"):
         await tuner_process(tmp_path, "Random").open()
 

@@ -62,7 +62,7 @@ ANSWERS = {
     "{'x': 'a' * 1_000_000}": "Mine must return at most 1000000 characters of JSON, not 1000009; put large things into",
     "int('half \\ud800, ' + 5000 * ' more')": "ValueError: invalid literal for int() with base 10: 'half ",
     "os._exit(3)": "The tuner mine.Mine ended by itself (exit code 3)",
-    "exit(4)": "The tuner mine.Mine ended by itself (exit code 4)",
+    "exit(4)": "The tuner mine.Mine failed: SystemExit: 4 in generate_parameters, ",
     # What it says to the manager is not its own affair, but it can.
     "os.write(4, b'nonsense\\n')": "The tuner mine.Mine answered no message: Expecting value: line 1 column 1",
 }

@@ -467,7 +467,8 @@ def test_a_trial_that_is_heard_of_is_left_alone() -> None:
 def test_a_dead_tuner_is_an_error_and_running_trials_may_end() -> None:
     story = Story().running("aaaaa")
 
-    story.happens(event.TunerFailed(message="TPE died"))
+    # Told twice: by what was asked of it, and by what it was told meanwhile.
+    story.happens(event.TunerFailed(message="TPE died"), event.TunerFailed(message="TPE died"))
 
     assert (story.status(), story.state.errors) == (model.ExperimentStatus.ERROR, ["TPE died"])
     story.reports("aaaaa", final("1"), ends=0)

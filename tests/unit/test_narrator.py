@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from nni.core import model
+from nni.core import event, model
 from nni.manager import narrator
 from nni.testing import story
 
@@ -39,3 +39,14 @@ def test_each_turn_of_a_trial_is_told_once(caplog: pytest.LogCaptureFixture) -> 
         assert tell() == []
         tale.ends("aaaaa")
         assert tell() == ["trial aaaaa SUCCEEDED with 0.25"]
+
+
+def test_what_a_tuner_fails_at_is_told_once_and_again_when_it_was_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    tale, teller = story.Story(), narrator.Narrator()
+    failed, other = event.TunerFailed(message="It broke."), event.Failed(message="And that.")
+    for happened in (failed, failed, other, event.TunerReopened(), failed):
+        tale.happens(happened)
+        teller.tell(tale.state, tale.state.revision)
+    told = [(record.levelname, record.message) for record in caplog.records]
+    assert told == [("ERROR", "It broke."), ("ERROR", "And that."), ("ERROR", "It broke.")]
+    assert tale.state.errors == ["It broke."]

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from nni import errors
-from nni.core import model, objectives, space, spec
+from nni.core import dimension, model, objectives, space, spec
 from nni.testing import tuner as scripted
-from nni.tuners import algorithm, budgets, registry
+from nni.tuners import algorithm, budgets, points, registry
 
 UNIT = {"x": {"_type": "uniform", "_value": [0, 1]}}
 
@@ -105,6 +105,43 @@ def test_a_grid_leaves_out_what_was_tried_before() -> None:
     tuner = make("GridSearch", {"x": {"_type": "choice", "_value": [1, 2, 3]}})
     tuner.learn(scripted.outcome(99, {"x": 2}, 0.1))
     assert all_of(tuner) == [{"x": 1}, {"x": 3}]
+
+
+def coarse(names: str) -> dict[str, Any]:
+    return {name: {"_type": "quniform", "_value": [0, 2, 1]} for name in names}
+
+
+@pytest.mark.parametrize(
+    ("search_space", "asked"),
+    [
+        (coarse("abcd") | {"x": {"_type": "quniform", "_value": [0, 100, 0.1]}}, 1200),
+        (coarse("abcd") | {"x": {"_type": "loguniform", "_value": [1e-4, 0.1]}}, 1200),
+        (coarse("abc") | {"x": {"_type": "qnormal", "_value": [0, 10, 0.1]}}, 800),
+        ({"net": {"_type": "choice", "_value": [{"_name": "a", **coarse("abcd"), **UNIT}, {"_name": "b"}]}}, 1200),
+    ],
+    ids=["quantised", "real", "normal", "nested"],
+)
+def test_a_grid_hardly_comes_by_what_rounding_makes_equal(
+    search_space: Mapping[str, Any], asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visited, draw = itertools.count(), points.draw
+
+    def counted(its: dimension.Space, take: points.Take) -> dict[str, Any]:
+        next(visited)
+        return draw(its, take)
+
+    monkeypatch.setattr(points, "draw", counted)
+    found = all_of(make("GridSearch", search_space), asked)
+    assert len({json.dumps(one) for one in found}) == asked
+    assert next(visited) < 2.5 * asked
+
+
+def test_a_grid_of_rounded_numbers_keeps_its_order() -> None:
+    search_space = {"a": {"_type": "quniform", "_value": [0, 2, 1]}, "x": {"_type": "quniform", "_value": [0, 8, 1]}}
+    found = [(one["a"], one["x"]) for one in all_of(make("GridSearch", search_space))]
+    assert found[0] == (1, 4)
+    assert found[1:7] == [(0, 2), (0, 4), (0, 6), (1, 2), (1, 6), (2, 2)]
+    assert Counter(found) == Counter(itertools.product(range(3), range(9)))
 
 
 def test_a_batch_is_gone_through_in_its_order() -> None:

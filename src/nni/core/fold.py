@@ -86,7 +86,9 @@ def _tuner_failed(happened: event.TunerFailed, state: State, at: float) -> None:
 @_fold.register
 def _broken(happened: event.Failed, state: State, at: float) -> None:
     state.broken = True
-    state.errors.append(happened.message)
+    # Whatever was asked of a tuner that has failed fails as it did.
+    if happened.message not in state.errors:
+        state.errors.append(happened.message)
 
 
 @_fold.register

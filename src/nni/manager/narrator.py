@@ -1,4 +1,4 @@
-"""Tells in the log what becomes of each trial, and why."""
+"""Tells in the log what becomes of each trial, and why, and what the experiment fails at."""
 
 import logging
 
@@ -10,18 +10,25 @@ _log = logging.getLogger(__name__)
 
 
 class Narrator:
-    """Remembers what it said last of each trial that is not over."""
+    """Remembers what it said last of each trial that is not over, and of what the experiment fails at now."""
 
     def __init__(self) -> None:
         self._said: dict[model.TrialId, str] = {}
+        self._failures: list[str] = []
 
     def tell(self, state: State, since: int) -> None:
         """Write a line for each trial that is elsewhere, or for another reason, than when it was last told about.
+
+        And one for each failure, again when the experiment went on after it.
 
         Args:
             state: The experiment.
             since: The revision up to which everything was told.
         """
+        for failure in state.errors:
+            if failure not in self._failures:
+                _log.error("%s", failure)
+        self._failures = list(state.errors)
         for trial in reversed(list(state.changed_since(since))):
             sentence = describe(trial)
             if self._said.get(trial.id) != sentence:

@@ -60,7 +60,6 @@ class Performer:
         try:
             await self._do(action)
         except errors.TunerError as error:
-            _log.error("%s", error)
             self._emit(event.TunerFailed(message=str(error)))
         except Exception as error:  # noqa: BLE001 the last guard: a fault of ours is shown and ends no running trial
             _log.exception("%s could not be performed", type(action).__name__)

@@ -117,6 +117,9 @@ class Desk:
                     # Tried elsewhere meanwhile.
                     self._ready.remove(outcome.parameters)
                 self.algorithm.learn(outcome)
+        users = _users_own(self.algorithm)
+        if isinstance(users, own.OwnTuner):
+            users.hand_over()
 
     def update(self, search_space: Mapping[str, Any]) -> None:
         """Take another search space: a user's own tuner is told of it, a built-in one is made anew and told all."""
@@ -204,7 +207,7 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> int:
             else:
                 answer["result"] = desk.do(call)
             written = messages.encode(answer)
-        except Exception as error:  # noqa: BLE001 whatever a tuner raises ends it; its traceback is for the log
+        except (Exception, SystemExit) as error:  # noqa: BLE001 whatever a tuner raises ends it; the log has it whole
             answer = {"call": call["call"], "error": messages.sentence(_told(error))}
             written = messages.encode(answer)
         answers.write(written)
@@ -263,7 +266,7 @@ def _tuner(
     return prepared.Prepared(tuner, first) if first else tuner
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """Return what to say of an exception, with the place in the user's code where it came up.
 
     The log gets the traceback, unless the exception is a sentence of ours already.

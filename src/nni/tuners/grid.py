@@ -66,7 +66,12 @@ class _Grid:
     """The points of one grid: what is drawn is gone through as an odometer's wheels are."""
 
     def __init__(self, space: Space, level: int) -> None:
-        self._space, self._level = space, level
+        self._space = space
+        self._teeth: int = 2 ** (level + 1) - 1
+        """How many numbers there are of a real one."""
+        self._distinct = {one.key: self._numbers(one) for one in spaces.walk(space) if _is_quantised(one)}
+        """The numbers of what is rounded, by key, without those that come to the same: of several dimensions with such,
+        nearly every point would have been proposed before."""
 
     def walk(self) -> Iterator[dict[str, Any]]:
         # In the order in which the space asks for them: place and size of each.
@@ -84,18 +89,26 @@ class _Grid:
         """Return what reads one wheel after the other, adding those that are missing."""
         places = itertools.count()
 
-        def take(_: str, domain: points.Domain) -> points.Number:
-            place, size = next(places), self._size(domain)
+        def take(key: str, domain: points.Domain) -> points.Number:
+            place, distinct = next(places), self._distinct.get(key)
+            size = self._size(domain) if distinct is None else len(distinct)
             if place == len(wheels):
                 wheels.append([0, size])
-            share = (
-                (wheels[place][0] + 1) / (size + 1)
-                if isinstance(domain, points.Reals)
-                else (wheels[place][0] + 0.5) / size
-            )
-            return points.at_share(domain, share)
+            tooth = wheels[place][0]
+            return self._number(domain, tooth) if distinct is None else distinct[tooth]
 
         return take
+
+    def _numbers(self, one: dimensions.AnyDimension) -> list[points.Number]:
+        """Return the numbers of a dimension that give different values, in order."""
+        domain = points.domain(one)
+        numbers = (self._number(domain, tooth) for tooth in range(self._size(domain)))
+        return [next(equal) for _, equal in itertools.groupby(numbers, lambda number: points.value(one, number))]
+
+    def _number(self, domain: points.Domain, tooth: int) -> points.Number:
+        size = self._size(domain)
+        share = (tooth + 1) / (size + 1) if isinstance(domain, points.Reals) else (tooth + 0.5) / size
+        return points.at_share(domain, share)
 
     def _size(self, domain: points.Domain) -> int:
         match domain:
@@ -104,8 +117,11 @@ class _Grid:
             case points.Integers(low, high):
                 return high - low + 1
             case points.Reals():
-                finer: int = 2 ** (self._level + 1) - 1
-                return finer
+                return self._teeth
+
+
+def _is_quantised(one: dimensions.AnyDimension) -> bool:
+    return isinstance(one, dimensions.Uniform | dimensions.Normal) and one.q is not None
 
 
 def make(space: Space, arguments: Mapping[str, Any]) -> GridSearch:

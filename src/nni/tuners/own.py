@@ -27,6 +27,8 @@ class OwnTuner:
         """What the user's tuner calls those parameters that it proposed."""
         self._late: collections.deque[tuple[int, Any]] = collections.deque()
         """What it proposed after it had been asked, under the ids of then."""
+        self._known: list[dict[str, Any]] = []
+        """What ``import_data`` is to be given."""
         self.update(search_space)
 
     def update(self, search_space: Mapping[str, Any]) -> None:
@@ -78,7 +80,7 @@ class OwnTuner:
         return parameters
 
     def learn(self, outcome: model.Outcome) -> None:
-        """See ``algorithm.Algorithm``.
+        """See ``algorithm.Algorithm``. After the last one ``hand_over`` is called.
 
         As in NNI what was proposed before a restart comes by ``import_data``, and trials of the user's own are told to
         a tuner that has said ``_accept_customized_trials()``, and to no other.
@@ -88,14 +90,21 @@ class OwnTuner:
         accepts = getattr(self._inner, "_accept_customized", False)
         if outcome.parameter_id not in self._names and not (outcome.is_customized and accepts):
             if has_value and not outcome.is_customized:
-                self._inner.import_data([{"parameter": dict(outcome.parameters), "value": value}])
+                self._known.append({"parameter": dict(outcome.parameters), "value": value})
             return
+        self.hand_over()
         name = self._names.get(outcome.parameter_id, outcome.parameter_id)
         if has_value:
             about = {"customized": outcome.is_customized, "trial_job_id": outcome.trial}
             self._inner.receive_trial_result(name, dict(outcome.parameters), value, **about)
         # Without keywords: those who wrote theirs for NNI take none.
         self._inner.trial_end(name, outcome.succeeded and outcome.is_whole)
+
+    def hand_over(self) -> None:
+        """Import what was proposed before a restart: as one list, for a tuner may fit a model to what it is given."""
+        if self._known:
+            known, self._known = self._known, []
+            self._inner.import_data(known)
 
     def leave(self, *, failed: bool) -> None:
         """Tell the tuner that its process ends."""

@@ -53,7 +53,7 @@ Take = Callable[[str, Domain], Any]
 
 def draw(space: Space, take: Take) -> dict[str, Any]:
     """Return parameters, taking a number for each dimension that counts."""
-    return spaces.assemble(space, lambda one: _value(one, take(one.key, domain(one))))
+    return spaces.assemble(space, lambda one: value(one, take(one.key, domain(one))))
 
 
 def locate(space: Space, parameters: Mapping[str, Any]) -> dict[str, tuple[Domain, Number]] | None:
@@ -126,7 +126,7 @@ def domain(one: dimensions.AnyDimension) -> Domain:
             return Reals(_TAIL, 1 - _TAIL)
 
 
-def _value(one: dimensions.AnyDimension, number: Any) -> Any:
+def value(one: dimensions.AnyDimension, number: Any) -> Any:
     """Return what ``assemble`` expects for a number of a dimension."""
     match one:
         case dimensions.Uniform():
@@ -175,7 +175,7 @@ def _size(one: dimensions.AnyDimension) -> int | None:
 
 def _multiples(one: dimensions.Uniform | dimensions.Normal, q: float) -> tuple[int, int]:
     """Return the least and the largest multiple of its step that a number is rounded to."""
-    ends = (one.low, one.high) if isinstance(one, dimensions.Uniform) else (_value(one, _TAIL), _value(one, 1 - _TAIL))
+    ends = (one.low, one.high) if isinstance(one, dimensions.Uniform) else (value(one, _TAIL), value(one, 1 - _TAIL))
     return round(ends[0] / q), round(ends[1] / q)
 
 
