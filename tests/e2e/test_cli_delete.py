@@ -166,9 +166,9 @@ def listed(home: Path, experiment_id: str) -> Path:
 def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Path) -> None:
     place = listed(tmp_path, "stuck")
     closed = place / "log" / "closed"
-    for folder in (closed, place / "more"):
-        folder.mkdir(parents=True)
-        (folder / "file").touch()
+    for parent in (closed, place / "more"):
+        parent.mkdir(parents=True)
+        (parent / "file").touch()
     closed.chmod(0o555)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -193,6 +193,12 @@ def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Pa
     assert "stuck" in run("list", "--all").stdout
 
     closed.chmod(0o755)
+    folder = os.open(place, os.O_RDONLY)
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir("deep", dir_fd=folder)
+        folder, above = os.open("deep", os.O_RDONLY, dir_fd=folder), folder
+        os.close(above)
+    os.close(folder)
     assert run("delete", "stuck", "--yes").returncode == 0
     assert not place.exists()
     assert "stuck" not in run("list", "--all").stdout

@@ -85,8 +85,11 @@ async def _delete(known: "registry.Known", arguments: argparse.Namespace) -> boo
 
 def _remove_here(known: "registry.Known") -> None:
     """Remove what is on this machine, as far as it can be removed. Raises RecordsError."""
+    from nni.runtime import tree  # noqa: PLC0415
+
+    tree.remove(os.fspath(known.directory))
+    # What stays of it is named, for which Python 3.11 has no onexc.
     kept: list[tuple[str, BaseException]] = []
-    # Python 3.11 has no onexc.
     shutil.rmtree(known.directory, onerror=lambda _, path, raised: kept.append((path, raised[1])))
     for path, error in kept:
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
@@ -140,7 +143,9 @@ async def _typed() -> str:
 
 
 def _local_size(known: "registry.Known") -> int:
-    return sum(path.lstat().st_size for path in known.directory.rglob("*") if not path.is_dir())
+    from nni.runtime import tree  # noqa: PLC0415
+
+    return tree.Tree(os.fspath(known.directory)).usage("")
 
 
 def _size(size: int) -> str:
