@@ -136,6 +136,7 @@ os._exit(0)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_where_nobody_is_left_to_decide_the_manager_gives_the_cluster_up(
     place: Place, new_port: Callable[[], int]
 ) -> None:
@@ -151,7 +152,7 @@ def test_where_nobody_is_left_to_decide_the_manager_gives_the_cluster_up(
     with contextlib.suppress(ProcessLookupError):
         descriptor = os.pidfd_open(int(pid))
         try:
-            assert select.select([descriptor], [], [], 300)[0]
+            assert select.select([descriptor], [], [], 200)[0]
         finally:
             os.close(descriptor)
     said = place.ran("experiment", "status", experiment_id)
