@@ -52,7 +52,7 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
     tale.is_now()
     tale.happens(event.Started())
     async with visiting(browser, tale) as visit:
-        for field, value in (("Trials at once", "5"), ("Trials in all", ""), ("Time in all", "2h")):
+        for field, value in (("Trials at once", "5"), ("Trials in all", ""), ("Time in all", "1 h 30 min")):
             await visit.presses(f"Change: {field}")
             await visit.page.get_by_label(field, exact=True).fill(value)
             await visit.presses("Save")
@@ -61,6 +61,9 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         await visit.page.get_by_label("Trials at once", exact=True).fill("many")
         await visit.presses("Save")
         await visit.shows("params.trialConcurrency must be a whole number up to 100000, 0 to pause, not 'many'.")
+        await visit.page.get_by_label("Trials at once", exact=True).fill("")
+        await visit.presses("Save")
+        await visit.shows("params.trialConcurrency is empty; write a whole number up to 100000, 0 to pause.")
         await visit.presses("Leave")
         # What no number of the browser can hold is no way to take a limit away.
         await visit.presses("Change: Trials in all")
@@ -75,12 +78,12 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         await visit.presses("Stop experiment")
         await visit.presses("Stop it")
         await visit.shows("Stopping")
-    changed = event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=7200)
+    changed = event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=5400)
     assert tale.commands == [
         event.LimitsChanged(trial_concurrency=5, max_trial_number=6, max_experiment_seconds=None),
         event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=None),
         changed,
-        event.LimitsChanged(trial_concurrency=0, max_trial_number=None, max_experiment_seconds=7200),
+        event.LimitsChanged(trial_concurrency=0, max_trial_number=None, max_experiment_seconds=5400),
         changed,
         event.StopRequested(by="the user"),
     ]

@@ -19,7 +19,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     for name, what, kind in (
         ("concurrency", "how many trials run at once; 0 is a pause, which nnictl resume ends", int),
         ("trialnum", "how many trials there may be", int),
-        ("duration", "how long trials may be added: 90s, 30m, 2h, 1d", _seconds_or_text),
+        ("duration", "how long trials may be added: 90s, 1h30m, 2h, 1d", _seconds_or_text),
     ):
         limit = group.add_parser(name, help=f"change {what}")
         finding.add_id(limit)

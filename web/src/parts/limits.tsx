@@ -114,7 +114,7 @@ export function Limits({ model }: { model: Model }) {
         label="Time in all"
         shown={maxExperimentSeconds === null ? "no limit" : duration(maxExperimentSeconds * 1000)}
         text={maxExperimentSeconds === null ? "" : written(maxExperimentSeconds)}
-        hint="8h, 90m; empty: no limit"
+        hint="8h, 1 h 30 min; empty: no limit"
         parse={count}
         limit="MAX_EXEC_DURATION"
         isOver={isDone}
