@@ -89,6 +89,27 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
     ]
 
 
+async def test_more_trials_at_once_than_one_machine_bears_are_asked_about(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.many_at_once = 20
+    tale.is_now()
+    tale.happens(event.Started())
+    async with visiting(browser, tale) as visit:
+        field = visit.page.get_by_label("Trials at once", exact=True)
+        for number, is_meant in (("99999", False), ("20", True), ("21", True)):
+            await visit.presses("Change: Trials at once")
+            await field.fill(number)
+            await visit.presses("Save")
+            if number != "20":
+                await visit.shows("which more than 20 at once may bring to a standstill")
+                await visit.presses("Yes, so many" if is_meant else "Not now")
+            if not is_meant:
+                await visit.presses("Leave")
+            await field.wait_for(state="detached")
+        assert visit.faults == []
+    assert [its.trial_concurrency for its in tale.commands if isinstance(its, event.LimitsChanged)] == [20, 21]
+
+
 async def test_what_is_paused_in_one_browser_goes_on_in_another_with_as_many_at_once(
     browser: playwright.Browser,
 ) -> None:
