@@ -52,7 +52,7 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
     tale.is_now()
     tale.happens(event.Started())
     async with visiting(browser, tale) as visit:
-        for field, value in (("Trials at once", "5"), ("Trials in all", ""), ("Time in all", "2h")):
+        for field, value in (("Trials at once", "5"), ("Trials in all", ""), ("Time in all", "1 h 30 min")):
             await visit.presses(f"Change: {field}")
             await visit.page.get_by_label(field, exact=True).fill(value)
             await visit.presses("Save")
@@ -61,6 +61,9 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         await visit.page.get_by_label("Trials at once", exact=True).fill("many")
         await visit.presses("Save")
         await visit.shows("params.trialConcurrency must be a whole number up to 100000, 0 to pause, not 'many'.")
+        await visit.page.get_by_label("Trials at once", exact=True).fill("")
+        await visit.presses("Save")
+        await visit.shows("params.trialConcurrency is empty; write a whole number up to 100000, 0 to pause.")
         await visit.presses("Leave")
         # What no number of the browser can hold is no way to take a limit away.
         await visit.presses("Change: Trials in all")
@@ -75,15 +78,36 @@ async def test_the_limits_are_changed_in_place_and_the_experiment_pauses_and_sto
         await visit.presses("Stop experiment")
         await visit.presses("Stop it")
         await visit.shows("Stopping")
-    changed = event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=7200)
+    changed = event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=5400)
     assert tale.commands == [
         event.LimitsChanged(trial_concurrency=5, max_trial_number=6, max_experiment_seconds=None),
         event.LimitsChanged(trial_concurrency=5, max_trial_number=None, max_experiment_seconds=None),
         changed,
-        event.LimitsChanged(trial_concurrency=0, max_trial_number=None, max_experiment_seconds=7200),
+        event.LimitsChanged(trial_concurrency=0, max_trial_number=None, max_experiment_seconds=5400),
         changed,
         event.StopRequested(by="the user"),
     ]
+
+
+async def test_more_trials_at_once_than_one_machine_bears_are_asked_about(browser: playwright.Browser) -> None:
+    tale = story.Story()
+    tale.many_at_once = 20
+    tale.is_now()
+    tale.happens(event.Started())
+    async with visiting(browser, tale) as visit:
+        field = visit.page.get_by_label("Trials at once", exact=True)
+        for number, is_meant in (("99999", False), ("20", True), ("21", True)):
+            await visit.presses("Change: Trials at once")
+            await field.fill(number)
+            await visit.presses("Save")
+            if number != "20":
+                await visit.shows("which more than 20 at once may bring to a standstill")
+                await visit.presses("Yes, so many" if is_meant else "Not now")
+            if not is_meant:
+                await visit.presses("Leave")
+            await field.wait_for(state="detached")
+        assert visit.faults == []
+    assert [its.trial_concurrency for its in tale.commands if isinstance(its, event.LimitsChanged)] == [20, 21]
 
 
 async def test_what_is_paused_in_one_browser_goes_on_in_another_with_as_many_at_once(

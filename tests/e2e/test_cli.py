@@ -220,6 +220,12 @@ def test_an_empty_id_means_no_experiment(run: Run) -> None:
     assert ended.stderr == "error: The experiment's id is empty; leave it out to mean the one that runs.\n"
 
 
+def test_more_trials_at_once_than_this_machine_bears_are_warned_of(run: Run, tmp_path: Path, free_port: int) -> None:
+    (tmp_path / "experiment.yml").write_text(EXPERIMENT.replace("trialConcurrency: 1", "trialConcurrency: 99999"))
+    found = run(NNICTL, "doctor", "--config", "experiment.yml", "--port", str(free_port))
+    assert (found.returncode, "standstill" in found.stdout) == (0, True), found.stdout
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -143,8 +143,11 @@ def test_limits_change_and_another_search_space_is_taken(
     space = {"net": {"_type": "choice", "_value": [{"_name": "none"}]}}
     experiment = start(searchSpace=space, tuner={"name": "Random"})
     experiments.until(experiment, is_done)
+    crowded = nnictl("update", "concurrency", "--value", "99999")
+    assert crowded.stderr.startswith("warning: All trials run on this machine, whose ")
     for words in (("concurrency", "2"), ("duration", "2h"), ("trialnum", "4")):
-        assert nnictl("update", words[0], "--value", words[1]).returncode == 0
+        changed = nnictl("update", words[0], "--value", words[1])
+        assert (changed.returncode, changed.stderr) == (0, "")
     (tmp_path / "space.json").write_text(json.dumps(SPACE))
 
     changed = nnictl("update", "searchspace", "--filename", "space.json")

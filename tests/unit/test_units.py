@@ -75,6 +75,9 @@ def test_what_is_no_size(written: str | int, says: str) -> None:
         ("1.5h", 5400),
         ("2 D", 172800),
         ("0.1s", 1),
+        ("1h30m", 5400),
+        (" 1 h 30 min ", 5400),
+        ("2d 4h 1m 1s", 187261),
         (3600, 3600),
     ],
 )
@@ -86,7 +89,9 @@ def test_durations(written: str | int, seconds: int) -> None:
     ("written", "says"),
     [
         ("10", "'10' has no unit; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
-        ("1h30m", "'1h30m' is not a duration; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
+        ("1h30", "'1h30' is not a duration; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
+        ("30m1h", "'30m1h' has not its largest unit first; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
+        ("1h 2w", "'2w' has the unknown unit 'w'; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
         ("1w", "'1w' has the unknown unit 'w'; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
         ("100ms", "'100ms' has the unknown unit 'ms'; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),
         ("0s", "'0s' is not a duration above zero; write '90s', '30m', '1.5h', '2d' or, in seconds, 3600"),

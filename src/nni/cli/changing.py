@@ -1,10 +1,15 @@
 """``nnictl update`` and ``nnictl resume``: changing an experiment while it runs, and going on after a failure."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nni.cli import finding
+
+if TYPE_CHECKING:
+    from nni.records import registry
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,7 +24,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     for name, what, kind in (
         ("concurrency", "how many trials run at once; 0 is a pause, which nnictl resume ends", int),
         ("trialnum", "how many trials there may be", int),
-        ("duration", "how long trials may be added: 90s, 30m, 2h, 1d", _seconds_or_text),
+        ("duration", "how long trials may be added: 90s, 1h30m, 2h, 1d", _seconds_or_text),
     ):
         limit = group.add_parser(name, help=f"change {what}")
         finding.add_id(limit)
@@ -53,12 +58,19 @@ def update_space(arguments: argparse.Namespace) -> int:
     """Give an experiment another search space."""
     from nni.config import files  # noqa: PLC0415 the verbs that need it load it
 
-    return _update(arguments.id, "searchspace", files.read_search_space(Path(arguments.filename)))
+    _update(arguments.id, "searchspace", files.read_search_space(Path(arguments.filename)))
+    return 0
 
 
 def update_limit(arguments: argparse.Namespace) -> int:
     """Change a limit of an experiment."""
-    return _update(arguments.id, arguments.limit, arguments.value)
+    known = _update(arguments.id, arguments.limit, arguments.value)
+    if arguments.limit == "concurrency" and known.platform == "local":
+        from nni.core import spec  # noqa: PLC0415 the verbs that need it load it
+
+        if doubt := spec.crowding(arguments.value, os.cpu_count() or 1):
+            print(f"warning: {doubt}", file=sys.stderr)
+    return 0
 
 
 def resume(arguments: argparse.Namespace) -> int:
@@ -79,9 +91,9 @@ def resume(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _update(prefix: str | None, what: str, value: Any) -> int:
+def _update(prefix: str | None, what: str, value: Any) -> "registry.Known":
     known = finding.find(prefix)
     kind, field = _LIMITS[what]
     finding.connect(known.id).put(f"experiment?update_type={kind}", {"params": {field: value}})
     print(f"Experiment {known.id} is changed.")
-    return 0
+    return known

@@ -41,7 +41,7 @@ class ExperimentConfig(base.Config):
     """How many trials may run at once."""
     trial_gpu_number: int | None = None
     max_experiment_duration: str | int | None = None
-    """Seconds, or ``90s``, ``30m``, ``1.5h``, ``2d``; after it no trial is added. Unlimited when unset."""
+    """Seconds, or ``90s``, ``1h 30m``, ``1.5h``, ``2d``; after it no trial is added. Unlimited when unset."""
     max_trial_number: int | None = None
     """Unlimited when unset."""
     max_trial_duration: str | int | None = None

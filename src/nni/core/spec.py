@@ -10,8 +10,20 @@ CODE_LIMIT_MIB = 300
 OUTPUT_LIMIT_MIB = 200
 MOST_AT_ONCE = 100_000
 """Trials that may run at once; Kubernetes itself is made for 150,000 pods."""
+EASY_AT_ONCE = 10
+"""Trials at once for each processor of the machine that runs them all; of more it is asked whether they are meant."""
 MOST_TRIALS = 1_000_000_000
 """Trials that an experiment may have."""
+
+
+def crowding(at_once: int, processors: int) -> str | None:
+    """Return a warning of trials that the machine may not bear which runs them all; None where they are not so many."""
+    if at_once <= EASY_AT_ONCE * processors:
+        return None
+    return (
+        f"All trials run on this machine, whose {processors} processors {at_once} trials at once may bring to a "
+        "standstill."
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,13 @@ unit                        meaning                     whose
 So ``4g``, ``4gb``, ``4GB`` and ``4Gi`` are 4096 and ``4G`` is 3815. A text without a unit is refused: it would be bytes
 to Kubernetes and MiB to NNI.
 
-Durations are whole seconds, rounded up. A plain int is seconds; a text is a number and one unit of ``d h m s``, in any
-case: ``90s``, ``1.5h``, ``2 d``. Several units in one text (``1h30m``) are refused, as NNI does.
+Durations are whole seconds, rounded up. A plain int is seconds; a text is a number and one unit of ``d h m min s``, in
+any case (``90s``, ``1.5h``, ``2 d``), or several such pairs, the largest unit first, as people read durations here
+(``1h30m``, ``1 h 30 min``). NNI takes one pair alone.
 """
 
 import decimal
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -27,6 +29,7 @@ from collections.abc import Callable, Mapping
 from nni.core import plain
 
 _NUMBER_AND_UNIT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", re.ASCII)
+_PAIR = re.compile(r"\s*(?:\d+(?:\.\d*)?|\.\d+)\s*[A-Za-z]+", re.ASCII)
 
 _MIB = 1024**2
 _BINARY = {letter: 1024**power for power, letter in enumerate("kmgt", start=1)}
@@ -62,7 +65,7 @@ def parse_duration(value: str | int) -> int:
     if isinstance(value, int):
         number, unit = decimal.Decimal(value), 1
     else:
-        number, unit = _split(value, "a duration", DURATION_EXAMPLES, _duration_unit)
+        number, unit = _total(value), 1
     if number * unit > LONGEST_DAYS * _SECONDS["d"]:
         raise ValueError(f"{plain.shown(value)} is too long; write {LONGEST_DAYS}d at most, or nothing for no limit")
     return _above_zero(math.ceil(number * unit), value, "a duration", DURATION_EXAMPLES)
@@ -93,7 +96,18 @@ def _size_unit(unit: str) -> int | None:
 
 
 def _duration_unit(unit: str) -> int | None:
-    return _SECONDS.get(unit.lower())
+    return _SECONDS["m"] if unit.lower() == "min" else _SECONDS.get(unit.lower())
+
+
+def _total(text: str) -> decimal.Decimal:
+    """Return the seconds of a duration in one unit or in several."""
+    found = _PAIR.findall(text)
+    are_all = len(found) > 1 and "".join(found) == text.rstrip()
+    pairs = [pair.strip() for pair in found] if are_all else [text]
+    parts = [_split(pair, "a duration", DURATION_EXAMPLES, _duration_unit) for pair in pairs]
+    if any(after >= before for (_, before), (_, after) in itertools.pairwise(parts)):
+        raise ValueError(f"{plain.shown(text)} has not its largest unit first; write {DURATION_EXAMPLES}")
+    return sum((number * unit for number, unit in parts), decimal.Decimal(0))
 
 
 def _split(text: str, what: str, examples: str, unit_size: Callable[[str], int | None]) -> tuple[decimal.Decimal, int]:

@@ -368,6 +368,7 @@ def _portal(parts: _Parts) -> web.Application:
             log_directory=str(request.directory),
             version=__version__,
             url_prefix=request.url_prefix,
+            many_at_once=specs.EASY_AT_ONCE * (os.cpu_count() or 1) if _platform_name(parts.spec) == "local" else None,
             removal=parts.stand.removal(request.experiment_id),
         ),
         guard=auth.Guard(request.experiment_id, secrets.portal_token(request.directory)),

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import os
 import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -123,7 +124,7 @@ async def found(
     """
     match spec.platform:
         case specs.LocalSpec():
-            yield _Local(spec.platform, environment, directory / "volume")
+            yield _Local(spec.platform, spec.trial_concurrency, environment, directory / "volume")
         case specs.KubeflowSpec():
             platform_spec = spec.platform
             connection = await asyncio.to_thread(
@@ -147,6 +148,7 @@ async def found(
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Local:
     spec: specs.LocalSpec
+    trial_concurrency: int
     environment: Mapping[str, str]
     root: Path
     intake_host: str = doors.LOOPBACK
@@ -156,7 +158,9 @@ class _Local:
     growth: ports.Growth | None = None
 
     async def examine(self) -> Sequence[preflight.Finding]:
-        return [preflight.ok("platform", "Trials run as processes of this machine.")]
+        found = [preflight.ok("platform", "Trials run as processes of this machine.")]
+        doubt = specs.crowding(self.trial_concurrency, os.cpu_count() or 1)
+        return found if doubt is None else [*found, preflight.warning("trial_concurrency", doubt)]
 
     async def files(self, experiment_id: model.ExperimentId, portal: str) -> Files:
         self.root.mkdir(parents=True, exist_ok=True)

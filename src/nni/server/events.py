@@ -152,7 +152,7 @@ def head(
     return {
         "revision": state.revision,
         "now": views.milliseconds(now),
-        "experiment": summary(state, about) | (setting(state) if whole else {}),
+        "experiment": summary(state, about) | (setting(state, about) if whole else {}),
         "counts": {status.value: number for status, number in state.counts.items()},
         "best": state.best,
         "health": health.shown(vitals.signs),
@@ -195,12 +195,13 @@ def summary(state: states.State, about: views.About) -> views.Json:
     }
 
 
-def setting(state: states.State) -> views.Json:
+def setting(state: states.State, about: views.About) -> views.Json:
     """Return what was chosen when the experiment began."""
     return {
         "roles": [_role(role) for role in state.spec.platform.roles],
         "searchSpace": dict(state.spec.search_space),
         "objectives": _objectives(state.spec),
+        "manyAtOnce": about.many_at_once,
         **_where(state.spec.platform),
     }
 

@@ -94,10 +94,10 @@ def _concurrency(value: object) -> int:
     """Return a number of trials at once; none at all is how an experiment pauses."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= spec.MOST_AT_ONCE:
         return value
-    most = spec.MOST_AT_ONCE
-    raise ValueError(
-        f"params.trialConcurrency must be a whole number up to {most}, 0 to pause, not {plain.shown(value)}."
-    )
+    right = f"a whole number up to {spec.MOST_AT_ONCE}, 0 to pause"
+    if value is None:
+        raise ValueError(f"params.trialConcurrency is empty; write {right}.")
+    raise ValueError(f"params.trialConcurrency must be {right}, not {plain.shown(value)}.")
 
 
 def _space(value: object, check_space: CheckSpace) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class About:
     version: str
     url_prefix: str = ""
     """Without slashes at its ends; empty for none."""
+    many_at_once: int | None = None
+    """Of more trials at once a page asks whether they are meant; None for no number."""
     removal: str = ""
     """The command that removes what may be left of the experiment on its platform; empty where nothing can be."""
 

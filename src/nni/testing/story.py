@@ -26,6 +26,9 @@ CHIEF = model.Replica("master")
 class Story:
     """An experiment of jobs with a master and a worker, whose clock stands until it is told to go on."""
 
+    many_at_once: int | None = None
+    """Of more trials at once the page asks whether they are meant."""
+
     def __init__(self, **changes: Any) -> None:
         """Begin with an experiment to which nothing has happened.
 
@@ -277,6 +280,7 @@ class Story:
                 log_directory="/experiments/story123/log",
                 version=_version.__version__,
                 url_prefix=url_prefix,
+                many_at_once=self.many_at_once,
                 removal="kubectl delete jobs,pods,secrets --selector nni/experiment=story123",
             ),
             guard=auth.Guard(self.state.experiment_id, self.token),

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { duration, plural, written } from "../data/format";
-import type { Leaving, Model } from "../data/model";
+import type { Experiment, Leaving, Model } from "../data/model";
 import { isPaused } from "../data/progress";
 import { abandon, change, resume, stop, type Limit } from "../data/rest";
 import { Confirm, Copy, useCommand } from "./small";
@@ -16,11 +16,14 @@ interface FieldProps {
   parse: (text: string) => number | string | null;
   limit: Limit;
   isOver: boolean;
+  /** What to ask before a value is taken; null for nothing. */
+  doubt?: (value: number | string | null) => string | null;
 }
 
 /** A limit with a button that turns it into a field. */
-function Field({ label, shown, text, hint, parse, limit, isOver }: FieldProps) {
+function Field({ label, shown, text, hint, parse, limit, isOver, doubt }: FieldProps) {
   const [draft, setDraft] = useState<string | null>(null);
+  const [question, setQuestion] = useState<string | null>(null);
   const { run, error, isBusy } = useCommand(() => setDraft(null));
   const id = `limit-${limit}`;
   if (draft === null) {
@@ -47,7 +50,9 @@ function Field({ label, shown, text, hint, parse, limit, isOver }: FieldProps) {
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            run(() => change(limit, parse(draft)));
+            const asked = doubt?.(parse(draft)) ?? null;
+            setQuestion(asked);
+            if (asked === null) run(() => change(limit, parse(draft)));
           }}
           onKeyDown={(event) => event.key === "Escape" && setDraft(null)}
         >
@@ -69,6 +74,16 @@ function Field({ label, shown, text, hint, parse, limit, isOver }: FieldProps) {
           </button>
         </form>
         {error && <p class="notice bad">{error}</p>}
+        {question !== null && (
+          <Confirm
+            title={`${label}: ${draft.trim()}?`}
+            verb="Yes, so many"
+            onYes={async () => (await change(limit, parse(draft)), setDraft(null))}
+            onClose={() => setQuestion(null)}
+          >
+            <p>{question}</p>
+          </Confirm>
+        )}
       </dd>
     </div>
   );
@@ -86,8 +101,14 @@ const count = (text: string): number | string | null => {
   return /^\d{1,15}$/.test(written) ? Number(written) : written;
 };
 
+/** What one machine bears that runs all trials; told by the manager where that is so. */
+interface Bearing {
+  manyAtOnce?: number | null;
+}
+
 export function Limits({ model }: { model: Model }) {
-  const { experiment } = model;
+  const experiment: Experiment & Bearing = model.experiment;
+  const many = experiment.manyAtOnce ?? Infinity;
   const { trialConcurrency, maxTrialNumber, maxExperimentSeconds, isOver } = experiment;
   const isDone = isOver && experiment.status !== "DONE";
   return (
@@ -100,6 +121,11 @@ export function Limits({ model }: { model: Model }) {
         parse={count}
         limit="TRIAL_CONCURRENCY"
         isOver={isDone}
+        doubt={(number) =>
+          typeof number === "number" && number > many
+            ? `All trials run on the manager's own machine, which more than ${many} at once may bring to a standstill.`
+            : null
+        }
       />
       <Field
         label="Trials in all"
@@ -114,7 +140,7 @@ export function Limits({ model }: { model: Model }) {
         label="Time in all"
         shown={maxExperimentSeconds === null ? "no limit" : duration(maxExperimentSeconds * 1000)}
         text={maxExperimentSeconds === null ? "" : written(maxExperimentSeconds)}
-        hint="8h, 90m; empty: no limit"
+        hint="8h, 1 h 30 min; empty: no limit"
         parse={count}
         limit="MAX_EXEC_DURATION"
         isOver={isDone}
