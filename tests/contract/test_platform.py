@@ -97,6 +97,7 @@ async def test_what_ran_under_a_manager_that_is_gone_is_not_begun_again_under_th
         assert seen.reason.kind is model.ReasonClass.INFRASTRUCTURE
 
 
+@pytest.mark.slow
 async def test_a_trial_may_leave_directories_of_any_depth(tmp_path: Path) -> None:
     ordered = contract.order("deep", 0)
     write_script(tmp_path, "worker", ordered.attempt, 0)

@@ -163,6 +163,22 @@ def listed(home: Path, experiment_id: str) -> Path:
     return place
 
 
+@pytest.mark.slow
+def test_an_experiment_with_directories_of_any_depth_is_deleted(run: Run) -> None:
+    place = listed(Path.home(), "deep")
+    folder = os.open(place, os.O_RDONLY)
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir("deep", dir_fd=folder)
+        folder, above = os.open("deep", os.O_RDONLY, dir_fd=folder), folder
+        os.close(above)
+    os.close(folder)
+
+    ended = nnictl("delete", "deep", "--yes")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not place.exists()
+
+
 def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Path) -> None:
     place = listed(tmp_path, "stuck")
     closed = place / "log" / "closed"
@@ -193,12 +209,6 @@ def test_what_cannot_be_removed_here_is_named_and_stays_in_the_list(tmp_path: Pa
     assert "stuck" in run("list", "--all").stdout
 
     closed.chmod(0o755)
-    folder = os.open(place, os.O_RDONLY)
-    for _ in range(sys.getrecursionlimit() + 100):
-        os.mkdir("deep", dir_fd=folder)
-        folder, above = os.open("deep", os.O_RDONLY, dir_fd=folder), folder
-        os.close(above)
-    os.close(folder)
     assert run("delete", "stuck", "--yes").returncode == 0
     assert not place.exists()
     assert "stuck" not in run("list", "--all").stdout

@@ -272,6 +272,7 @@ def test_a_time_of_change_may_settle(tmp_path: Path, shift: int, *, is_taken: bo
     assert folder.is_taken("model.pt")
 
 
+@pytest.mark.slow
 def test_a_file_at_any_depth_is_swept(work: Path, tmp_path: Path) -> None:
     below = "/".join([*["d"] * (sys.getrecursionlimit() + 100), "model.pt"])
     with Sweeping(work, tmp_path / "output") as sweeping:
