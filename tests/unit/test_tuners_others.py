@@ -21,7 +21,8 @@ UNIT = {"x": {"_type": "uniform", "_value": [0, 1]}}
 
 
 def make(name: str, search_space: Mapping[str, Any], **arguments: Any) -> algorithm.Algorithm:
-    chosen = spec.AlgorithmSpec(name=name, class_args={"optimize_mode": "minimize", **arguments})
+    mode = {} if "optimize" in arguments else {"optimize_mode": "minimize"}
+    chosen = spec.AlgorithmSpec(name=name, class_args={**mode, **arguments})
     entry, complete = registry.arguments_of(chosen)
     made: algorithm.Algorithm = entry.make(space.parse(search_space), complete)
     return made
@@ -320,6 +321,8 @@ def test_the_numbers_of_several_objectives(metric: str, values: list[float] | No
         # Another's argument of that name.
         ({"optimize": {"a": "minimize"}, "primary": 3}, "a", False),
         ({"optimize": "speed", "optimize_mode": "maximize"}, "default", True),
+        ({"optimize": {"lr": "adam"}, "optimize_mode": "maximize"}, "default", True),
+        ({"optimize": {"lr": "maximize", "speed": ["fast"]}, "primary": "lr"}, "default", False),
         ({"optimize": None}, "default", False),
     ],
 )
@@ -354,6 +357,14 @@ def test_where_nothing_is_said_it_is_as_in_nni(
     assert objectives.is_maximized(chosen, assessor) is is_maximized
     said = spec.AlgorithmSpec(name=tuner, class_name=chosen.class_name, class_args={"optimize_mode": "minimize"})
     assert objectives.is_maximized(said, assessor) is False
+
+
+@pytest.mark.parametrize("entry", registry.TUNERS.values(), ids=registry.names())
+def test_by_whatever_name_a_tuner_is_chosen_its_direction_is_the_same(entry: registry.Entry) -> None:
+    chosen = [spec.AlgorithmSpec(name=name) for name in (entry.name, entry.name.lower(), *entry.aliases)]
+    mode = entry.arguments["optimize_mode"].default
+    assert {objectives.is_maximized(one) for one in chosen} == {mode == "maximize"}
+    assert len({objectives.is_maximized(one, MEDIANSTOP) for one in chosen}) == 1
 
 
 def test_the_pareto_front_of_three_objectives_is_that_of_all_pairs() -> None:

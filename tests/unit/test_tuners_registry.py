@@ -33,6 +33,7 @@ ALL = (
         ("GPTuner", {}),
         ("cma-es", {}),
         ("NSGA-II", {"optimize": {"accuracy": "maximize", "latency": "minimize"}, "population_size": 10}),
+        ("NSGA-II", {"optimize": {"accuracy": "maximize", "latency": "minimize"}, "optimize_mode": "maximize"}),
         ("Hyperband", {"R": 60, "eta": 3, "exec_mode": "parallelism"}),
         ("ASHA", {"min_budget": 1, "max_budget": 27, "eta": 3}),
         ("PBT", {"all_checkpoint_dir": "/shared/pbt", "factor": 0.3, "fraction": 1}),
@@ -158,6 +159,18 @@ def test_all_mistakes_come_together() -> None:
             "names one of several objectives; write them as optimize: {NAME: minimize, ...}",
         ),
         ("TPE", {"optimize": {"cost": "minimize"}, "primary": 3}, "primary", "must be a text or null, not 3"),
+        (
+            "TPE",
+            {"optimize": {"cost": "minimize"}, "optimize_mode": "maximize"},
+            "optimize_mode",
+            "is 'maximize', and optimize has 'cost' minimized; leave optimize_mode out",
+        ),
+        (
+            "NSGA-II",
+            {"optimize": {"cost": "minimize", "gain": "maximize"}, "primary": "gain", "optimize_mode": "minimize"},
+            "optimize_mode",
+            "is 'minimize', and optimize has 'gain' maximized; leave optimize_mode out",
+        ),
         (
             "Hyperband",
             {"exec_mode": "serial"},

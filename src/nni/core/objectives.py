@@ -47,7 +47,9 @@ def of(arguments: Mapping[str, Any]) -> Objectives:
 def several(arguments: Mapping[str, Any]) -> Objectives:
     """Return ``optimize`` of a tuner's arguments, empty where it is not there, or means something else to its owner."""
     found = arguments.get("optimize")
-    return found if isinstance(found, Mapping) else {}
+    if isinstance(found, Mapping) and all(mode in ("minimize", "maximize") for mode in found.values()):
+        return found
+    return {}
 
 
 def primary(arguments: Mapping[str, Any]) -> str:

@@ -29,8 +29,9 @@ class Entry:
     """Whether what it suggests depends on no result."""
     promotes: bool = False
     """Whether it has ended trials go on in another attempt."""
-    contradicts: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
-    """Returns which of its arguments, complete, does not go with the others, and why; None when all do."""
+    contradicts: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[str, str] | None] | None = None
+    """Returns which of its arguments, complete and as they were written, does not go with the others, and why; None
+    when all do."""
     refuses: Callable[[Space], str | None] | None = None
     """Returns why a tuner cannot have a search space, None when it can."""
 
@@ -77,16 +78,19 @@ def _mode(name: str) -> Mapping[str, Argument]:
     return {"optimize_mode": Argument(kind=str, default=default, values=("minimize", "maximize"))}
 
 
-def _primary(given: Mapping[str, Any]) -> tuple[str, str] | None:
+def _several(given: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[str, str] | None:
     named, optimize = given["primary"], given["optimize"] or {}
-    if named is None or named in optimize:
-        return None
-    if not optimize:
+    if named is not None and not optimize:
         return ("primary", "names one of several objectives; write them as optimize: {NAME: minimize, ...}")
-    return ("primary", f"{named!r} is not one of the objectives; {nearest.advice(named, tuple(optimize))}")
+    if named is not None and named not in optimize:
+        return ("primary", f"{named!r} is not one of the objectives; {nearest.advice(named, tuple(optimize))}")
+    primary, mode = objectives.primary(given), written.get("optimize_mode")
+    if not optimize or mode in (None, optimize[primary]):
+        return None
+    return ("optimize_mode", f"is {mode!r}, and optimize has {primary!r} {optimize[primary]}d; leave optimize_mode out")
 
 
-def _budgets(given: Mapping[str, Any]) -> tuple[str, str] | None:
+def _budgets(given: Mapping[str, Any], written: Mapping[str, Any]) -> tuple[str, str] | None:
     least, most = given["min_budget"], given["max_budget"]
     return ("max_budget", f"is {most}, less than min_budget ({least})") if most < least else None
 
@@ -104,7 +108,7 @@ _TUNERS = (
     Entry(
         name="TPE",
         arguments={**_usual("TPE"), "tpe_args": _TPE_ARGS, **_SEVERAL},
-        contradicts=_primary,
+        contradicts=_several,
         factory="nni.tuners.tpe:make",
     ),
     Entry(name="Random", arguments=_usual("Random"), factory="nni.tuners.random_search:make", is_blind=True),
@@ -129,7 +133,7 @@ _TUNERS = (
     Entry(
         name="NSGA-II",
         arguments={**_usual("NSGA-II"), **_SEVERAL, "population_size": _count(50, 2)},
-        contradicts=_primary,
+        contradicts=_several,
         factory="nni.tuners.nsga2:make",
     ),
     Entry(
@@ -301,7 +305,7 @@ def _problems(chosen: spec.AlgorithmSpec, path: str, among: Mapping[str, Entry],
     old = gone.arguments(entry.name) if among is TUNERS else {}
     found = arguments.problems(entry.arguments, old, chosen.class_args, where, f"an argument of {entry.name}")
     if not found and entry.contradicts is not None:
-        wrong = entry.contradicts(arguments.filled(entry.arguments, chosen.class_args))
+        wrong = entry.contradicts(arguments.filled(entry.arguments, chosen.class_args), chosen.class_args)
         found += [errors.Problem(f"{where}.{wrong[0]}", wrong[1])] if wrong else []
     return found
 
