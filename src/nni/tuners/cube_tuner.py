@@ -77,5 +77,5 @@ class CubeTuner:
         return None
 
     def _repeated(self) -> model.Parameters:
-        """Return what was proposed before: a space may have few points beside infinitely many."""
+        """Return what was proposed before: the points of a space without a size may be hard to tell apart."""
         return self._cube.decode(next(iter(self._proposer.propose(self._past))))

@@ -77,7 +77,7 @@ class Search:
             found.add(np.concatenate([self._mutated(row, each, 0.1 / 3**turn) for row in parents]))
         for row in found.top(_POLISHED):
             found.add(self._polished(belief.posterior, row, belief.best)[None, :])
-        return found.top(_RETURNED)
+        return found.distinct(_RETURNED)
 
     def _mutated(self, row: Vector, count: int, width: float) -> Matrix:
         """Return neighbours of a place: a few of its dimensions changed, most of them a little."""
@@ -143,6 +143,13 @@ class _Found:
         self._rows.append(rows)
         self._improvements.append(log_expected(means, deviations, self._belief.best))
         self._chances.append(self._belief.log_chance(places))
+
+    def distinct(self, count: int) -> Matrix:
+        """Return the best places, each once."""
+        rows = self.top(sum(map(len, self._rows)))
+        _, first = np.unique(cubes.hide_absent(rows), axis=0, return_index=True)
+        once: Matrix = rows[np.sort(first)[:count]]
+        return once
 
     def top(self, count: int) -> Matrix:
         improvements, chances = np.concatenate(self._improvements), np.concatenate(self._chances)

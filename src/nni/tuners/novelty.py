@@ -9,6 +9,8 @@ from nni.core import model
 from nni.core.dimension import Space
 from nni.tuners import points
 
+_TRIES = 20
+
 
 class Novelty:
     """Knows which parameters of a space have been proposed or tried."""
@@ -56,15 +58,18 @@ class Novelty:
         return self._chance.getrandbits(32)
 
     def left(self) -> model.Parameters | None:
-        """Return new parameters, noted already, or None in a space without a size.
+        """Return new parameters, noted already; None in a space without a size where chance finds none.
 
         Goes through all points once in a scattered order; over all calls this costs no more than the space has points.
+        In a space without a size it draws some: a few of its points, a branch without parameters say, may be all that
+        a tuner proposes.
 
         Raises:
             NoMoreTrialError: All points are taken.
         """
         if self._size is None:
-            return None
+            drawn = (points.draw(self._space, self._at_random) for _ in range(_TRIES))
+            return next(filter(self.take, drawn), None)
         while self._visited < self._size:
             index = (self._start + self._visited * self._stride) % self._size
             self._visited += 1
@@ -72,6 +77,9 @@ class Novelty:
             if self.take(parameters):
                 return parameters
         raise errors.NoMoreTrialError("All points of the search space have been proposed.")
+
+    def _at_random(self, key: str, domain: points.Domain) -> points.Number:
+        return points.at_share(domain, self._chance.random())
 
 
 def name(parameters: model.Parameters) -> str:

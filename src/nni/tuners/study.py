@@ -109,7 +109,7 @@ class Study:
         return None
 
     def _left(self) -> tuple[optuna.Trial, model.Parameters] | None:
-        """Return one of the last points of a finite space, None in another space."""
+        """Return what is new without asking the sampler, None where that is hard to find."""
         parameters = self._novelty.left()
         if parameters is None:
             return None
