@@ -174,6 +174,52 @@ def test_cma_es_finds_a_minimum_among_numbers() -> None:
     assert min(sum((v - 2) ** 2 for v in at.values()) for at in said) < 0.1
 
 
+@pytest.mark.parametrize("asked_before", [0, 4, 30])
+def test_cma_es_is_not_led_astray_by_results_that_were_imported(asked_before: int) -> None:
+    search_space = {name: {"_type": "uniform", "_value": [-5, 5]} for name in "abcdef"}
+
+    def loss(at: model.Parameters) -> float:
+        return float(sum((value - 1.3) ** 2 for value in at.values()))
+
+    def best(imported: int, seed: int) -> float:
+        tuner, chance = make("CMA-ES", search_space, seed=seed), random.Random(seed)
+        found = []
+        for number in range(150 + asked_before):
+            if number == asked_before:
+                for other in range(imported):
+                    known = {name: chance.uniform(-5, 5) for name in search_space}
+                    tuner.learn(scripted.outcome(-1 - other, known, loss(known)))
+            at = tuner.suggest(number)
+            found.append(loss(at))
+            tuner.learn(scripted.outcome(number, at, found[-1]))
+        return min(found)
+
+    without, with_it = ([best(imported, seed) for seed in range(9)] for imported in (0, 500))
+    assert statistics.median(with_it) < 1.2 * statistics.median(without)
+
+
+def test_cma_es_begins_anew_where_it_has_converged_and_goes_on_with_that_after_a_restart() -> None:
+    search_space = {name: {"_type": "uniform", "_value": [-5, 5]} for name in "ab"}
+
+    def away(at: model.Parameters) -> float:
+        return max(abs(float(at["a"]) - 1), abs(float(at["b"]) + 2))
+
+    def loss(at: model.Parameters) -> float:
+        return float((at["a"] - 1) ** 2 + (at["b"] + 2) ** 2)
+
+    said = plays(make("CMA-ES", search_space, seed=1), loss, 1000)
+    assert len({json.dumps(at) for at in said}) == len(said)
+    converged = next(number for number, at in enumerate(said) if away(at) < 1e-8)
+    again = next(number for number, at in enumerate(said) if number > converged and away(at) > 0.1)
+    assert max(map(away, said[again - 20 : again])) < 1e-5
+    assert statistics.median(map(away, said[again : again + 50])) > 0.5
+    assert max(map(away, said[again + 200 : again + 220])) < 0.1
+    restored = make("CMA-ES", search_space, seed=1)
+    for number, at in enumerate(said[: again + 200]):
+        restored.learn(scripted.outcome(number, at, loss(at)))
+    assert max(away(restored.suggest(number)) for number in range(2000, 2020)) < 0.1
+
+
 @pytest.mark.parametrize(
     ("least", "most", "eta", "levels"),
     [(1, 81, 3, (1, 3, 9, 27, 81)), (1, 60, 3, (1, 3, 9, 27, 60)), (4, 4, 2, (4,)), (5, 3, 2, (5,))],

@@ -66,7 +66,8 @@ class CubeTuner:
             row = self._cube.encode(outcome.parameters)
         if row is not None:
             is_good = outcome.succeeded and outcome.value is not None
-            self._past.add(row, self._sign * (outcome.value or 0.0) if is_good else math.inf)
+            loss = self._sign * (outcome.value or 0.0) if is_good else math.inf
+            self._past.add(row, loss, is_imported=outcome.parameter_id < 0)
 
     def _new(self) -> model.Parameters | None:
         """Return what was never proposed, None when that is hard to find."""

@@ -25,6 +25,8 @@ class History:
         """How many trials have a loss."""
         self.active = np.zeros(len(cube), dtype=int)
         """In how many successful trials each column counted."""
+        self.imported: set[int] = set()
+        """Which of the ended trials are another experiment's, by their numbers."""
         self.pending: dict[int, Vector] = {}
         """Where the running trials are, by parameter id."""
 
@@ -48,13 +50,16 @@ class History:
         rows: Matrix = np.array(list(self.pending.values())).reshape(-1, self._rows.shape[1])
         return rows
 
-    def add(self, row: Vector, loss: float) -> None:
+    def add(self, row: Vector, loss: float, *, is_imported: bool = False) -> None:
         """Note an ended trial.
 
         Args:
             row: Where it was.
             loss: Anything that is not finite is a failure.
+            is_imported: Whether it is another experiment's.
         """
+        if is_imported:
+            self.imported.add(self._count)
         if self._count == len(self._rows):
             self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
             self._losses = np.concatenate([self._losses, np.empty_like(self._losses)])
