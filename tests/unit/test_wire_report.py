@@ -91,6 +91,10 @@ def test_a_growing_journal_is_read_to_its_last_complete_line(
         ("5%\r50%\r100%\nsaved\r\n", ("100%", "saved")),
         ("\n".join(map(str, range(30))), tuple(map(str, range(10, 30)))),
         ("x" * 10000, ("x" * 4096,)),
+        # What only a terminal understands: colours, a title, a link, a bell.
+        ("\x1b[1;31mred\x1b[0m and\ttab\x07\n", ("red and\ttab",)),
+        ("\x1b]0;title\x07one\n\x1b]8;;http://x\x1b\\two\x1b]8;;\x1b\\\n", ("one", "two")),
+        ("naïve ✓\x9b\n", ("naïve ✓",)),
     ],
 )
 def test_the_last_lines_of_an_output(text: str, last: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
 from nni import errors
@@ -13,6 +14,10 @@ TYPES = (PERIODICAL, FINAL)
 
 LAST_LINES = 20
 LAST_BYTES = 4096
+
+_CONTROL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+"""ECMA-48: colours, cursors, titles."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 ParameterId = Union[int, str, None]
 
@@ -155,8 +160,13 @@ def parse(content: bytes) -> Any:
 
 def last_lines(text: str) -> Tuple[str, ...]:
     """Return the lines of an output's end that an exit carries; of a progress bar only its last state."""
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text[-LAST_BYTES:].rstrip().split("\n")]
+    lines = [plain_line(line.rstrip("\r").rpartition("\r")[2]) for line in text[-LAST_BYTES:].rstrip().split("\n")]
     return tuple(lines[-LAST_LINES:]) if any(lines) else ()
+
+
+def plain_line(text: str) -> str:
+    """Return a printed line as it may stand in a sentence or on a terminal: without colours and other control codes."""
+    return _CONTROL.sub("", _CONTROL_SEQUENCE.sub("", text))
 
 
 def _object(record: Any, what: str) -> Dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nni.core import model
+from nni.wire import report
 
 Object = Mapping[str, Any]
 
@@ -140,7 +141,7 @@ def _exited(pod: Object, scene: Scene) -> _Found | None:
         code = ended.get("exitCode", 0)
         if code:
             lines = (ended.get("message") or "").strip().splitlines()
-            last = f": {lines[-1]}" if lines else ""
+            last = f": {report.plain_line(lines[-1])}" if lines else ""
             return _Found(_USER, f"A container ended with exit code {code}{last}", ended.get("finishedAt"))
     return None
 
