@@ -194,6 +194,17 @@ def test_where_nothing_failed_the_chance_changes_nothing() -> None:
     assert not belief.log_chance(its.random(5, np.random.default_rng(2))).any()
 
 
+def test_what_comes_into_question_comes_into_question_once() -> None:
+    branch = {"_name": "some", "x": {"_type": "uniform", "_value": [0, 1]}}
+    its = a_cube({"net": {"_type": "choice", "_value": [{"_name": "none"}, branch]}})
+    past, chance = history.History(its), np.random.default_rng(1)
+    for row in its.random(12, chance):
+        past.add(row, 0.0 if row[0] == 0 else 1 + row[1])
+    belief = surrogate.Surrogate(its).believe(past)
+    places = cube.hide_absent(improvement.Search(its, chance).best(belief, past.rows[past.best(5)]))
+    assert 100 < len(places) == len(np.unique(places, axis=0))
+
+
 def test_running_trials_are_not_proposed_again_nor_their_neighbours() -> None:
     tuner, _ = a_tuner({"x": {"_type": "uniform", "_value": [0, 1]}})
     for number in range(12):
