@@ -156,7 +156,7 @@ REASONS: list[tuple[str, dict[str, Any], list[dict[str, Any]], model.ReasonClass
     (
         "an exit code",
         job("Failed"),
-        [pod(phase="Failed", terminated={"exitCode": 3, "reason": "Error", "message": "a\n\x1b[31mlast words\x1b[0m\n"})],
+        [pod(phase="Failed", terminated={"exitCode": 3, "message": "a\n\x1b[31mlast words\x1b[0m\n"})],
         USER,
         "A container ended with exit code 3: last words",
     ),
