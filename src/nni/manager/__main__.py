@@ -12,12 +12,13 @@ from typing import Any
 from nni import errors
 from nni.core import model
 from nni.manager import app
+from nni.manager import request as requests
 
 
 def main() -> int:
     """Run one experiment and return the process's exit code."""
     asked = json.loads(sys.stdin.buffer.readline())
-    request = app.Request(
+    request = requests.Request(
         config=asked["config"],
         experiment_id=model.ExperimentId(asked["experiment_id"]),
         directory=Path(asked["directory"]),

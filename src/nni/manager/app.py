@@ -18,7 +18,7 @@ from aiohttp import web
 from nni import check, errors
 from nni._version import __version__
 from nni.config import experiment as configs
-from nni.core import event, fold, model, ports
+from nni.core import event, model, ports
 from nni.core import spec as specs
 from nni.core.state import State
 from nni.manager import (
@@ -40,7 +40,8 @@ from nni.manager import (
     vitals,
 )
 from nni.manager import porter as porters
-from nni.records import description, registry, sqlite
+from nni.manager import request as requests
+from nni.records import registry, sqlite
 from nni.server import auth, events, health, intake, listen, portal, rest, views
 from nni.server import exchange as exchanges
 from nni.storage import joined, mounted
@@ -48,35 +49,7 @@ from nni.tuners import registry as known_algorithms
 
 _log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 STATIC = Path(portal.__file__).parent / "static"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the program that starts a manager asks for."""
-
-    config: Mapping[str, Any]
-    """Canonical JSON."""
-    experiment_id: model.ExperimentId
-    directory: Path
-    """The experiment's own."""
-    port: int
-    """The portal's; the next one is the intake's."""
-    url_prefix: str
-    """Without slashes at its ends; empty for none."""
-    is_attached: bool
-    """Whether standard input stays open as long as the experiment is to live."""
-    is_supervised: bool = False
-    """Whether somebody starts this process again when it has ended: SIGTERM then leaves the trials running, and a
-    start goes on with what the records say."""
-    is_resumed: bool = False
-    """Whether the experiment goes on with its records, though it has been stopped."""
-
-    @property
-    def url(self) -> str:
-        """The portal's address."""
-        return f"http://{HOST}:{self.port}" + (f"/{self.url_prefix}" if self.url_prefix else "")
 
 
 class SystemClock:
@@ -94,7 +67,7 @@ CLOCK = SystemClock()
 class _Parts:
     """What is joined around the loop."""
 
-    request: Request
+    request: requests.Request
     spec: specs.ExperimentSpec
     state: State
     records: sqlite.SqliteRecords
@@ -110,7 +83,7 @@ class _Parts:
 
 
 async def run(
-    request: Request,
+    request: requests.Request,
     environment: Mapping[str, str],
     *,
     say: Callable[[str], None],
@@ -127,7 +100,7 @@ async def run(
     Raises:
         NniError: The experiment cannot be started; the message says why.
     """
-    spec = check.checked(configs.ExperimentConfig.from_dict(request.config), is_begun=_is_begun(request))
+    spec = check.checked(configs.ExperimentConfig.from_dict(request.config), is_begun=request.is_begun)
     with lifetime.logging_to(
         request.directory / "log" / "nnimanager.log", spec.log_level, to_stderr=request.is_supervised
     ):
@@ -142,7 +115,7 @@ async def run(
                         is_silent=lambda: parts.heard.vitals.is_failing(health.PLATFORM),
                     )
                 )
-                is_stopped = _is_only_looked_at(request, parts.state)
+                is_stopped = request.only_looks_at(parts.state)
                 if not is_stopped:
                     parts.running.emit(event.Started(promotes=known_algorithms.may_have_more_later(spec.tuner)))
                 removal = parts.stand.removal(request.experiment_id)
@@ -162,22 +135,22 @@ async def run(
 
 
 async def _join(
-    request: Request,
+    request: requests.Request,
     spec: specs.ExperimentSpec,
     environment: Mapping[str, str],
     stack: contextlib.AsyncExitStack,
     say: Callable[[str], None],
 ) -> _Parts:
     """Make and open every part; the stack takes them apart again in the opposite order."""
-    portal_socket = stack.enter_context(contextlib.closing(listen.bind(HOST, request.port)))
+    portal_socket = stack.enter_context(contextlib.closing(listen.bind(requests.HOST, request.port)))
     stand, practice = await stack.enter_async_context(_stand(request, spec, environment, say))
     intake_socket = stack.enter_context(contextlib.closing(listen.bind(stand.intake_host, request.port + 1)))
-    records, state = await _replayed(request, spec, stack)
+    records, state = await requests.replayed(request, spec, stack)
     tokens = secrets.trial_tokens(request.directory)
     files = await stand.files(request.experiment_id, request.url)
     files_for_pods = stand.exchange(request.experiment_id, files)
     if files_for_pods is not None and state.live:
-        await asyncio.to_thread(_check_port, request)
+        await asyncio.to_thread(requests.check_port, request)
     door = await asyncio.to_thread(doors.of, stand, request.directory, request.port + 1)
     tuner, assessor = renewal.of(state, request.directory / "log" / "dispatcher.log")
     revisions = events.Revisions(state.revision)
@@ -205,7 +178,7 @@ async def _join(
         emit=running.emit,
         new_trial_id=lambda: ids.new_trial_id(state.trials, random.SystemRandom()),
     )
-    if not _is_only_looked_at(request, state):
+    if not request.only_looks_at(state):
         # Nothing is made for an experiment that was stopped and is only looked at.
         await snapshot.take(files, request.directory, spec.platform.code_limit_mib << 20, say)
         say("Connecting, uploading code, starting the tuner")
@@ -265,56 +238,9 @@ async def _open(
             tasks.create_task(opening)
 
 
-def _is_only_looked_at(request: Request, state: State) -> bool:
-    """Whether an experiment was stopped, and is not to go on."""
-    return state.cleaned_up and not request.is_resumed
-
-
-def _check_port(request: Request) -> None:
-    """Make sure that trials which run already, and have nothing but the intake, still find it.
-
-    Raises:
-        ManagerError: They would not.
-    """
-    try:
-        known = registry.Registry(registry.default_directory()).read(request.experiment_id)
-    except errors.ExperimentNotFoundError:
-        return
-    if known.port != request.port:
-        raise errors.ManagerError(
-            f"Trials of experiment {known.id} still run and send their results to port {known.port + 1}, which goes "
-            f"with the portal's port {known.port}: use --port {known.port}, and end what else may have these two ports."
-        )
-
-
-async def _replayed(
-    request: Request, spec: specs.ExperimentSpec, stack: contextlib.AsyncExitStack
-) -> tuple[sqlite.SqliteRecords, State]:
-    """Open the records, and return the state that they tell of."""
-    records = await _records(request)
-    stack.push_async_callback(records.close)
-    state = State.new(experiment_id=request.experiment_id, spec=spec)
-    for entry in await records.replay():
-        fold.fold(state, entry.event, entry.at)
-    return records, state
-
-
-def _is_begun(request: Request) -> bool:
-    """Whether the experiment goes on with its records."""
-    return request.is_resumed or (request.is_supervised and sqlite.path_in(request.directory).exists())
-
-
-async def _records(request: Request) -> sqlite.SqliteRecords:
-    if _is_begun(request):
-        return await sqlite.SqliteRecords.open_existing(request.directory)
-    records = await sqlite.SqliteRecords.create(request.directory)
-    await asyncio.to_thread(description.write, request.directory, request.config)
-    return records
-
-
 @contextlib.asynccontextmanager
 async def _stand(
-    request: Request, spec: specs.ExperimentSpec, environment: Mapping[str, str], say: Callable[[str], None]
+    request: requests.Request, spec: specs.ExperimentSpec, environment: Mapping[str, str], say: Callable[[str], None]
 ) -> AsyncIterator[tuple[ground.Ground, doctor.Doctor]]:
     """Hold the platform and the volume, which have what the experiment needs, and who looked at them."""
     finding = ground.found(spec, request.experiment_id, environment=environment, directory=request.directory, say=say)
@@ -372,7 +298,7 @@ def _portal(parts: _Parts) -> web.Application:
             removal=parts.stand.removal(request.experiment_id),
         ),
         guard=auth.Guard(request.experiment_id, secrets.portal_token(request.directory)),
-        hosts=auth.Hosts.of(HOST),
+        hosts=auth.Hosts.of(requests.HOST),
         static=STATIC,
     )
 
