@@ -56,7 +56,7 @@ def unmounted(export: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         yield running
 
 
-def experiment(code: Path, path: str) -> Experiment:
+def experiment(code: Path, server: str = "127.0.0.1") -> Experiment:
     made = Experiment("kubeflow")
     made.config.search_space = {"x": {"_type": "choice", "_value": [1, 2]}}
     made.config.tuner.name = "Random"
@@ -65,7 +65,7 @@ def experiment(code: Path, path: str) -> Experiment:
     service = made.config.training_service
     service.operator = "pytorch-operator"
     service.api_version = "v1"
-    service.storage = K8sNfsConfig(server="127.0.0.1", path=path)
+    service.storage = K8sNfsConfig(server=server, path="/export")
     service.master = KubeflowRoleConfig(replicas=1, command="python3 train.py", code_directory=code)
     return made
 
@@ -73,7 +73,7 @@ def experiment(code: Path, path: str) -> Experiment:
 @pytest.mark.requires("nfs")
 def test_an_export_is_used_without_a_mount(unmounted: Sandbox, export: Path, code: Path, free_port: int) -> None:
     with nfs_testing.NfsServer({"/export": nfs_testing.Export(export)}):
-        running = experiment(code, "/export")
+        running = experiment(code)
         try:
             assert running.run(free_port) is True
             trials = running.list_trial_jobs()
@@ -95,12 +95,13 @@ def test_an_export_that_cannot_be_reached_is_told_with_all_that_was_tried(
 ) -> None:
     if subprocess.run(["sh", "-c", "ldconfig -p | grep -q 'libnfs.so.1[34]'"], check=False).returncode:
         pytest.skip("no libnfs (apt-get install libnfs13)")
-    running = experiment(code, "/export")
+    # Servers of other tests, which the portmapper tells of, are at 127.0.0.1 alone.
+    running = experiment(code, "127.0.0.9")
     with pytest.raises(errors.ManagerError) as caught:
         running.start(free_port)
     said = str(caught.value)
-    assert "It is not mounted here: mount it, or set storage.mount_path or NNI_MOUNTS=127.0.0.1:/export=DIREC" in said
-    assert "Without a mount: The NFS server 127.0.0.1 does not answer" in said
+    assert "It is not mounted here: mount it, or set storage.mount_path or NNI_MOUNTS=127.0.0.9:/export=DIREC" in said
+    assert "Without a mount: The NFS server 127.0.0.9 does not answer" in said
     assert "By a mount of our own: " in said
 
 

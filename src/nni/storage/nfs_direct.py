@@ -165,6 +165,11 @@ def connector(server: str, export: str, ports: tuple[int, int] | None = None) ->
 def _why_not(server: str, export: str, error: OSError) -> str:
     name = f"{server}:{export}"
     match error.errno:
+        case errno.EFAULT if "not available" in (error.strerror or ""):
+            return (
+                f"The NFS server {server} does not answer: its portmapper knows of none of version 3; correct "
+                "storage.server, or mount it."
+            )
         # libnfs has no number of its own for a server that refuses to talk at all.
         case errno.EACCES | errno.EPERM | errno.EFAULT if os.geteuid() == 0:
             return (

@@ -31,10 +31,11 @@ NFS_CORE_PARAM {{
 }}
 NFSv4 {{ RecoveryBackend = fs; Graceless = true; RecoveryRoot = {state}; }}
 """
+# What is done to the directory by others than clients is seen at once.
 _EXPORT = """\
 EXPORT {{
     Export_Id = {number}; Path = "{directory}"; Pseudo = "{name}"; Access_Type = {access}; Squash = Root_Squash;
-    SecType = sys; PrivilegedPort = {is_privileged}; FSAL {{ Name = VFS; }}
+    SecType = sys; PrivilegedPort = {is_privileged}; Attr_Expiration_Time = 0; FSAL {{ Name = VFS; }}
 }}
 """
 
